@@ -1,0 +1,56 @@
+"""Packaging. Requirements live in requirements.txt, the version in trivd_tf/_version.py."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+
+
+def read_version() -> str:
+    text = (ROOT / "trivd_tf" / "_version.py").read_text()
+    return re.search(r'__version__ = "([^"]+)"', text).group(1)
+
+
+def read_requirements() -> list[str]:
+    lines = (line.strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+setup(
+    name="trivd-tf",
+    version=read_version(),
+    description="TrIVD-GAN in TensorFlow: train, evaluate, export and use video prediction models",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    # gin/ travels inside the package as trivd_tf/gin_files. It must not be installed under its own
+    # name: a top-level `gin` is the gin-config library. It holds no __init__.py for the same reason.
+    packages=[*find_packages(include=["trivd_tf", "trivd_tf.*"]), "trivd_tf.gin_files"],
+    package_dir={"trivd_tf.gin_files": "gin"},
+    package_data={"": ["*.txt", "py.typed"], "trivd_tf.gin_files": ["*/*.gin"]},
+    install_requires=read_requirements(),
+    extras_require={
+        # Cloud TPU: replaces the tensorflow package, so install it into an environment of its own.
+        "tpu": ["tensorflow-tpu==2.19.1"],
+        # Compiles a train step for a TPU on a machine that has none.
+        "aot": ["jax>=0.10,<0.11", "libtpu>=0.0.42"],
+        "serving": ["tensorflow-serving-api>=2.19,<2.22", "grpcio>=1.66"],
+        "demo": ["gradio>=5"],
+        "beam": ["apache-beam>=2.60"],
+        "dev": [
+            "mypy>=1.15",
+            "pytest>=8.3",
+            "ruff>=0.11",
+            "scikit-image>=0.25",
+        ],
+    },
+    entry_points={"console_scripts": ["trivd = trivd_tf.cli.main:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,133 @@
+"""`run.json` in a run directory: what code, versions, seed and command a run came from."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from trivd_tf._version import __version__
+from trivd_tf.errors import InputError
+
+FILE_NAME = "run.json"
+
+# Distributions under which TensorFlow is installed; the module's own version is not asked for,
+# because importing it takes seconds.
+_DISTRIBUTIONS = {
+    "tensorflow": ("tensorflow", "tensorflow-tpu", "tensorflow-cpu"),
+    "keras": ("keras",),
+    "numpy": ("numpy",),
+    "gin-config": ("gin-config",),
+}
+
+
+def git_state(folder: Path | None = None) -> dict[str, Any] | None:
+    """Revision of the checkout that this code runs from, and whether it has uncommitted changes.
+
+    None when the package runs from somewhere else than a checkout of its own, or without git.
+    """
+    root = folder if folder is not None else Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        revision = _git(root, "rev-parse", "HEAD")
+        changes = _git(root, "status", "--porcelain")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"revision": revision.strip(), "dirty": bool(changes.strip())}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and what decides its results."""
+    found = {"python": platform.python_version(), "trivd_tf": __version__}
+    for name, distributions in _DISTRIBUTIONS.items():
+        for distribution in distributions:
+            try:
+                found[name] = metadata.version(distribution)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return found
+
+
+def describe_start(*, seed: int, argv: list[str]) -> dict[str, Any]:
+    """What one start of a command is recorded as."""
+    return {
+        "seed": seed,
+        "argv": argv,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": git_state(),
+        "versions": versions(),
+        "host": {
+            "platform": platform.platform(),
+            "machine": platform.machine(),
+            "cpu_count": os.cpu_count(),
+        },
+    }
+
+
+def read(run_dir: str | Path) -> dict[str, Any] | None:
+    """The record in `run_dir`, or None where there is none.
+
+    Raises:
+        InputError: the file is there but is not JSON.
+    """
+    path = Path(run_dir) / FILE_NAME
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} is not readable JSON ({error}); delete it to go on") from error
+
+
+def choose_seed(run_dir: str | Path, seed: int | None) -> int:
+    """The seed of a run: what was asked for, what the run began with, or 0.
+
+    Raises:
+        InputError: the run in `run_dir` began with another seed; going on with this one would
+            make a run that cannot be repeated.
+    """
+    record = read(run_dir)
+    begun_with = record.get("seed") if record else None
+    if begun_with is None:
+        return 0 if seed is None else seed
+    if seed is not None and seed != begun_with:
+        raise InputError(
+            f"--seed {seed}: the run in {run_dir} began with seed {begun_with}; leave --seed out "
+            "to go on with it, or choose another --model_dir"
+        )
+    return int(begun_with)
+
+
+def write(run_dir: str | Path, *, seed: int, argv: list[str] | None = None) -> Path:
+    """Writes the record of a first start, or adds a later one under `resumed`.
+
+    Returns:
+        The path of the file. It is replaced whole, so that a kill never leaves half of one.
+    """
+    folder = Path(run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    start = describe_start(seed=seed, argv=list(sys.argv) if argv is None else argv)
+    record = read(folder)
+    if record is None:
+        record = start
+    else:
+        record.setdefault("resumed", []).append(start)
+    path = folder / FILE_NAME
+    partial = path.with_suffix(".json.partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    partial.replace(path)
+    return path
