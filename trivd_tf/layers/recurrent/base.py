@@ -1,0 +1,155 @@
+"""What every recurrent unit shares: its protocol, its options and the fused convolutions.
+
+A unit has two faces. As a Keras layer it takes one step, `cell(inputs, state) -> (output, state)`,
+with its weights as they are. To run over time without doing the same work at every step, it splits
+a step into three parts, used by `unroll`:
+
+    weights = cell.normalized_weights()              once a forward
+    projected = cell.project(inputs, weights)        once, over all T frames
+    output, state, warp = cell.step(projected[t], state, weights)
+
+A convolution of [h; x] is the convolution of h plus that of x. So a kernel is normalised whole and
+then cut along its input channels: the parts that read x join to one convolution over all frames,
+those that read the same state to one convolution a step.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralLayer
+
+Structure = Any  # a tensor, or a tuple or dictionary of tensors
+
+
+class RecurrentCell(keras.layers.Layer):
+    """A convolutional recurrent unit (paper, Sec. 3.2).
+
+    Args:
+        channels: width of the output and of the encoding that the state starts from.
+        activation: the candidate's activation, a name known to Keras.
+        kernel_size: of the convolutions of h and x.
+        spectral_norm: divide every kernel by its first singular value.
+        epsilon: lower bound of that divisor.
+    """
+
+    has_motion = False
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        activation: str = "relu",
+        kernel_size: int = 3,
+        spectral_norm: bool = True,
+        epsilon: float = 1e-4,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1. Received: channels={channels}.")
+        self.channels = channels
+        self.activation = keras.activations.get(activation)
+        self.kernel_size = kernel_size
+        self.spectral_norm = spectral_norm
+        self.epsilon = epsilon
+
+    def initial_state(self, encoding: tf.Tensor) -> Structure:
+        """The state before the first step, from an encoding `[B, H, W, channels]`."""
+        self.check_encoding(encoding)
+        return tf.cast(encoding, self.compute_dtype)
+
+    def check_encoding(self, encoding: tf.Tensor) -> None:
+        """Raises ValueError unless `encoding` is `[B, H, W, channels]`."""
+        if encoding.shape.rank != 4 or encoding.shape[-1] != self.channels:
+            raise ValueError(
+                f"{type(self).__name__} starts from an encoding [B, H, W, {self.channels}]. "
+                f"Received: shape {tuple(encoding.shape)}."
+            )
+
+    def call(self, inputs: tf.Tensor, state: Structure) -> tuple[tf.Tensor, Structure]:
+        """One step: `[B, H, W, Cx]` and a state -> (output `[B, H, W, channels]`, next state)."""
+        weights = self.normalized_weights()
+        projected = self.project(inputs[None], weights)
+        now = tf.nest.map_structure(lambda part: part[0], projected)
+        output, state, _ = self.step(now, state, weights)
+        return output, state
+
+    def normalized_weights(self) -> Structure:
+        """Every kernel, normalised and fused for `project` and `step`."""
+        raise NotImplementedError
+
+    def project(self, inputs: tf.Tensor, weights: Structure) -> Structure:
+        """What the inputs `[T, B, H, W, Cx]` alone decide; a structure of `[T, ...]`."""
+        raise NotImplementedError
+
+    def step(
+        self, projected: Structure, state: Structure, weights: Structure
+    ) -> tuple[tf.Tensor, Structure, tf.Tensor | None]:
+        """One step: (output, next state, warp weights `[B, H, W, k*k]` or None)."""
+        raise NotImplementedError
+
+    def make_conv(
+        self, name: str, filters: int, input_channels: int, *, kernel_size: int | None = None
+    ) -> SpectralConv2D:
+        """A built convolution with this unit's options."""
+        layer = SpectralConv2D(
+            filters,
+            self.kernel_size if kernel_size is None else kernel_size,
+            spectral_norm=self.spectral_norm,
+            epsilon=self.epsilon,
+            name=name,
+            dtype=self.dtype_policy,
+        )
+        layer.build((None, None, None, input_channels))
+        return layer
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "activation": keras.activations.serialize(self.activation),
+            "kernel_size": self.kernel_size,
+            "spectral_norm": self.spectral_norm,
+            "epsilon": self.epsilon,
+        }
+
+
+def convolve(frames: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """`[B, H, W, cin]` by `[k, k, cin, cout]` -> `[B, H, W, cout]`, zero padding, no bias."""
+    return tf.nn.conv2d(frames, kernel, strides=1, padding="SAME")
+
+
+def convolve_over_time(
+    frames: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
+) -> tf.Tensor:
+    """`convolve` of every frame of `[T, B, H, W, cin]` at once, plus a bias."""
+    shape = tf.shape(frames)
+    outputs = convolve(tf.reshape(frames, tf.concat([[-1], shape[2:]], 0)), kernel)
+    if bias is not None:
+        outputs = tf.nn.bias_add(outputs, bias)
+    outputs = tf.reshape(outputs, tf.concat([shape[:4], kernel.shape[-1:]], 0))
+    return tf.ensure_shape(outputs, [*frames.shape[:-1], kernel.shape[-1]])
+
+
+def split_kernels(
+    layers: Sequence[SpectralLayer], first_channels: int
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Normalised kernels of convolutions of [a; b], cut into those of a and those of b."""
+    kernels = [layer.normalized_kernel() for layer in layers]
+    return (
+        [kernel[:, :, :first_channels] for kernel in kernels],
+        [kernel[:, :, first_channels:] for kernel in kernels],
+    )
+
+
+def joined(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Concatenation along the last axis."""
+    return tensors[0] if len(tensors) == 1 else tf.concat(tensors, axis=-1)
+
+
+def joined_biases(layers: Sequence[SpectralLayer], dtype: str) -> tf.Tensor:
+    """All biases of `layers`, as one vector of the fused convolution."""
+    return joined([tf.cast(tf.convert_to_tensor(layer.bias), dtype) for layer in layers])

@@ -1,0 +1,256 @@
+"""The transform network f: from [h; x] to the weights of a warp (paper, Sec. 3.2 and appendix F).
+
+Both networks begin with convolutions of [h; x], the *entries*. A unit runs them fused with its own
+gates, and hands their outputs to `warp_weights`, which does the rest.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.layers.recurrent.base import Structure, convolve
+from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralLayer
+from trivd_tf.ops import warp
+
+_POOLED = 4  # rows and columns left by the adaptive max-pool
+
+
+class TransformNetwork(keras.layers.Layer):
+    """What both transform networks share.
+
+    Args:
+        warp_size: k; a warp looks at k x k displacements.
+        num_warps: L, how many warps are predicted.
+        kernel_size: of the convolutions.
+        spectral_norm: divide every kernel by its first singular value.
+        epsilon: lower bound of that divisor.
+    """
+
+    entries: list[SpectralConv2D]
+
+    def __init__(
+        self,
+        *,
+        warp_size: int = 3,
+        num_warps: int = 1,
+        kernel_size: int = 3,
+        spectral_norm: bool = True,
+        epsilon: float = 1e-4,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if warp_size < 1 or num_warps < 1:
+            raise ValueError(
+                "warp_size and num_warps must be at least 1. "
+                f"Received: warp_size={warp_size}, num_warps={num_warps}."
+            )
+        self.warp_size = warp_size
+        self.num_warps = num_warps
+        self.kernel_size = kernel_size
+        self.spectral_norm = spectral_norm
+        self.epsilon = epsilon
+
+    @property
+    def taps(self) -> int:
+        """k*k."""
+        return self.warp_size**2
+
+    def normalized_weights(self) -> Structure:
+        """The weights behind the entries."""
+        raise NotImplementedError
+
+    def warp_weights(self, entries: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
+        """From the entries' outputs to L tensors of warp weights, `[B, H, W, k*k]` each."""
+        raise NotImplementedError
+
+    def _layer(self, kind: type, name: str, width: int, inputs: int, **kwargs: Any) -> Any:
+        layer: SpectralLayer = kind(
+            width,
+            spectral_norm=self.spectral_norm,
+            epsilon=self.epsilon,
+            name=name,
+            dtype=self.dtype_policy,
+            **kwargs,
+        )
+        layer.build((None, inputs))
+        return layer
+
+    def _conv(self, name: str, filters: int, inputs: int) -> SpectralConv2D:
+        return self._layer(SpectralConv2D, name, filters, inputs, kernel_size=self.kernel_size)
+
+    def _dense(self, name: str, units: int, inputs: int) -> SpectralDense:
+        return self._layer(SpectralDense, name, units, inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "warp_size": self.warp_size,
+            "num_warps": self.num_warps,
+            "kernel_size": self.kernel_size,
+            "spectral_norm": self.spectral_norm,
+            "epsilon": self.epsilon,
+        }
+
+
+class FactorizedTransform(TransformNetwork):
+    """N kernels a sample and a map that selects among them at each pixel.
+
+        S = softmax(conv(C -> N))
+        w = softmax over taps of dense(dense(max-pool to 4 x 4 of relu(conv(C -> C/2))))
+        W[i, j, q] = sum over l of S[i, j, l] w[q, l]
+
+    Args:
+        num_kernels: N; k*k if None.
+        dense_width: width of the hidden dense layer: "half_channels" (C/2) or "half_flattened"
+            (half of the flattened pooled features), or a number.
+        **kwargs: `TransformNetwork`'s.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_kernels: int | None = None,
+        dense_width: str | int = "half_channels",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if dense_width not in ("half_channels", "half_flattened") and not (
+            isinstance(dense_width, int) and dense_width >= 1
+        ):
+            raise ValueError(
+                'dense_width must be "half_channels", "half_flattened" or a number of units. '
+                f"Received: dense_width={dense_width!r}."
+            )
+        self.num_kernels = self.taps if num_kernels is None else num_kernels
+        self.dense_width = dense_width
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        channels = input_shape[-1]
+        half = max(channels // 2, 1)
+        flattened = _POOLED**2 * half
+        names = {"half_channels": half, "half_flattened": flattened // 2}
+        width = names.get(self.dense_width, self.dense_width)
+        count = self.num_kernels * self.num_warps
+        self.selection = self._conv("selection", count, channels)
+        self.features = self._conv("features", half, channels)
+        self.hidden = self._dense("hidden", width, flattened)
+        self.kernels = self._dense("kernels", self.taps * count, width)
+        self.entries = [self.selection, self.features]
+        self.built = True
+
+    def normalized_weights(self) -> Structure:
+        return {"hidden": _dense_weights(self.hidden), "kernels": _dense_weights(self.kernels)}
+
+    def warp_weights(self, entries: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
+        selection, features = entries
+        # The pool before the ReLU: the same values, fewer of them.
+        pooled = tf.nn.relu(adaptive_max_pool(features, _POOLED))
+        flat = tf.reshape(pooled, [-1, math.prod(pooled.shape[1:])])
+        kernels = _dense(tf.nn.relu(_dense(flat, weights["hidden"])), weights["kernels"])
+        kernels = tf.reshape(kernels, [-1, self.taps, self.num_kernels * self.num_warps])
+        kernels = _softmax(kernels, axis=1)
+        return [
+            warp.factorized_weights(kernels_of_one, _softmax(selection_of_one, axis=-1))
+            for kernels_of_one, selection_of_one in zip(
+                tf.split(kernels, self.num_warps, axis=-1),
+                tf.split(selection, self.num_warps, axis=-1),
+                strict=True,
+            )
+        ]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_kernels": self.num_kernels,
+            "dense_width": self.dense_width,
+        }
+
+
+class PixelwiseTransform(TransformNetwork):
+    """Warp weights straight from convolutions: C -> C/2 -> C/4 -> k*k, softmax over the taps.
+
+    Args:
+        second_width: width of the second convolution: "half" of its input (C/4) or "same" (C/2),
+            or a number.
+        **kwargs: `TransformNetwork`'s.
+    """
+
+    def __init__(self, *, second_width: str | int = "half", **kwargs: Any):
+        super().__init__(**kwargs)
+        if second_width not in ("half", "same") and not (
+            isinstance(second_width, int) and second_width >= 1
+        ):
+            raise ValueError(
+                'second_width must be "half", "same" or a number of channels. '
+                f"Received: second_width={second_width!r}."
+            )
+        self.second_width = second_width
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        channels = input_shape[-1]
+        half = max(channels // 2, 1)
+        width = {"half": max(half // 2, 1), "same": half}.get(self.second_width, self.second_width)
+        self.first = self._conv("first", half, channels)
+        self.second = self._conv("second", width, half)
+        self.third = self._conv("third", self.taps * self.num_warps, width)
+        self.entries = [self.first]
+        self.built = True
+
+    def normalized_weights(self) -> Structure:
+        return {"second": _dense_weights(self.second), "third": _dense_weights(self.third)}
+
+    def warp_weights(self, entries: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
+        (features,) = entries
+        for name in ("second", "third"):
+            kernel, bias = weights[name]
+            features = tf.nn.bias_add(convolve(tf.nn.relu(features), kernel), bias)
+        return [_softmax(one, axis=-1) for one in tf.split(features, self.num_warps, axis=-1)]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "second_width": self.second_width}
+
+
+def _dense_weights(layer: SpectralLayer) -> tuple[tf.Tensor, tf.Tensor]:
+    return layer.normalized_kernel(), tf.cast(tf.convert_to_tensor(layer.bias), layer.compute_dtype)
+
+
+def _dense(inputs: tf.Tensor, weights: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    kernel, bias = weights
+    return tf.nn.bias_add(tf.linalg.matmul(inputs, kernel), bias)
+
+
+def _softmax(logits: tf.Tensor, axis: int) -> tf.Tensor:
+    """Softmax in at least float32, so that a warp in bfloat16 neither gains nor loses mass."""
+    wide = tf.cast(logits, tf.float32) if logits.dtype.size < 4 else logits
+    return tf.cast(tf.nn.softmax(wide, axis=axis), logits.dtype)
+
+
+def adaptive_max_pool(frames: tf.Tensor, size: int) -> tf.Tensor:
+    """Maximum over `size` x `size` cells that cover a frame of any size.
+
+    Output row i covers the input rows floor(i H / size) to ceil((i + 1) H / size), columns alike.
+
+    Args:
+        frames: `[B, H, W, C]`, H and W known when the graph is built.
+        size: rows and columns of the output.
+
+    Returns:
+        `[B, size, size, C]`.
+    """
+    height, width = frames.shape[1:3]
+    if height is None or width is None:
+        raise ValueError(
+            "The transform network pools to 4 x 4 cells and needs the height and width of its "
+            f"frames when it is built. Received: shape {tuple(frames.shape)}."
+        )
+    if height % size == 0 and width % size == 0:
+        window = (height // size, width // size)
+        return tf.nn.max_pool2d(frames, window, window, "VALID")
+    for axis, length in ((1, height), (2, width)):
+        cells = [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
+        pieces = [tf.gather(frames, tf.range(low, high), axis=axis) for low, high in cells]
+        frames = tf.stack([tf.reduce_max(piece, axis) for piece in pieces], axis)
+    return frames
