@@ -1,0 +1,18 @@
+"""Data sets as endless training clips and fixed evaluation clips."""
+
+from trivd_tf.data.bouncing_digits import BouncingDigits
+from trivd_tf.data.clips import ClipSpec
+from trivd_tf.data.decode import decode_frames
+from trivd_tf.data.digit_centers import center_distance, digit_centers
+from trivd_tf.data.folder import VideoFolder
+from trivd_tf.data.source import ClipSource
+
+__all__ = [
+    "BouncingDigits",
+    "ClipSource",
+    "ClipSpec",
+    "VideoFolder",
+    "center_distance",
+    "decode_frames",
+    "digit_centers",
+]

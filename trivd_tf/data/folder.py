@@ -1,0 +1,317 @@
+"""A folder of videos of the user's own."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from trivd_tf.data import permutation, pipeline
+from trivd_tf.data.cache import FrameCache, default_cache_dir
+from trivd_tf.data.clips import ClipSpec, cut_clip, require_fraction, require_integer
+from trivd_tf.data.source import ClipSource, check_split, digest
+from trivd_tf.errors import InputError
+
+_LOG = logging.getLogger(__name__)
+
+_MIN_TEST_FILES = 2
+_CROP_ROWS, _CROP_COLUMNS = 1, 2  # streams of random numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Frames [first, first + length) of one video: what one split owns of it."""
+
+    video: int
+    first: int
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    """All windows of one split: window w starts at starts[w] of video videos[w]."""
+
+    videos: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def build(cls, parts: list[_Part], clip: ClipSpec) -> "_Table":
+        counts = [clip.num_windows(part.length) for part in parts]
+        videos = np.repeat([part.video for part in parts], counts).astype(np.int64)
+        starts = [part.first + np.arange(count) for part, count in zip(parts, counts, strict=True)]
+        return cls(videos, np.concatenate([*starts, np.zeros(0, np.int64)]))
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decoded:
+    """Frames of one video: their place in the cache and their number."""
+
+    entry: Path
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+    """What `VideoFolder` knows of its videos for one kind of clip."""
+
+    entries: list[Path]  # in the cache
+    tables: dict[str, _Table]
+    identity: str
+
+
+class VideoFolder(ClipSource):
+    """Clips from every video in a folder and its subfolders, whatever the format.
+
+    Videos are decoded once, at the size of the clips, into a cache. Training sees every window of
+    every training video once an epoch, in random order. Files that cannot be used are named once,
+    with the reason, and left out.
+
+    Args:
+      data_dir: the folder. Files and folders whose name begins with a dot are passed over.
+      train_fraction: share of the videos (or of each video's frames) for training.
+      split_by: "file": whole videos are for training or for testing. "time": the end of each video
+        is for testing; no frame is in both. "auto": by file where that leaves at least two videos
+        for testing, else by time.
+      cache_dir: where decoded frames are kept; None is the user's cache directory
+        ($XDG_CACHE_HOME/trivd_tf/decoded).
+      num_workers: files decoded side by side; None is one for each core.
+    """
+
+    name = "video_folder"
+
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        train_fraction: float = 0.9,
+        split_by: str = "auto",
+        cache_dir: str | None = None,
+        num_workers: int | None = None,
+    ):
+        require_fraction("VideoFolder", "train_fraction", train_fraction)
+        if split_by not in ("auto", "file", "time"):
+            raise InputError(
+                f"VideoFolder.split_by must be auto, file or time; received {split_by!r}"
+            )
+        if num_workers is not None:
+            require_integer("VideoFolder", "num_workers", num_workers, 1)
+        if not data_dir or not isinstance(data_dir, str | os.PathLike):
+            raise InputError(
+                f"VideoFolder.data_dir must name a folder of videos; received {data_dir!r}"
+            )
+        self._data_dir = Path(data_dir).expanduser()
+        self._train_fraction = train_fraction
+        self._split_by = split_by
+        self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+        self._num_workers = num_workers or len(os.sched_getaffinity(0))
+        self._prepared: dict[ClipSpec, _Prepared] = {}
+
+    def prepare(self, clip: ClipSpec) -> None:
+        if clip not in self._prepared:
+            self._prepared[clip] = self._prepare(clip)
+
+    def num_evaluation_clips(self, clip: ClipSpec, split: str) -> int:
+        check_split(split)
+        self.prepare(clip)
+        return len(self._prepared[clip].tables[split])
+
+    def fingerprint(self, clip: ClipSpec, split: str) -> str:
+        check_split(split)
+        self.prepare(clip)
+        return f"{self.name}-{split}-{digest(self._prepared[clip].identity, split)}"
+
+    def _prepare(self, clip: ClipSpec) -> _Prepared:
+        files = self._list_files()
+        cache = FrameCache(self._cache_dir, size=clip.size)
+        decoded, problems = self._decode_all(files, cache)
+        for path, frames in decoded.items():
+            if frames.length < clip.span:
+                problems[path] = (
+                    f"{path}: too short, {frames.length} frames where a clip takes {clip.span}"
+                )
+        for path in files:
+            if path in problems:
+                _LOG.warning("skipped %s", problems[path])
+        usable = [path for path in files if path not in problems]
+        if problems:
+            _LOG.warning("%d of %d files in %s skipped", len(problems), len(files), self._data_dir)
+        if not usable:
+            raise InputError(
+                f"{self._data_dir}: none of its {len(files)} files is a readable video of at "
+                f"least {clip.span} frames"
+            )
+        parts = split_videos(
+            [str(path.relative_to(self._data_dir)) for path in usable],
+            [decoded[path].length for path in usable],
+            clip=clip,
+            train_fraction=self._train_fraction,
+            split_by=self._split_by,
+        )
+        tables = {split: _Table.build(part, clip) for split, part in parts.items()}
+        _LOG.info(
+            "%s: %d videos, %d training and %d test windows",
+            self._data_dir, len(usable), len(tables["train"]), len(tables["test"]),
+        )  # fmt: skip
+        entries = [decoded[path].entry for path in usable]
+        return _Prepared(entries, tables, self._identity(usable, parts, clip))
+
+    def _identity(self, usable: list[Path], parts: dict[str, list[_Part]], clip: ClipSpec) -> str:
+        videos = [
+            (str(path.relative_to(self._data_dir)), path.stat().st_size, path.stat().st_mtime_ns)
+            for path in usable
+        ]
+        windows = {split: [dataclasses.astuple(part) for part in parts[split]] for split in parts}
+        return digest(videos, windows, dataclasses.asdict(clip))
+
+    def _list_files(self) -> list[Path]:
+        if not self._data_dir.is_dir():
+            raise InputError(
+                f"{self._data_dir}: no such folder; --data_dir must name a folder of videos"
+            )
+        files = []
+        cache_dir = self._cache_dir.resolve()
+        for folder, subfolders, names in os.walk(self._data_dir, followlinks=True):
+            subfolders[:] = sorted(
+                name
+                for name in subfolders
+                if not name.startswith(".") and Path(folder, name).resolve() != cache_dir
+            )
+            files += [Path(folder, name) for name in names if not name.startswith(".")]
+        if not files:
+            raise InputError(f"{self._data_dir}: the folder is empty; put videos into it")
+        return sorted(files)
+
+    def _decode_all(
+        self, files: list[Path], cache: FrameCache
+    ) -> tuple[dict[Path, _Decoded], dict[Path, str]]:
+        """Returns the frames of each readable file, and what is wrong with the rest."""
+        decoded: dict[Path, _Decoded] = {}
+        problems: dict[Path, str] = {}
+
+        def read(path: Path) -> _Decoded:
+            entry, frames = cache.read(path)
+            return _Decoded(entry, len(frames))
+
+        sizes = {path: path.stat().st_size for path in files if path.is_file()}
+        to_decode = sum(size for path, size in sizes.items() if path not in cache)
+        with (
+            tqdm(
+                desc="decoding videos",
+                total=to_decode,
+                unit="B",
+                unit_scale=True,
+                disable=not to_decode,
+            ) as progress,
+            concurrent.futures.ThreadPoolExecutor(self._num_workers) as workers,
+        ):
+            # Large files first: a long one started last would leave the other cores idle.
+            jobs = {
+                workers.submit(read, path): (path, 0 if path in cache else sizes.get(path, 0))
+                for path in sorted(files, key=lambda path: -sizes.get(path, 0))
+            }
+            try:
+                for job in concurrent.futures.as_completed(jobs):
+                    path, size = jobs[job]
+                    try:
+                        decoded[path] = job.result()
+                    except InputError as error:
+                        problems[path] = str(error)
+                    progress.update(size)
+            except BaseException:
+                workers.shutdown(wait=False, cancel_futures=True)
+                raise
+        return decoded, problems
+
+    def _training_batch(self, clip: ClipSpec, seed: int, indices: np.ndarray) -> pipeline.Batch:
+        prepared = self._prepared[clip]
+        table = prepared.tables["train"]
+        windows = permutation.shuffled_epochs(indices, len(table), seed)
+        rows = permutation.uniform(seed, _CROP_ROWS, indices)
+        columns = permutation.uniform(seed, _CROP_COLUMNS, indices)
+        positions = list(zip(rows, columns, strict=True))
+        return _cut_batch(prepared, table, windows, clip, positions)
+
+    def _evaluation_batch(self, clip: ClipSpec, split: str, indices: np.ndarray) -> pipeline.Batch:
+        prepared = self._prepared[clip]
+        table = prepared.tables[split]
+        windows = _evaluation_order(len(table))[indices]
+        return _cut_batch(prepared, table, windows, clip, [None] * len(windows))
+
+
+@functools.lru_cache(maxsize=2048)
+def _open_entry(entry: Path) -> np.ndarray:
+    """Memory-maps decoded frames; bounded, for a process may not hold endless maps."""
+    return np.load(entry, mmap_mode="r")
+
+
+_evaluation_order = functools.lru_cache(maxsize=4)(permutation.spread_order)
+
+
+def _cut_batch(
+    prepared: _Prepared,
+    table: _Table,
+    windows: np.ndarray,
+    clip: ClipSpec,
+    positions: Sequence[tuple[float, float] | None],
+) -> pipeline.Batch:
+    video = np.empty((len(windows), clip.num_frames, clip.size, clip.size, 3), np.uint8)
+    for row, (window, position) in enumerate(zip(windows, positions, strict=True)):
+        frames = _open_entry(prepared.entries[table.videos[window]])
+        cut_clip(frames, int(table.starts[window]), clip, position, out=video[row])
+    return video, np.zeros(len(windows), np.int32)
+
+
+def split_videos(
+    names: list[str],
+    lengths: list[int],
+    *,
+    clip: ClipSpec,
+    train_fraction: float,
+    split_by: str,
+) -> dict[str, list[_Part]]:
+    """Shares videos out between training and testing, no frame to both.
+
+    By file, a hash of each name decides its rank, so that neighbours in the alphabet do not land
+    together and the choice does not depend on the machine. By time, testing gets the end of each
+    video: its share, but at least one window; a video too short for a window on both sides is for
+    training.
+
+    Args:
+      names: what identifies each video.
+      lengths: its number of frames, at least clip.span.
+      clip: the clips wanted.
+      train_fraction: share for training.
+      split_by: "file", "time" or "auto".
+
+    Returns:
+      The parts of "train" and of "test".
+    """
+    num_test = round(len(names) * (1 - train_fraction))
+    if split_by == "auto":
+        split_by = "file" if num_test >= _MIN_TEST_FILES else "time"
+    if split_by == "file":
+        num_test = min(max(num_test, 1), len(names) - 1)
+        ranked = sorted(range(len(names)), key=lambda video: digest(names[video]))
+        test = set(ranked[:num_test])
+        whole = [_Part(video, 0, length) for video, length in enumerate(lengths)]
+        return {
+            "train": [part for part in whole if part.video not in test],
+            "test": [part for part in whole if part.video in test],
+        }
+    parts: dict[str, list[_Part]] = {"train": [], "test": []}
+    for video, length in enumerate(lengths):
+        held_out = max(round(length * (1 - train_fraction)), clip.span)
+        if length - held_out < clip.span:
+            parts["train"].append(_Part(video, 0, length))
+        else:
+            parts["train"].append(_Part(video, 0, length - held_out))
+            parts["test"].append(_Part(video, length - held_out, held_out))
+    return parts

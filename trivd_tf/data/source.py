@@ -1,0 +1,151 @@
+"""What every data set offers: endless training clips and a fixed list of evaluation clips."""
+
+import abc
+import hashlib
+import json
+
+import numpy as np
+import tensorflow as tf
+
+from trivd_tf.data import pipeline
+from trivd_tf.data.clips import ClipSpec
+from trivd_tf.errors import InputError
+
+SPLITS = ("train", "test")
+
+
+def check_split(split: str) -> None:
+    """Raises `InputError` unless `split` is "train" or "test"."""
+    if split not in SPLITS:
+        raise InputError(f"the split must be one of {', '.join(SPLITS)}; received {split!r}")
+
+
+def digest(*parts: object) -> str:
+    """Short stable key of anything JSON can hold."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class ClipSource(abc.ABC):
+    """A data set seen as clips.
+
+    A batch is a dict: "video" uint8 `[b, T, size, size, 3]` in [0, 255] (RGB) and "label" int32
+    `[b]` in [0, num_classes). Subclasses say which clip stands at each index; the order, batches,
+    slices for several devices and prefetching are here, once for all.
+
+    Attributes:
+      name: short name for logs and reports.
+      num_classes: number of labels; 1 where there are none.
+    """
+
+    name: str = "clips"
+    num_classes: int = 1
+
+    @abc.abstractmethod
+    def prepare(self, clip: ClipSpec) -> None:
+        """Makes clips of this kind readable: decodes, checks, caches, with a progress bar.
+
+        The other methods call it; after the first time it costs nothing.
+
+        Raises:
+          InputError: there is nothing to read.
+        """
+
+    @abc.abstractmethod
+    def num_evaluation_clips(self, clip: ClipSpec, split: str) -> int:
+        """Number of distinct evaluation clips that the split holds."""
+
+    @abc.abstractmethod
+    def fingerprint(self, clip: ClipSpec, split: str) -> str:
+        """Key for caches of what was computed from the evaluation clips of this split."""
+
+    @abc.abstractmethod
+    def _training_batch(self, clip: ClipSpec, seed: int, indices: np.ndarray) -> pipeline.Batch:
+        """Clips at `indices` (int64 `[b]`) of the endless training stream of `seed`."""
+
+    @abc.abstractmethod
+    def _evaluation_batch(self, clip: ClipSpec, split: str, indices: np.ndarray) -> pipeline.Batch:
+        """Clips at `indices` (int64 `[b]`) of the fixed list of evaluation clips."""
+
+    def training_clips(
+        self,
+        clip: ClipSpec,
+        *,
+        seed: int,
+        start: int = 0,
+        shard_index: int = 0,
+        shard_count: int = 1,
+        batch_size: int,
+    ) -> tf.data.Dataset:
+        """Endless batches of training clips, randomly cropped.
+
+        Clip i of the stream is a function of (seed, i) alone. Global batch n holds the clips from
+        start + n * batch_size on; shard k of it the k-th slice. So a run resumes by passing the
+        number of clips it has used as `start`, and does not depend on the number of devices.
+
+        Args:
+          clip: the clips wanted.
+          seed: of the order and the crops.
+          start: first clip of the stream.
+          shard_index: which slice of each global batch, in [0, shard_count).
+          shard_count: number of slices; divides `batch_size`.
+          batch_size: clips in a global batch.
+
+        Returns:
+          Data set of batches of batch_size // shard_count clips.
+        """
+        if batch_size < 1 or shard_count < 1 or batch_size % shard_count:
+            raise InputError(
+                f"the batch size must be a positive multiple of the number of shards; received "
+                f"batch size {batch_size} and {shard_count} shards"
+            )
+        if not 0 <= shard_index < shard_count:
+            raise InputError(
+                f"the shard index must lie in [0, {shard_count}); received {shard_index}"
+            )
+        if start < 0:
+            raise InputError(f"the first clip must be 0 or later; received {start}")
+        self.prepare(clip)
+        share = batch_size // shard_count
+        offset = start + shard_index * share
+        return pipeline.endless_batches(
+            lambda n: self._training_batch(clip, seed, offset + n * batch_size + np.arange(share)),
+            video_shape=(share, clip.num_frames, clip.size, clip.size, 3),
+        )
+
+    def evaluation_clips(
+        self, clip: ClipSpec, *, split: str, num_clips: int, batch_size: int
+    ) -> tf.data.Dataset:
+        """The first `num_clips` of the split's evaluation clips: fixed order, centre crop.
+
+        Args:
+          clip: the clips wanted.
+          split: "train" or "test".
+          num_clips: how many; at most `num_evaluation_clips`.
+          batch_size: clips in a batch; the last batch may be smaller.
+
+        Returns:
+          Finite data set of batches.
+
+        Raises:
+          InputError: the split has fewer distinct clips.
+        """
+        available = self.num_evaluation_clips(clip, split)
+        if not 1 <= num_clips <= available:
+            raise InputError(
+                f"{self.name}: {num_clips} evaluation clips were asked for, the {split} split "
+                f"holds {available} of {clip.num_frames} frames at stride {clip.stride}"
+            )
+        if batch_size < 1:
+            raise InputError(f"the batch size must be at least 1; received {batch_size}")
+
+        def build(n: int) -> pipeline.Batch:
+            first = n * batch_size
+            indices = np.arange(first, min(first + batch_size, num_clips))
+            return self._evaluation_batch(clip, split, indices)
+
+        return pipeline.finite_batches(
+            build,
+            num_batches=-(-num_clips // batch_size),
+            video_shape=(None, clip.num_frames, clip.size, clip.size, 3),
+        )
