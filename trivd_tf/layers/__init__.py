@@ -1,0 +1,1 @@
+"""Keras layers: spectral norm, batch norm, residual blocks and recurrent units."""

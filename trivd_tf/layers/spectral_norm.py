@@ -1,0 +1,227 @@
+"""Spectrally normalised layers: `W / max(sigma(W), eps)`, with sigma the first singular value.
+
+Each kernel, read as a matrix `[everything else, output channels]`, keeps one non-trainable unit
+vector `u` (length: output channels). A forward computes
+
+    v = W u / |W u|,    sigma = v^T W u,    W_normalised = W / max(sigma, eps)
+
+with the gradient stopped through u and v (architecture, section 6). A forward never changes u; one
+power iteration, `u <- W^T v / |W^T v|`, is an explicit act: `power_iterate(model)`, called by the
+train step once for each update of that network. So a discriminator sees the same weights for real
+and predicted videos, and a generator that is not being updated stays exactly what it was.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.layers.state import replicated_state
+
+_POWER_ITERATIONS_AT_START = 3
+
+
+def as_matrix(kernel: tf.Tensor) -> tf.Tensor:
+    """Reads any kernel, last axis out, as the matrix `[kh kw cin, cout]`."""
+    return tf.reshape(kernel, [-1, kernel.shape[-1]])
+
+
+def _unit(vector: tf.Tensor) -> tf.Tensor:
+    return tf.math.l2_normalize(vector, epsilon=1e-24)
+
+
+def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+    """First singular value of `kernel` as seen from `u`; differentiable in `kernel` only.
+
+    Args:
+        kernel: any shape, last axis out.
+        u: `[cout]`, unit length, close to the first right singular vector.
+
+    Returns:
+        A scalar, `v^T W u` with `v = W u / |W u|` (no gradient through u and v).
+    """
+    matrix = as_matrix(kernel)
+    product = tf.linalg.matvec(matrix, tf.stop_gradient(u))
+    v = tf.stop_gradient(_unit(product))
+    return tf.reduce_sum(v * product)
+
+
+def next_u(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+    """One power iteration: `u <- unit(W^T unit(W u))`."""
+    matrix = as_matrix(kernel)
+    v = _unit(tf.linalg.matvec(matrix, u))
+    return _unit(tf.linalg.matvec(matrix, v, transpose_a=True))
+
+
+class SpectralLayer(keras.layers.Layer):
+    """A layer with one kernel that is spectrally normalised, and perhaps a bias.
+
+    Args:
+        use_bias: add a bias, started at 0.
+        spectral_norm: divide the kernel by its first singular value.
+        epsilon: lower bound of the divisor.
+        kernel_initializer: how the raw kernel starts; orthogonal as the matrix `[kh kw cin, cout]`.
+    """
+
+    def __init__(
+        self,
+        *,
+        use_bias: bool = True,
+        spectral_norm: bool = True,
+        epsilon: float = 1e-4,
+        kernel_initializer: Any = "orthogonal",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.use_bias = use_bias
+        self.spectral_norm = spectral_norm
+        self.epsilon = epsilon
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias = None
+        self.u = None
+
+    def add_kernel(self, shape: tuple[int, ...]) -> None:
+        """Creates kernel, `u` and bias; `u` starts near the first singular vector."""
+        with tf.init_scope():
+            start = tf.cast(self.kernel_initializer(shape), self.variable_dtype)
+        self.kernel = self.add_weight(
+            name="kernel", shape=shape, initializer=lambda *_, **__: start, autocast=False
+        )
+        if self.spectral_norm:
+            with tf.init_scope():
+                u = _unit(tf.random.stateless_normal(shape[-1:], (0, shape[-1]), dtype=start.dtype))
+                for _ in range(_POWER_ITERATIONS_AT_START):
+                    u = next_u(start, u)
+            self.u = replicated_state(self, "spectral_u", shape[-1:], lambda *_, **__: u)
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias", shape=shape[-1:], initializer="zeros", autocast=False
+            )
+
+    def singular_value(self) -> tf.Tensor:
+        """The estimate of the kernel's first singular value, a scalar."""
+        return singular_value(tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.u))
+
+    def normalized_kernel(self) -> tf.Tensor:
+        """The kernel over its first singular value, in the layer's compute dtype."""
+        kernel = tf.convert_to_tensor(self.kernel)
+        if self.spectral_norm:
+            kernel = kernel / tf.maximum(self.singular_value(), self.epsilon)
+        return tf.cast(kernel, self.compute_dtype)
+
+    def add_bias(self, outputs: tf.Tensor) -> tf.Tensor:
+        """`outputs` plus the bias, if there is one."""
+        if self.bias is None:
+            return outputs
+        return outputs + tf.cast(tf.convert_to_tensor(self.bias), outputs.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "use_bias": self.use_bias,
+            "spectral_norm": self.spectral_norm,
+            "epsilon": self.epsilon,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+class SpectralDense(SpectralLayer):
+    """A linear map over the last axis: `[..., cin] -> [..., units]`."""
+
+    def __init__(self, units: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.add_kernel((input_shape[-1], self.units))
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self.add_bias(tf.linalg.matmul(inputs, self.normalized_kernel()))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+class SpectralConv2D(SpectralLayer):
+    """A convolution with stride 1 that keeps the size: `[B, H, W, cin] -> [B, H, W, filters]`."""
+
+    rank = 2
+
+    def __init__(self, filters: int, kernel_size: int = 3, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.add_kernel((*(self.kernel_size,) * self.rank, input_shape[-1], self.filters))
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self.add_bias(self.convolve(inputs, self.normalized_kernel()))
+
+    def convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """The bare convolution with a kernel that was normalised before."""
+        return tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+        }
+
+
+class SpectralConv3D(SpectralConv2D):
+    """As `SpectralConv2D` in space and time: `[B, T, H, W, cin] -> [B, T, H, W, filters]`."""
+
+    rank = 3
+
+    def convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv3d(inputs, kernel, strides=[1] * 5, padding="SAME")
+
+
+class SpectralEmbedding(SpectralLayer):
+    """A table of class vectors: int labels `[B] -> [B, units]`."""
+
+    def __init__(self, num_classes: int, units: int, **kwargs: Any):
+        super().__init__(use_bias=False, **kwargs)
+        self.num_classes = num_classes
+        self.units = units
+        self.add_kernel((num_classes, units))
+        self.built = True
+
+    def call(self, labels: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self.normalized_kernel(), labels)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape, self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {**super().get_config(), "num_classes": self.num_classes, "units": self.units}
+        del config["use_bias"]
+        return config
+
+
+def spectral_layers(root: keras.layers.Layer) -> Iterator[SpectralLayer]:
+    """Every spectrally normalised layer in `root`, in a fixed order."""
+    for layer in root._flatten_layers(include_self=True, recursive=True):
+        if isinstance(layer, SpectralLayer) and layer.u is not None:
+            yield layer
+
+
+def power_iterate(root: keras.layers.Layer, steps: int = 1) -> None:
+    """Moves every `u` in `root` by `steps` power iterations on the current weights."""
+    for layer in spectral_layers(root):
+        kernel = tf.convert_to_tensor(layer.kernel)
+        u = tf.convert_to_tensor(layer.u)
+        for _ in range(steps):
+            u = next_u(kernel, u)
+        layer.u.assign(u)

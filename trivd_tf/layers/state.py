@@ -1,0 +1,37 @@
+"""Non-trainable layer state that every replica computes for itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def replicated_state(
+    layer: keras.layers.Layer,
+    name: str,
+    shape: tuple[int, ...],
+    initializer: str | Callable[..., Any],
+) -> keras.Variable:
+    """A float32 non-trainable variable whose updates are the same on every replica.
+
+    Each replica assigns its own copy (no communication, so it also works inside loops and on TPU);
+    reading it outside of the replicas and saving it take the first replica's.
+
+    Args:
+        layer: the owner; assign the result to one of its attributes, so that Keras tracks it.
+        name: the variable's name.
+        shape: its shape.
+        initializer: a Keras initializer's name or a callable `(shape, dtype) -> value`.
+    """
+    with layer._open_name_scope():
+        return keras.Variable(
+            initializer=initializer,
+            shape=shape,
+            dtype="float64" if layer.variable_dtype == "float64" else "float32",
+            trainable=False,
+            autocast=False,
+            synchronization="on_read",
+            aggregation="only_first_replica",
+            name=name,
+        )

@@ -1,0 +1,48 @@
+"""Model options that a gin file can bind now, for models that are built later under a strategy.
+
+`generator(**options)` takes the arguments of `Generator` and returns a `functools.partial` of it;
+`discriminators` does the same for `make_discriminators`. Configuring a Keras class itself would
+break its construction, and building it at once would miss the strategy's scope.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from trivd_tf.models.decompositions import make_discriminators
+from trivd_tf.models.generator import Generator
+
+
+# What the clip and the data decide; a binding of these would contradict them.
+_DECIDED_BY_DATA = (
+    "num_predicted_frames",
+    "num_conditioning_frames",
+    "frame_size",
+    "num_classes",
+    "dtype",
+)
+
+
+def _deferred(function: Callable[..., Any], name: str) -> Callable[..., Callable[..., Any]]:
+    """A function with the free arguments of `function` that returns a partial of it."""
+    signature = inspect.signature(function)
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in signature.parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        and parameter.name not in _DECIDED_BY_DATA
+    ]
+
+    def configure(**options: Any) -> Callable[..., Any]:
+        return functools.partial(function, **options)
+
+    configure.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    configure.__name__ = configure.__qualname__ = name
+    configure.__module__ = __name__
+    configure.__doc__ = function.__doc__
+    return configure
+
+
+generator = _deferred(Generator, "generator")
+discriminators = _deferred(make_discriminators, "discriminators")

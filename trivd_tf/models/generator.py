@@ -1,0 +1,333 @@
+"""The TrIVD-GAN / DVD-GAN-FP generator (architecture, section 2)."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.layers.batch_norm import PerStepBatchNorm
+from trivd_tf.layers.recurrent import make_cell, unroll
+from trivd_tf.layers.residual import GeneratorBlock
+from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralEmbedding
+from trivd_tf.models.encoder import Encoder
+from trivd_tf.ops import video, warp
+
+NUM_STAGES = 3
+_HIDDEN_WIDTHS = (8, 4, 2)
+_INPUT_WIDTHS = (8, 8, 4)
+
+
+class GeneratorStage(keras.layers.Layer):
+    """Recurrent unit over time - conv - residual block - residual block with upsampling x2.
+
+    Frames are time-major, `[T, B, h, w, C]`. Only the recurrent unit runs step by step.
+    """
+
+    def __init__(
+        self,
+        recurrent_unit: str,
+        hidden_channels: int,
+        channels: int,
+        num_steps: int,
+        *,
+        unit_options: dict[str, Any],
+        post_kernel_size: int,
+        spectral_norm: bool,
+        spectral_epsilon: float,
+        batch_norm_epsilon: float,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_steps = num_steps
+        norm = {"spectral_norm": spectral_norm, "dtype": self.dtype_policy}
+        self.cell = make_cell(
+            recurrent_unit,
+            hidden_channels,
+            epsilon=spectral_epsilon,
+            **norm,
+            **unit_options,
+        )
+        self.conv = SpectralConv2D(
+            channels, post_kernel_size, epsilon=spectral_epsilon, name="conv", **norm
+        )
+        block = {
+            **norm,
+            "spectral_epsilon": spectral_epsilon,
+            "batch_norm_epsilon": batch_norm_epsilon,
+        }
+        self.block = GeneratorBlock(channels, num_steps, name="block", **block)
+        self.up_block = GeneratorBlock(channels, num_steps, upsample=True, name="up", **block)
+
+    def call(
+        self,
+        frames: tf.Tensor,
+        encoding: tf.Tensor,
+        condition: tf.Tensor,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Runs the stage.
+
+        Args:
+            frames: `[T, B, h, w, C]`, or `[1, B, h, w, C]` where every step has the same input.
+            encoding: `[B, h, w, hidden]` of the conditioning frames.
+            condition: `[B, D]` for the batch norms.
+            training: batch moments instead of standing statistics.
+
+        Returns:
+            Frames `[T, B, 2h, 2w, channels]`, and the warp weights `[T, B, h, w, k k]` of units
+            that warp (else None).
+        """
+        state = self.cell.initial_state(encoding)
+        has_motion = self.cell.has_motion
+        hidden, _, *warps = unroll(
+            self.cell, frames, state, num_steps=self.num_steps, return_warp=has_motion
+        )
+        hidden = video.unfold_time(self.conv(video.fold_time(hidden)), self.num_steps)
+        hidden = self.block(hidden, condition, training=training)
+        return self.up_block(hidden, condition, training=training), warps[0] if warps else None
+
+
+class Generator(keras.Model):
+    """Conditioning frames and a latent to the frames that follow.
+
+    Args:
+        channel_multiplier: ch, 48 in the paper's comparisons, 120 in its final model.
+        recurrent_unit: a name of `make_cell`.
+        num_predicted_frames: T.
+        num_conditioning_frames: Tc.
+        frame_size: height and width; divisible by 8.
+        latent_size: length of z.
+        embedding_size: length of the class features.
+        num_classes: rows of the class embedding; 1 is the dummy class of video prediction.
+        hidden_widths: `out` (architecture's reading) or `in`: width of each recurrent unit.
+        post_kernel_size: of the convolution after the recurrent unit, 3 or 1.
+        unit_options: more arguments of `make_cell`.
+        wide_encoder_blocks: as in the discriminator blocks.
+        motion_levels: how many stages, coarsest first, `predict_with_motion` combines (2 in the
+            paper's Fig. 3).
+        spectral_norm, spectral_epsilon, batch_norm_epsilon: of every layer.
+    """
+
+    def __init__(
+        self,
+        channel_multiplier: int = 48,
+        recurrent_unit: str = "tsru_p",
+        num_predicted_frames: int = 11,
+        *,
+        num_conditioning_frames: int = 5,
+        frame_size: int = 64,
+        latent_size: int = 128,
+        embedding_size: int = 128,
+        num_classes: int = 1,
+        hidden_widths: str = "out",
+        post_kernel_size: int = 3,
+        unit_options: dict[str, Any] | None = None,
+        wide_encoder_blocks: bool = True,
+        motion_levels: int = 2,
+        spectral_norm: bool = True,
+        spectral_epsilon: float = 1e-4,
+        batch_norm_epsilon: float = 1e-4,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if frame_size < 8 or frame_size % 8:
+            raise ValueError(f"frame_size must be a multiple of 8. Received: {frame_size}")
+        if hidden_widths not in ("out", "in"):
+            raise ValueError(f"hidden_widths must be 'out' or 'in'. Received: {hidden_widths!r}")
+        if not 1 <= motion_levels <= NUM_STAGES:
+            raise ValueError(f"motion_levels must be 1 to {NUM_STAGES}. Received: {motion_levels}")
+        self._options = {
+            "channel_multiplier": channel_multiplier,
+            "recurrent_unit": recurrent_unit,
+            "num_predicted_frames": num_predicted_frames,
+            "num_conditioning_frames": num_conditioning_frames,
+            "frame_size": frame_size,
+            "latent_size": latent_size,
+            "embedding_size": embedding_size,
+            "num_classes": num_classes,
+            "hidden_widths": hidden_widths,
+            "post_kernel_size": post_kernel_size,
+            "unit_options": dict(unit_options or {}),
+            "wide_encoder_blocks": wide_encoder_blocks,
+            "motion_levels": motion_levels,
+            "spectral_norm": spectral_norm,
+            "spectral_epsilon": spectral_epsilon,
+            "batch_norm_epsilon": batch_norm_epsilon,
+        }
+        self.channel_multiplier = channel_multiplier
+        self.recurrent_unit = recurrent_unit
+        self.num_predicted_frames = num_predicted_frames
+        self.num_conditioning_frames = num_conditioning_frames
+        self.frame_size = frame_size
+        self.latent_size = latent_size
+        self.num_classes = num_classes
+        self.motion_levels = motion_levels
+        self._build_layers(wide_encoder_blocks, hidden_widths)
+
+    def _build_layers(self, wide_encoder_blocks: bool, hidden_widths: str) -> None:
+        options, ch = self._options, self.channel_multiplier
+        norm = {
+            "spectral_norm": options["spectral_norm"],
+            "spectral_epsilon": options["spectral_epsilon"],
+            "dtype": self.dtype_policy,
+        }
+        inputs = _INPUT_WIDTHS if hidden_widths == "in" else _HIDDEN_WIDTHS
+        hidden = tuple(width * ch for width in inputs)
+        out = tuple(width * ch for width in _HIDDEN_WIDTHS)
+        plain = {"spectral_norm": False, "dtype": self.dtype_policy}
+        self.embedding = SpectralEmbedding(
+            self.num_classes, options["embedding_size"], name="embedding", **plain
+        )
+        size = self.frame_size // 2**NUM_STAGES
+        self.affine = SpectralDense(size * size * _INPUT_WIDTHS[0] * ch, name="affine", **plain)
+        self.encoder = Encoder(
+            tuple(reversed(out)), hidden, wide_blocks=wide_encoder_blocks, name="encoder", **norm
+        )
+        self.stages = [
+            GeneratorStage(
+                self.recurrent_unit,
+                hidden[index],
+                out[index],
+                self.num_predicted_frames,
+                unit_options=options["unit_options"],
+                post_kernel_size=options["post_kernel_size"],
+                batch_norm_epsilon=options["batch_norm_epsilon"],
+                name=f"stage_{index + 1}",
+                **norm,
+            )
+            for index in range(NUM_STAGES)
+        ]
+        self.head_norm = PerStepBatchNorm(
+            self.num_predicted_frames,
+            conditional=False,
+            epsilon=options["batch_norm_epsilon"],
+            dtype=self.dtype_policy,
+            name="head_norm",
+        )
+        self.head = SpectralConv2D(
+            3,
+            spectral_norm=norm["spectral_norm"],
+            epsilon=norm["spectral_epsilon"],
+            dtype=self.dtype_policy,
+            name="head",
+        )
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether the recurrent units warp their state, and so have a motion field."""
+        return bool(self.stages[0].cell.has_motion)
+
+    def build_variables(self) -> None:
+        """Creates every variable now, by tracing one tiny batch instead of at the first call."""
+        size, count = self.frame_size, self.num_conditioning_frames
+        dtype = self.variable_dtype
+        shapes = ((1, count, size, size, 3), (1, self.latent_size))
+
+        # Tracing only: nothing is computed.
+        tf.function(lambda frames, z: self(frames, z, training=False)).get_concrete_function(
+            *(tf.TensorSpec(shape, dtype) for shape in shapes)
+        )
+
+    def call(
+        self,
+        conditioning_frames: tf.Tensor,
+        z: tf.Tensor,
+        labels: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Predicts.
+
+        Args:
+            conditioning_frames: `[B, Tc, H, W, 3]` in [-1, 1].
+            z: `[B, latent_size]`, standard normal.
+            labels: int `[B]`; the dummy class 0 when left out.
+            training: batch moments instead of standing statistics.
+
+        Returns:
+            The frames that follow, `[B, T, H, W, 3]` in [-1, 1], float32.
+        """
+        return self._run(conditioning_frames, z, labels, training)[0]
+
+    def _run(
+        self,
+        conditioning_frames: tf.Tensor,
+        z: tf.Tensor,
+        labels: tf.Tensor | None,
+        training: bool,
+    ) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
+        dtype = self.compute_dtype
+        conditioning_frames = tf.cast(conditioning_frames, dtype)
+        if labels is None:
+            labels = tf.zeros([tf.shape(z)[0]], tf.int32)
+        condition = tf.concat([tf.cast(z, dtype), self.embedding(labels)], axis=-1)
+        encodings = self.encoder(conditioning_frames)
+        size = self.frame_size // 2**NUM_STAGES
+        # One frame that stands for every step: what is the same is computed once.
+        frames = tf.reshape(
+            self.affine(condition), [1, -1, size, size, _INPUT_WIDTHS[0] * self.channel_multiplier]
+        )
+        warps = []
+        for stage, encoding in zip(self.stages, encodings, strict=True):
+            frames, warp_weights = stage(frames, encoding, condition, training=training)
+            warps.append(warp_weights)
+        frames = tf.nn.relu(self.head_norm(frames, training=training))
+        frames = video.framewise(self.head, frames)
+        frames = tf.tanh(tf.cast(frames, tf.float64 if dtype == "float64" else tf.float32))
+        return video.swap_time(frames), warps
+
+    def predict_with_stage_motion(
+        self,
+        conditioning_frames: tf.Tensor,
+        z: tf.Tensor,
+        labels: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """As `call`, with each stage's own motion field, `[B, T, h, w, 2]`, coarsest first.
+
+        A field is the expected displacement under the warp's weights, (dy, dx) in that stage's
+        pixels, from a pixel to where its value comes from (architecture, section 4).
+
+        Raises:
+            ValueError: where the recurrent unit does not warp.
+        """
+        if not self.has_motion:
+            raise ValueError(
+                f"the recurrent unit {self.recurrent_unit!r} does not warp its state, so there is "
+                "no motion field: use a TSRU, PTSRU or K-TrajGRU unit, or call the generator"
+            )
+        frames, warps = self._run(conditioning_frames, z, labels, training)
+        flows = []
+        for weights in warps:
+            flow = video.framewise(warp.expected_flow, tf.cast(weights, frames.dtype))
+            flows.append(video.swap_time(flow))
+        return frames, flows
+
+    def predict_with_motion(
+        self,
+        conditioning_frames: tf.Tensor,
+        z: tf.Tensor,
+        labels: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `call`, with the motion field `[B, T, H, W, 2]` in pixels of the frames.
+
+        The fields of the first `motion_levels` stages are combined coarse to fine (paper, Fig. 3).
+        """
+        frames, flows = self.predict_with_stage_motion(
+            conditioning_frames, z, labels=labels, training=training
+        )
+        return frames, self.combine_motion(flows)
+
+    def combine_motion(self, flows: list[tf.Tensor]) -> tf.Tensor:
+        """Stage fields `[B, T, h, w, 2]` to one full-size field `[B, T, H, W, 2]`."""
+        steps = self.num_predicted_frames
+        levels = [video.fold_time(flow) for flow in flows[: self.motion_levels]]
+        # Levels that are left out count as no motion of their own.
+        while levels[-1].shape[1] < self.frame_size:
+            batch, height, width = tf.shape(levels[-1])[0], *levels[-1].shape[1:3]
+            levels.append(tf.zeros([batch, 2 * height, 2 * width, 2], levels[-1].dtype))
+        flow = warp.compose_flows(levels)
+        return tf.reshape(flow, [-1, steps, self.frame_size, self.frame_size, 2])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self._options}

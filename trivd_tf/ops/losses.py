@@ -1,0 +1,62 @@
+"""The losses of the paper: hinge, mixed projection and the orthogonality penalty."""
+
+import tensorflow as tf
+
+
+def hinge_discriminator_loss(real: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+    """`mean max(0, 1 - D(real)) + mean max(0, 1 + D(predicted))` (architecture, section 5).
+
+    Args:
+        real: a discriminator's outputs for real videos, any shape.
+        predicted: its outputs for predicted videos, any shape.
+
+    Returns:
+        A scalar, at least 0.
+    """
+    return tf.reduce_mean(tf.nn.relu(1.0 - real)) + tf.reduce_mean(tf.nn.relu(1.0 + predicted))
+
+
+def hinge_generator_loss(predicted: tf.Tensor) -> tf.Tensor:
+    """`-mean D(predicted)`, any shape to a scalar."""
+    return -tf.reduce_mean(predicted)
+
+
+def mixed_projection(r_x: tf.Tensor, r_xy: tf.Tensor) -> tf.Tensor:
+    """`o[b, b', t] = r_x[b, t] + sum_t' r_xy[b', t']` (paper, Eq. 15).
+
+    Args:
+        r_x: `[B, T]`, the unconditional scores.
+        r_xy: `[B', T]`, the class projections.
+
+    Returns:
+        `[B, B', T]`, first axis r_x's sample.
+    """
+    return r_x[:, None, :] + tf.reduce_sum(r_xy, axis=1)[None, :, None]
+
+
+def projection(r_x: tf.Tensor, r_xy: tf.Tensor) -> tf.Tensor:
+    """Plain projection: both summed over time into one score a sample, `[B, T] x 2 -> [B]`."""
+    return tf.reduce_sum(r_x + r_xy, axis=1)
+
+
+def orthogonal_penalty(kernel: tf.Tensor) -> tf.Tensor:
+    """`|W^T W * (1 - I)|_F^2`: how far the columns of W are from being orthogonal.
+
+    Equal to `|W^T W|_F^2 - sum_j |w_j|^4`, and `|W^T W|_F = |W W^T|_F`, so the smaller of the two
+    Gram matrices is enough: a 256 x 24,576 matrix needs 256 KB instead of 2.4 GB.
+
+    Args:
+        kernel: any shape, last axis out; read as the matrix `[everything else, out]`.
+
+    Returns:
+        A scalar.
+    """
+    matrix = tf.reshape(kernel, [-1, kernel.shape[-1]])
+    rows, columns = matrix.shape
+    if columns <= rows:
+        gram = tf.matmul(matrix, matrix, transpose_a=True)
+        # Without its diagonal rather than minus its squares: nothing cancels near orthogonality.
+        return tf.reduce_sum(tf.square(tf.linalg.set_diag(gram, tf.zeros([columns], gram.dtype))))
+    gram = tf.matmul(matrix, matrix, transpose_b=True)
+    lengths = tf.reduce_sum(tf.square(matrix), axis=0)
+    return tf.reduce_sum(tf.square(gram)) - tf.reduce_sum(tf.square(lengths))

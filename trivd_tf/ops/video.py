@@ -1,0 +1,113 @@
+"""Views of videos: folding time, drawing frames, crops, downsampling (architecture, section 5).
+
+Videos are `[B, T, H, W, C]`. Random choices are stateless: a function of `seed` (two integers).
+"""
+
+import tensorflow as tf
+
+
+def fold_time(videos: tf.Tensor) -> tf.Tensor:
+    """`[A, B, H, W, C] -> [A B, H, W, C]`: both leading axes become one batch of frames."""
+    return tf.reshape(videos, tf.concat([[-1], tf.shape(videos)[2:]], 0))
+
+
+def unfold_time(frames: tf.Tensor, leading: int | tf.Tensor) -> tf.Tensor:
+    """`[A B, H, W, C] -> [A, B, H, W, C]`, the inverse of `fold_time` for A = `leading`."""
+    shape = tf.shape(frames)
+    videos = tf.reshape(frames, tf.concat([[leading, shape[0] // leading], shape[1:]], 0))
+    static = [leading if isinstance(leading, int) else None, None, *frames.shape[1:]]
+    return tf.ensure_shape(videos, static)
+
+
+def framewise(function, videos: tf.Tensor) -> tf.Tensor:
+    """Applies `function`, `[N, H, W, C] -> [N, ...]`, to every frame of `[A, B, H, W, C]`."""
+    leading = videos.shape[0] if videos.shape[0] is not None else tf.shape(videos)[0]
+    return unfold_time(function(fold_time(videos)), leading)
+
+
+def swap_time(videos: tf.Tensor) -> tf.Tensor:
+    """Batch-major to time-major and back: exchanges the first two axes."""
+    return tf.transpose(videos, [1, 0, *range(2, videos.shape.rank)])
+
+
+def downsample(videos: tf.Tensor, factor: int) -> tf.Tensor:
+    """Average pooling of space only, `factor x factor`.
+
+    Args:
+        videos: `[B, T, H, W, C]`; H and W divisible by `factor`.
+        factor: s of the paper's view.
+
+    Returns:
+        `[B, T, H / factor, W / factor, C]`.
+    """
+    if factor == 1:
+        return videos
+    height, width = videos.shape[2], videos.shape[3]
+    if height is not None and (height % factor or width % factor):
+        raise ValueError(
+            f"downsample needs height and width divisible by {factor}. Received: {height} x {width}"
+        )
+    return framewise(lambda x: tf.nn.avg_pool2d(x, factor, factor, "VALID"), videos)
+
+
+def draw_corners(count: int | tf.Tensor, size: int, window: int, seed: tf.Tensor) -> tf.Tensor:
+    """Uniform corners of square windows, int32 `[count, 2]` (top, left).
+
+    Args:
+        count: how many.
+        size: height and width of the frames.
+        window: height and width of the windows, at most `size`.
+        seed: int tensor `[2]`.
+    """
+    return tf.random.stateless_uniform([count, 2], seed, 0, size - window + 1, dtype=tf.int32)
+
+
+def crop(videos: tf.Tensor, corners: tf.Tensor, window: int) -> tf.Tensor:
+    """One window a video, the same for all its frames.
+
+    Args:
+        videos: `[B, T, H, W, C]`.
+        corners: int32 `[B, 2]`, top and left.
+        window: height and width.
+
+    Returns:
+        `[B, T, window, window, C]`.
+    """
+    # Two gathers with a batch axis: differentiable, and static shapes for XLA.
+    rows = corners[:, :1] + tf.range(window)
+    columns = corners[:, 1:] + tf.range(window)
+    cropped = tf.gather(videos, rows, axis=2, batch_dims=1)
+    return tf.gather(cropped, columns, axis=3, batch_dims=1)
+
+
+def draw_frame_indices(
+    count: int | tf.Tensor, num_drawn: int, num_frames: int, skip: int, seed: tf.Tensor
+) -> tf.Tensor:
+    """`num_drawn` different frames for each of `count` videos, uniform, in the order of time.
+
+    Args:
+        count: how many videos.
+        num_drawn: K.
+        num_frames: T, conditioning frames included.
+        skip: leading frames (the conditioning frames) that are never drawn.
+        seed: int tensor `[2]`.
+
+    Returns:
+        int32 `[count, K]`, in `[skip, num_frames)`.
+
+    Raises:
+        ValueError: when there are fewer than K frames to draw from.
+    """
+    if num_drawn > num_frames - skip:
+        raise ValueError(
+            f"{num_drawn} different frames cannot be drawn from the {num_frames - skip} that are "
+            f"not conditioning frames: ask for at most {num_frames - skip}"
+        )
+    # The K largest of random keys are a uniform draw without replacement.
+    keys = tf.random.stateless_uniform([count, num_frames - skip], seed)
+    return tf.sort(tf.math.top_k(keys, num_drawn).indices, axis=1) + skip
+
+
+def take_frames(videos: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    """Frames `indices` `[B, K]` of `[B, T, H, W, C]`: `[B, K, H, W, C]`."""
+    return tf.gather(videos, indices, axis=1, batch_dims=1)

@@ -1,0 +1,46 @@
+"""Exponential moving average of the generator's weights (architecture, section 6)."""
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage(tf.Module):
+    """The average `a <- d a + (1 - d) w`; before `start_step` it is the weights themselves.
+
+    Every replica keeps and updates its own copy of the average: the weights are the same on all of
+    them, so nothing is communicated.
+
+    Args:
+        weights: the variables to average.
+        decay: d.
+        start_step: the first step at which old values count.
+    """
+
+    def __init__(self, weights: list[keras.Variable], *, decay: float, start_step: int):
+        super().__init__(name="weight_average")
+        self._weights = list(weights)
+        self.decay = decay
+        self.start_step = start_step
+        self.averages = [
+            tf.Variable(
+                tf.convert_to_tensor(weight),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+                name="average",
+            )
+            for weight in self._weights
+        ]
+
+    def update(self, step: tf.Tensor) -> None:
+        """Takes in the weights as they are after generator update number `step` (from 1 on)."""
+        for average, weight in zip(self.averages, self._weights, strict=True):
+            value = tf.convert_to_tensor(weight)
+            decay = tf.cast(tf.where(step > self.start_step, self.decay, 0.0), value.dtype)
+            # Not d a + (1 - d) w: at d = 0 this is the weights to the last bit.
+            average.assign(value + decay * (tf.convert_to_tensor(average) - value))
+
+    def copy_to(self, model: keras.Model) -> None:
+        """Makes the averages the trainable weights of another model of the same build."""
+        for average, weight in zip(self.averages, model.trainable_variables, strict=True):
+            weight.assign(tf.convert_to_tensor(average))

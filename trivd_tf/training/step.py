@@ -1,0 +1,213 @@
+"""The train step: discriminator updates, then one generator update (architecture, section 6).
+
+All functions here run inside a replica. What is random is a function of the run's seed and the step
+alone: it is drawn for the global batch and each replica takes its rows, so a result does not depend
+on the number of devices.
+"""
+
+import dataclasses
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.layers.spectral_norm import (
+    SpectralEmbedding,
+    SpectralLayer,
+    power_iterate,
+    spectral_layers,
+)
+from trivd_tf.models import Discriminator, Generator
+from trivd_tf.ops import losses
+from trivd_tf.training.ema import WeightAverage
+from trivd_tf.training.options import TrainingOptions
+
+Batch = dict[str, tf.Tensor]
+
+
+def to_float(videos: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
+    """uint8 pixels to [-1, 1]."""
+    return tf.cast(videos, dtype) / 127.5 - 1.0
+
+
+def penalized_kernels(generator: keras.Model) -> list[keras.Variable]:
+    """The raw weights under the orthogonality penalty: all but the class embedding."""
+    return [
+        layer.kernel
+        for layer in generator._flatten_layers(include_self=False, recursive=True)
+        if isinstance(layer, SpectralLayer) and not isinstance(layer, SpectralEmbedding)
+    ]
+
+
+@dataclasses.dataclass
+class GanStep:
+    """Both networks, their optimisers and the two updates.
+
+    Attributes:
+        generator, discriminators: the networks.
+        generator_optimizer, discriminator_optimizer: one for each side.
+        average: EMA of the generator's weights.
+        options: the run's hyperparameters.
+        replica_batch_size, num_replicas: how the global batch is shared.
+        seed: of everything random in the step.
+        class_conditional: give the networks the data's labels, else the dummy class 0.
+    """
+
+    generator: Generator
+    discriminators: list[Discriminator]
+    generator_optimizer: keras.optimizers.Optimizer
+    discriminator_optimizer: keras.optimizers.Optimizer
+    average: WeightAverage
+    options: TrainingOptions
+    replica_batch_size: int
+    num_replicas: int
+    seed: int
+    class_conditional: bool = False
+
+    def __call__(self, batches: list[Batch], step: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One step: `discriminator_steps` updates of the discriminators, one of the generator.
+
+        Args:
+            batches: this replica's clips, one batch for each update, `video` uint8
+                `[B, Tc + T, H, W, 3]` and `label` int `[B]`.
+            step: int64 scalar, the number of generator updates done before.
+
+        Returns:
+            Named float32 scalars of this replica: losses, mean scores and gradient norms.
+        """
+        metrics: dict[str, tf.Tensor] = {}
+        for index, batch in enumerate(batches[:-1]):
+            metrics = self.update_discriminators(batch, self._seed(step, index))
+        metrics |= self.update_generator(batches[-1], self._seed(step, len(batches) - 1))
+        self.average.update(step + 1)
+        return metrics
+
+    def _seed(self, step: tf.Tensor, update: int) -> tf.Tensor:
+        count = self.options.discriminator_steps + 1
+        root = tf.constant([self.seed, 0x7121D], tf.int64)
+        return tf.random.experimental.stateless_fold_in(root, step * count + update)
+
+    def _own_rows(self, rows: tf.Tensor) -> tf.Tensor:
+        """This replica's rows of what was drawn for the global batch."""
+        if self.num_replicas == 1:
+            return rows
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        size = self.replica_batch_size
+        return tf.slice(
+            rows,
+            tf.concat([[replica * size], tf.zeros([rows.shape.rank - 1], tf.int32)], 0),
+            [size, *rows.shape[1:]],
+        )
+
+    def draw_latents(self, seed: tf.Tensor) -> tf.Tensor:
+        """z, `[replica batch, latent]`, standard normal."""
+        count = self.replica_batch_size * self.num_replicas
+        shape = [count, self.generator.latent_size]
+        return self._own_rows(tf.random.stateless_normal(shape, seed, dtype=self._dtype))
+
+    @property
+    def _dtype(self) -> tf.DType:
+        return tf.float64 if self.options.precision == "float64" else tf.float32
+
+    def _labels(self, batch: Batch) -> tf.Tensor:
+        labels = tf.cast(batch["label"], tf.int32)
+        return labels if self.class_conditional else tf.zeros_like(labels)
+
+    def _view(self, model: Discriminator, videos: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        count = self.replica_batch_size * self.num_replicas
+        choices = model.draw(count, videos.shape[1], videos.shape[2], seed)
+        return model.view(videos, {name: self._own_rows(rows) for name, rows in choices.items()})
+
+    def _mix(self, model: Discriminator, r_x: tf.Tensor, r_xy: tf.Tensor) -> tf.Tensor:
+        if self.options.mix_over_replicas and self.num_replicas > 1:
+            r_xy = tf.distribute.get_replica_context().all_gather(r_xy, axis=0)
+        return model.combine(r_x, r_xy)
+
+    def _total(self, terms: list[tf.Tensor]) -> tf.Tensor:
+        total = tf.add_n(terms)
+        return total / len(terms) if self.options.mean_of_discriminators else total
+
+    def predict(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
+        """Conditioning frames followed by a fresh prediction, `[B, Tc + T, H, W, 3]`."""
+        count = self.generator.num_conditioning_frames
+        conditioning = to_float(batch["video"][:, :count], self._dtype)
+        predicted = self.generator(
+            conditioning, self.draw_latents(seed), labels=self._labels(batch), training=True
+        )
+        return tf.concat([conditioning, predicted], axis=1)
+
+    def update_discriminators(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One update of all discriminators on real and freshly predicted videos."""
+        seeds = tf.random.experimental.stateless_split(seed, 1 + 2 * len(self.discriminators))
+        predicted = tf.stop_gradient(self.predict(batch, seeds[0]))
+        real = to_float(batch["video"], self._dtype)
+        labels = tf.tile(self._labels(batch), [2])
+        metrics, terms, weights = {}, [], []
+        for model in self.discriminators:
+            power_iterate(model)
+            weights += model.trainable_variables
+        sources = [weight.value for weight in weights]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            for index, model in enumerate(self.discriminators):
+                # Real and predicted in one forward: the weights are normalised once.
+                views = [
+                    self._view(model, real, seeds[1 + 2 * index]),
+                    self._view(model, predicted, seeds[2 + 2 * index]),
+                ]
+                r_x, r_xy = model.scores(tf.concat(views, axis=0), labels)
+                halves = zip(tf.split(r_x, 2), tf.split(r_xy, 2), strict=True)
+                on_real, on_predicted = [self._mix(model, *half) for half in halves]
+                terms.append(losses.hinge_discriminator_loss(on_real, on_predicted))
+                metrics[f"{model.name}/loss"] = terms[-1]
+                metrics[f"{model.name}/real_score"] = tf.reduce_mean(on_real)
+                metrics[f"{model.name}/predicted_score"] = tf.reduce_mean(on_predicted)
+            # Applying gradients sums them over replicas.
+            loss = self._total(terms) / self.num_replicas
+        gradients = tape.gradient(loss, sources)
+        self.discriminator_optimizer.apply(gradients, weights)
+        metrics["discriminators/gradient_norm"] = tf.linalg.global_norm(gradients)
+        return metrics
+
+    def update_generator(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One update of generator and encoder: hinge loss and orthogonality penalty."""
+        seeds = tf.random.experimental.stateless_split(seed, 1 + len(self.discriminators))
+        power_iterate(self.generator)
+        weights = self.generator.trainable_variables
+        sources = [weight.value for weight in weights]
+        labels = self._labels(batch)
+        metrics, terms = {}, []
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            videos = self.predict(batch, seeds[0])
+            for index, model in enumerate(self.discriminators):
+                scores = model.scores(self._view(model, videos, seeds[1 + index]), labels)
+                terms.append(losses.hinge_generator_loss(self._mix(model, *scores)))
+                metrics[f"{model.name}/generator_loss"] = terms[-1]
+            penalty = self.penalty()
+            metrics["generator/orthogonal_penalty"] = penalty
+            loss = self._total(terms) + self.options.orthogonal_penalty * tf.cast(
+                penalty, terms[0].dtype
+            )
+            metrics["generator/loss"] = loss
+            loss = loss / self.num_replicas
+        gradients = tape.gradient(loss, sources)
+        self.generator_optimizer.apply(gradients, weights)
+        metrics["generator/gradient_norm"] = tf.linalg.global_norm(gradients)
+        return metrics
+
+    def penalty(self) -> tf.Tensor:
+        """The orthogonality penalty, before its weight, on the generator's raw weights."""
+        kernels = penalized_kernels(self.generator)
+        return tf.add_n([losses.orthogonal_penalty(tf.convert_to_tensor(k)) for k in kernels])
+
+    def singular_values(self) -> dict[str, tf.Tensor]:
+        """The largest first singular value of each network's raw weights."""
+        networks: dict[str, Any] = {"generator": self.generator}
+        networks |= {model.name: model for model in self.discriminators}
+        return {
+            f"{name}/largest_singular_value": tf.reduce_max(
+                tf.stack([layer.singular_value() for layer in spectral_layers(network)])
+            )
+            for name, network in networks.items()
+        }
