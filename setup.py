@@ -26,8 +26,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    # gin/ travels inside the package as trivd_tf/gin_files. It must not be installed under its own
-    # name: a top-level `gin` is the gin-config library. It holds no __init__.py for the same reason.
+    # gin/ travels inside the package as trivd_tf/gin_files. It must not be installed under its
+    # own name: a top-level `gin` is the gin-config library; so it never holds an __init__.py.
     packages=[*find_packages(include=["trivd_tf", "trivd_tf.*"]), "trivd_tf.gin_files"],
     package_dir={"trivd_tf.gin_files": "gin"},
     package_data={"": ["*.txt", "py.typed"], "trivd_tf.gin_files": ["*/*.gin"]},

@@ -2,7 +2,7 @@
 
 import os
 
-# Before TensorFlow or Keras is imported anywhere: only real errors on stderr, and Keras on TensorFlow.
+# Before TensorFlow or Keras is imported anywhere: Keras on TensorFlow, only real errors on stderr.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def fixed_seeds() -> None:
     """Every test starts from the same random state, whatever ran before it."""
     random.seed(0)
-    np.random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
     # Tests of the command line alone never import Keras; importing it for them would cost seconds.
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(0)

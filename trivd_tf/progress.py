@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
 from typing import TypeVar
 
@@ -123,8 +123,8 @@ class Progress:
 def track(
     items: Iterable[T], description: str, *, total: int | None = None, unit: str = "item"
 ) -> Iterator[T]:
-    """Yields `items` one by one and shows the progress; `total` is taken from `len` if it has one."""
-    if total is None and hasattr(items, "__len__"):
+    """Yields `items` one by one and shows the progress; `total` defaults to their `len`."""
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(description, total=total, unit=unit) as progress:
         for item in items:

@@ -1,0 +1,221 @@
+"""From gin files to an `Experiment`: parse, check, build, save.
+
+gin keeps one global configuration. `parse` starts it afresh, and `ParsedConfig.build` reads it, so
+build one configuration before parsing the next.
+
+Example:
+    parsed = config.parse(["quickstart"], ["training.TrainingOptions.num_steps = 10"])
+    experiment = parsed.build()
+    parsed.save("runs/first/config.gin")
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gin
+from gin import config_parser
+
+from trivd_tf.config.checks import check_all_used, check_macros, check_required, check_types
+from trivd_tf.config.files import find_gin_file, gin_directory, known_gin_files
+from trivd_tf.config.statements import (
+    DYNAMIC_REGISTRATION,
+    PRELUDE,
+    Reader,
+    Reference,
+    Statements,
+    iterate,
+    parameters_of,
+)
+from trivd_tf.errors import InputError
+
+__all__ = [
+    "ParsedConfig",
+    "bindings_in",
+    "changed_bindings",
+    "find_gin_file",
+    "gin_directory",
+    "known_gin_files",
+    "parse",
+]
+
+FILE_NAME = "config.gin"
+
+_HEADER = """\
+# The operative configuration of this run: every value that was used, defaults included.
+# It can be used again as a --gin_file.
+"""
+
+
+def _is_known_gin_file(name: str) -> bool:
+    try:
+        find_gin_file(name)
+    except InputError:
+        return False
+    return True
+
+
+# `include` finds the same names as --gin_file.
+gin.config.register_file_reader(
+    lambda name: find_gin_file(name).open(encoding="utf-8"), _is_known_gin_file
+)
+
+
+def _default_root() -> Callable[..., Any]:
+    from trivd_tf.experiment import Experiment
+
+    return Experiment
+
+
+class ParsedConfig:
+    """A parsed and checked configuration. Made by `parse`."""
+
+    def __init__(self, statements: Statements, root: Callable[..., Any]) -> None:
+        self._statements = statements
+        self._root = root
+        self._operative: str | None = None
+
+    def build(self) -> Any:
+        """Calls the root class with what was configured.
+
+        Returns:
+            The `Experiment`.
+
+        Raises:
+            InputError: an option refuses its value, or nothing used a binding.
+        """
+        try:
+            built = gin.get_configurable(self._root)()
+        except InputError as error:
+            raise InputError(_with_configurable(str(error))) from error
+        # gin offers these two only as formatted text.
+        check_all_used(gin.config._CONFIG, gin.config._OPERATIVE_CONFIG, self._statements)
+        self._operative = _HEADER + gin.operative_config_str(max_line_length=100)
+        return built
+
+    @property
+    def operative_text(self) -> str:
+        """Every value that `build` used, as a gin file."""
+        if self._operative is None:
+            raise RuntimeError("the operative configuration is known only after build()")
+        return self._operative
+
+    def save(self, path: str | Path) -> None:
+        """Writes `operative_text` to `path`, whole or not at all."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(target.name + ".partial")
+        partial.write_text(self.operative_text, encoding="utf-8")
+        partial.replace(target)
+
+
+def parse(
+    gin_files: Sequence[str | Path],
+    gin_bindings: Sequence[str] = (),
+    *,
+    data_dir: str | Path | None = None,
+    root: Callable[..., Any] | None = None,
+) -> ParsedConfig:
+    """Parses and checks gin files and bindings; the later wins.
+
+    Args:
+        gin_files: paths, or names of files that come with the package (see `find_gin_file`).
+        gin_bindings: single bindings, applied after the files.
+        data_dir: where given, bound to `data_dir` of the source that the root's `data` selects.
+        root: what everything hangs on; default `trivd_tf.experiment.Experiment`.
+
+    Raises:
+        InputError: a file does not exist or cannot be read, a name is unknown, a value has the
+            wrong type, or a required value is missing.
+    """
+    root = _default_root() if root is None else root
+    paths = [find_gin_file(name) for name in gin_files]
+    reader = Reader()
+    for path in paths:
+        reader.read_file(path)
+    bindings = list(gin_bindings)
+    for text in bindings:
+        reader.read_binding(text)
+    statements = reader.statements
+    check_macros(statements)
+    root_name = _root_name(statements, root, paths)
+    if data_dir is not None:
+        bindings.append(_data_dir_binding(statements, root, Path(data_dir)))
+        reader.read_binding(bindings[-1])
+    check_types(statements)
+    check_required(statements, root, root_name)
+
+    gin.clear_config(clear_constants=True)
+    for path in paths:
+        gin.parse_config_file(str(path))
+    gin.parse_config([PRELUDE, *statements.imports.values(), *bindings])
+    gin.finalize()
+    return ParsedConfig(statements, root)
+
+
+def _root_name(statements: Statements, root: Callable[..., Any], paths: Sequence[Path]) -> str:
+    for binding in statements.bindings.values():
+        if binding.target is root:
+            return binding.selector
+    names = " and ".join(str(path) for path in paths) or "no gin file"
+    known = ", ".join(path.stem for path in known_gin_files() if path.parts[0] == "runs")
+    raise InputError(
+        f"{names} given: nothing there configures an {root.__name__}; give the file of a run, for "
+        f"example one of {known}"
+    )
+
+
+def _data_dir_binding(statements: Statements, root: Callable[..., Any], data_dir: Path) -> str:
+    binding = statements.find("", root, "data")
+    source = statements.resolve_macro(binding.value) if binding else None
+    if not isinstance(source, Reference) or source.target is None:
+        raise InputError(f"--data_dir {data_dir}: the configuration selects no data source")
+    if "data_dir" not in parameters_of(source.target):
+        raise InputError(
+            f"--data_dir {data_dir}: {source.selector} reads no folder; leave the flag out, or "
+            f"bind {root.__name__}.data to a source that does"
+        )
+    # Absolute, so that the run can be resumed from another working directory.
+    return f"{source.name}.data_dir = {str(data_dir.expanduser().absolute())!r}"
+
+
+def _with_configurable(message: str) -> str:
+    """gin appends which configurable was called; keeps that name, in front, and drops the rest."""
+    text, _, rest = message.partition("\n  In call to configurable ")
+    name = re.match(r"'([^']+)'", rest)
+    return f"{name.group(1)}: {text}" if name and not text.startswith(name.group(1)) else text
+
+
+def bindings_in(text: str) -> dict[str, str]:
+    """What a saved configuration binds: full name (`trivd_tf.data.ClipSpec.size`) -> value as text.
+
+    Nothing is imported, so that it also reads configurations of other versions.
+    """
+    modules: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for statement, _ in iterate(text, "the saved configuration, line {line}"):
+        if isinstance(statement, config_parser.ImportStatement):
+            if statement.module != DYNAMIC_REGISTRATION:
+                whole = statement.is_from or statement.alias
+                name = statement.bound_name()
+                modules[name] = statement.module if whole else name
+        elif isinstance(statement, config_parser.BindingStatement):
+            first, _, rest = statement.selector.partition(".")
+            selector = f"{modules.get(first, first)}.{rest}" if rest else first
+            name = f"{selector}.{statement.arg_name}" if statement.arg_name else selector
+            scoped = f"{statement.scope}/{name}" if statement.scope else name
+            found[scoped] = repr(statement.value)
+    return found
+
+
+def changed_bindings(old: str, new: str) -> dict[str, tuple[str | None, str | None]]:
+    """Bindings that differ between two saved configurations: name -> (old value, new value)."""
+    before, after = bindings_in(old), bindings_in(new)
+    return {
+        name: (before.get(name), after.get(name))
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    }

@@ -1,0 +1,315 @@
+"""Reads gin files and bindings into checked statements, before gin itself sees them.
+
+gin reports an unknown name with a traceback and lets other mistakes pass. Here every name is
+resolved first, so that each mistake becomes one line that says where it is and what would do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import io
+import pkgutil
+import tokenize
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gin import config_parser
+
+from trivd_tf.config.files import find_gin_file
+from trivd_tf.errors import InputError
+
+DYNAMIC_REGISTRATION = "__gin__.dynamic_registration"
+REQUIRED = "gin.REQUIRED"
+PRELUDE = "from __gin__ import dynamic_registration"
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A value written `%name`."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"%{self.name}"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A value written `@scope/selector` or, with `evaluate`, `@scope/selector()`."""
+
+    scope: str
+    selector: str
+    evaluate: bool
+    target: Callable[..., Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """As written, without `@` and parentheses."""
+        return f"{self.scope}/{self.selector}" if self.scope else self.selector
+
+    def __repr__(self) -> str:
+        return f"@{self.name}{'()' if self.evaluate else ''}"
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One `scope/selector.parameter = value`, its names resolved."""
+
+    scope: str
+    selector: str
+    parameter: str
+    value: Any
+    target: Callable[..., Any]
+    where: str
+
+    @property
+    def name(self) -> str:
+        """As a gin file writes it."""
+        name = f"{self.selector}.{self.parameter}"
+        return f"{self.scope}/{name}" if self.scope else name
+
+
+@dataclass
+class Statements:
+    """All that a set of files and bindings says; a later binding replaces an earlier one."""
+
+    bindings: dict[tuple[str, int, str], Binding] = field(default_factory=dict)
+    macros: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    imports: dict[str, str] = field(default_factory=dict)  # name in the file -> import line
+    symbols: dict[str, ModuleType] = field(default_factory=dict)  # name in the file -> module
+
+    def add(self, binding: Binding) -> None:
+        self.bindings[binding.scope, id(binding.target), binding.parameter] = binding
+
+    def find(self, scope: str, target: Callable[..., Any], parameter: str) -> Binding | None:
+        """The binding that a call of `target` under `scope` would use: the innermost scope wins."""
+        parts = scope.split("/") if scope else []
+        for length in range(len(parts), -1, -1):
+            found = self.bindings.get(("/".join(parts[:length]), id(target), parameter))
+            if found is not None:
+                return found
+        return None
+
+    def resolve_macro(self, value: Any) -> Any:
+        """`value`, or what the macro that it is stands for; `%gin.REQUIRED` stays as it is."""
+        seen = set()
+        while isinstance(value, Macro) and value.name in self.macros and value.name not in seen:
+            seen.add(value.name)
+            value = self.macros[value.name][0]
+        return value
+
+    def references(self, value: Any) -> Iterator[Reference]:
+        """Every reference inside `value`, through containers and macros."""
+        for part in flatten(self.resolve_macro(value)):
+            if isinstance(part, Reference):
+                yield part
+            elif isinstance(part, Macro) and part is not value:
+                yield from self.references(part)
+
+
+def flatten(value: Any) -> Iterator[Any]:
+    """The leaves of a value of lists, tuples and dicts."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from flatten(key)
+            yield from flatten(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from flatten(item)
+    else:
+        yield value
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; the nearest is 'x'`, or the known names where none is near."""
+    names = sorted(set(known))
+    lowered = {candidate.lower(): candidate for candidate in names}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    if close:
+        return f"; the nearest is '{lowered[close[0]]}'"
+    return f"; known are {', '.join(names)}" if names else ""
+
+
+def public_names(owner: Any) -> list[str]:
+    """What a gin file can name in a module or class."""
+    names = getattr(owner, "__all__", None) or dir(owner)
+    return [name for name in names if not name.startswith("_")]
+
+
+def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of a class or function, without `self`."""
+    return dict(inspect.signature(target).parameters)
+
+
+class _PlainDelegate(config_parser.ParserDelegate):
+    """Keeps references and macros as written. It must not raise: gin would reword the error."""
+
+    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Reference:
+        scope, _, selector = scoped_configurable_name.rpartition("/")
+        return Reference(scope, selector, evaluate)
+
+    def macro(self, macro_name: str) -> Macro:
+        return Macro(macro_name)
+
+
+def iterate(text: str, where: str) -> Iterator[tuple[Any, str]]:
+    """Yields the parsed gin statements of `text`, each with its place for error messages.
+
+    Raises:
+        InputError: the text is not gin.
+    """
+    try:
+        for statement in config_parser.ConfigParser(io.StringIO(text), _PlainDelegate()):
+            yield statement, where.format(line=statement.location.line_num)
+    except (SyntaxError, tokenize.TokenError) as error:
+        number = getattr(error, "lineno", None) or error.args[-1][0]
+        lines = text.splitlines()
+        line = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+        reason = str(error.args[0]).splitlines()[0].strip().rstrip(".")
+        raise InputError(
+            f"{where.format(line=number)}: cannot read '{line}' ({reason}); a binding is "
+            'name = value, with strings in quotes: models.generator.recurrent_unit = "tsru_p"'
+        ) from error
+
+
+class Reader:
+    """Collects the statements of files and bindings, in the order in which gin applies them."""
+
+    def __init__(self) -> None:
+        self.statements = Statements()
+        self._open_files: list[Path] = []
+
+    def read_file(self, path: Path) -> None:
+        """Reads a gin file and what it includes."""
+        if path.resolve() in self._open_files:
+            raise InputError(f"{path} includes itself")
+        self._open_files.append(path.resolve())
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"gin file {path} cannot be read: {error}") from error
+        # Braces in a path must survive the line number's formatting.
+        where = f"{path}".replace("{", "{{").replace("}", "}}") + ", line {line}"
+        self._read(text, where, {})
+        self._open_files.pop()
+
+    def read_binding(self, text: str) -> None:
+        """Reads one command-line binding; it sees what the files imported."""
+        where = f"--gin_bindings '{text}'".replace("{", "{{").replace("}", "}}")
+        self._read(text, where, self.statements.symbols, dynamic=True)
+
+    def _read(
+        self, text: str, where: str, symbols: dict[str, ModuleType], dynamic: bool = False
+    ) -> None:
+        for statement, place in iterate(text, where):
+            if isinstance(statement, config_parser.ImportStatement):
+                if statement.module == DYNAMIC_REGISTRATION:
+                    dynamic = True
+                    continue
+                name, module = self._import(statement, place)
+                symbols[name] = self.statements.symbols[name] = module
+                self.statements.imports[name] = statement.format()
+            elif isinstance(statement, config_parser.IncludeStatement):
+                self.read_file(_find_included(statement.filename, place))
+            elif not dynamic:
+                raise InputError(f"{place}: the file must begin with '{PRELUDE}'")
+            elif isinstance(statement, config_parser.BindingStatement):
+                self._bind(statement, symbols, place)
+            else:
+                _resolve(statement.selector, symbols, place)
+
+    def _import(self, statement: Any, place: str) -> tuple[str, ModuleType]:
+        try:
+            module = importlib.import_module(statement.module)
+        except ModuleNotFoundError as error:
+            # A missing requirement of a module that is there is not a misspelt import.
+            if error.name is None or not (statement.module + ".").startswith(error.name + "."):
+                raise
+            parent, _, child = statement.module.rpartition(".")
+            advice = nearest(child, _submodules(parent)) if parent else ""
+            raise InputError(f"{place}: there is no module {error.name}{advice}") from error
+        if not (statement.is_from or statement.alias):
+            module = importlib.import_module(statement.module.split(".")[0])
+        return statement.bound_name(), module
+
+    def _bind(self, statement: Any, symbols: dict[str, ModuleType], place: str) -> None:
+        value = _resolve_value(statement.value, symbols, place)
+        if not statement.arg_name:
+            scoped = [statement.scope] if statement.scope else []
+            self.statements.macros["/".join([*scoped, statement.selector])] = (value, place)
+            return
+        target = _resolve(statement.selector, symbols, place)
+        binding = Binding(
+            scope=statement.scope,
+            selector=statement.selector,
+            parameter=statement.arg_name,
+            value=value,
+            target=target,
+            where=place,
+        )
+        parameters = parameters_of(target)
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        if statement.arg_name not in parameters and not takes_any:
+            advice = nearest(statement.arg_name, parameters)
+            raise InputError(
+                f"{place}: {binding.name}: {statement.selector} has no parameter "
+                f"'{statement.arg_name}'{advice}"
+            )
+        self.statements.add(binding)
+
+
+def _find_included(name: str, place: str) -> Path:
+    try:
+        return find_gin_file(name)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def _submodules(package: str) -> list[str]:
+    try:
+        path = importlib.import_module(package).__path__
+    except (ImportError, AttributeError):
+        return []
+    return [module.name for module in pkgutil.iter_modules(path)]
+
+
+def _resolve_value(value: Any, symbols: dict[str, ModuleType], place: str) -> Any:
+    if isinstance(value, Reference):
+        target = _resolve(value.selector, symbols, place)
+        return Reference(value.scope, value.selector, value.evaluate, target)
+    if isinstance(value, dict):
+        pairs = value.items()
+        return {
+            _resolve_value(k, symbols, place): _resolve_value(v, symbols, place) for k, v in pairs
+        }
+    if isinstance(value, (list, tuple)):
+        return type(value)(_resolve_value(item, symbols, place) for item in value)
+    return value
+
+
+def _resolve(selector: str, symbols: dict[str, ModuleType], place: str) -> Callable[..., Any]:
+    """The class or function that `selector` names through the file's imports."""
+    first, *rest = selector.split(".")
+    if first not in symbols:
+        within = [f"{name}.{selector}" for name in symbols if hasattr(symbols[name], first)]
+        advice = f"; write '{within[0]}'" if within else nearest(first, symbols)
+        raise InputError(f"{place}: '{selector}': nothing imported is called '{first}'{advice}")
+    found: Any = symbols[first]
+    path = first
+    for name in rest:
+        if not hasattr(found, name):
+            advice = nearest(name, public_names(found))
+            raise InputError(f"{place}: '{selector}': {path} has no '{name}'{advice}")
+        found = getattr(found, name)
+        path = f"{path}.{name}"
+    if not callable(found):
+        raise InputError(
+            f"{place}: '{selector}' is a {type(found).__name__}, but only classes and functions "
+            f"can be configured{nearest(path, public_names(found))}"
+        )
+    return found
