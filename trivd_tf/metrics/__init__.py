@@ -1,0 +1,31 @@
+"""Scores of predicted videos: FVD, Inception Score, PSNR, SSIM, best of l, baselines.
+
+Importing this reads no weights, no TF-GAN and no TF-Hub; what needs them loads them when called.
+"""
+
+from trivd_tf.metrics.baselines import copy_last_frame
+from trivd_tf.metrics.features import FeatureExtractor
+from trivd_tf.metrics.frames import best_of, psnr, ssim
+from trivd_tf.metrics.fvd import frechet_distance, frechet_distance_from_moments, fvd
+from trivd_tf.metrics.i3d import I3D, KINETICS_400_CLASSES
+from trivd_tf.metrics.inception_score import StreamedInceptionScore, inception_score
+from trivd_tf.metrics.moments import StreamedMoments
+from trivd_tf.metrics.resize import RESIZE_RULES, resize_frames
+
+__all__ = [
+    "I3D",
+    "KINETICS_400_CLASSES",
+    "RESIZE_RULES",
+    "FeatureExtractor",
+    "StreamedInceptionScore",
+    "StreamedMoments",
+    "best_of",
+    "copy_last_frame",
+    "frechet_distance",
+    "frechet_distance_from_moments",
+    "fvd",
+    "inception_score",
+    "psnr",
+    "resize_frames",
+    "ssim",
+]

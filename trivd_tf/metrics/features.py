@@ -1,0 +1,115 @@
+"""From uint8 videos to I3D logits, a bounded number of clips at a time."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trivd_tf.errors import InputError
+from trivd_tf.metrics.i3d import FRAME_SIZE, I3D, MIN_FRAMES, NUM_CLASSES
+from trivd_tf.metrics.resize import check_rule, resize_frames
+
+
+@functools.cache
+def default_i3d() -> keras.Model:
+    """`I3D.from_pretrained()`, read once a process."""
+    return I3D.from_pretrained()
+
+
+class FeatureExtractor:
+    """Resizes videos, scales them to [-1, 1] and runs I3D on them.
+
+    Args:
+        model: ``[B, T, 224, 224, 3]`` in [-1, 1] -> ``[B, 400]``; None: `I3D.from_pretrained()`.
+        resize: one of `trivd_tf.metrics.resize.RESIZE_RULES`.
+        batch_size: clips at a time, which bounds the memory: about 0.2 GB a clip of 16 frames.
+
+    Example:
+        >>> extractor = FeatureExtractor()
+        >>> moments = StreamedMoments()
+        >>> for logits in extractor.stream(dataset, progress=lambda done: print(done, "clips")):
+        ...     moments.update(logits)
+    """
+
+    def __init__(
+        self,
+        model: keras.Model | None = None,
+        *,
+        resize: str = "tf1_bilinear",
+        batch_size: int = 4,
+    ):
+        check_rule(resize)
+        if batch_size < 1:
+            raise InputError(f"batch_size = {batch_size}: at least 1 is needed")
+        self.model = model if model is not None else default_i3d()
+        self.resize = resize
+        self.batch_size = batch_size
+        # The batch dimension stays unknown, so that a last, smaller batch needs no new graph.
+        self._compiled = tf.function(self._logits, reduce_retracing=True)
+
+    def _logits(self, videos: tf.Tensor) -> tf.Tensor:
+        frames = resize_frames(videos, self.resize, FRAME_SIZE)
+        return self.model(frames * (2.0 / 255.0) - 1.0)
+
+    def __call__(self, videos: Any) -> np.ndarray:
+        """Logits of videos that are in memory.
+
+        Args:
+            videos: uint8 ``[N, T, H, W, 3]``, T at least 9.
+
+        Returns:
+            float32 ``[N, 400]``.
+
+        Raises:
+            InputError: another shape or type.
+        """
+        check_videos(videos)
+        chunks = [
+            self._run(videos[start : start + self.batch_size])
+            for start in range(0, len(videos), self.batch_size)
+        ]
+        return np.concatenate(chunks) if chunks else np.zeros((0, NUM_CLASSES), np.float32)
+
+    def _run(self, videos: Any) -> np.ndarray:
+        frames, height, width, channels = videos.shape[1:]
+        concrete = self._compiled.get_concrete_function(
+            tf.TensorSpec([None, frames, height, width, channels], tf.uint8)
+        )
+        return concrete(tf.convert_to_tensor(videos)).numpy()
+
+    def stream(
+        self,
+        batches: Iterable[Any],
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Logits of batches as they come, in order; holds no more than one batch.
+
+        Args:
+            batches: uint8 arrays or tensors ``[b, T, H, W, 3]``, or dicts with such a ``"video"``,
+                of any b: for example a `tf.data.Dataset`.
+            progress: called after each batch with the number of clips done so far.
+
+        Yields:
+            float32 ``[b, 400]``.
+        """
+        done = 0
+        for batch in batches:
+            logits = self(batch["video"] if isinstance(batch, dict) else batch)
+            done += len(logits)
+            yield logits
+            if progress is not None:
+                progress(done)
+
+
+def check_videos(videos: Any) -> None:
+    """Raises InputError unless `videos` is uint8 ``[N, T >= 9, H, W, 3]``."""
+    shape = tuple(getattr(videos, "shape", ()))
+    dtype = tf.as_dtype(videos.dtype).name if hasattr(videos, "dtype") else type(videos).__name__
+    if len(shape) != 5 or shape[-1] != 3 or shape[1] < MIN_FRAMES or dtype != "uint8":
+        raise InputError(
+            f"expected uint8 videos [N, T >= {MIN_FRAMES}, H, W, 3], received {dtype} of shape "
+            f"{list(shape)}"
+        )

@@ -1,0 +1,116 @@
+"""Scores of single frames, PSNR and SSIM, and the choice of the best of several predictions."""
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trivd_tf.errors import InputError
+
+SSIM_WINDOW = 11
+# Frames at a time, which bounds the memory of SSIM's intermediate images.
+_CHUNK_PIXELS = 2**22
+
+
+def psnr(real: Any, predicted: Any, *, ceiling: float = math.inf) -> np.ndarray:
+    """Peak signal-to-noise ratio of each frame: ``10 log10(255^2 / mean squared error)``.
+
+    Args:
+        real, predicted: uint8 ``[B, T, H, W, 3]``.
+        ceiling: no frame gets more. Equal frames have an infinite PSNR, and so has any mean with
+            one of them in it; a finite ceiling keeps such means usable.
+
+    Returns:
+        float64 ``[B, T]`` in dB; the mean squared error is over a frame's pixels and channels.
+
+    Raises:
+        InputError: other shapes or types.
+    """
+    real, predicted = _checked(real, predicted)
+    error = np.empty(real.shape[:2])
+    for index, (a, b) in enumerate(zip(real, predicted, strict=True)):
+        difference = a.astype(np.int32) - b.astype(np.int32)
+        error[index] = np.mean(np.square(difference), axis=(1, 2, 3), dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        decibels = 10.0 * np.log10(255.0**2 / error)
+    return np.minimum(decibels, ceiling)
+
+
+def ssim(real: Any, predicted: Any) -> np.ndarray:
+    """Structural similarity of each frame (Wang et al., 2004).
+
+    The rule: Gaussian window of 11 x 11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03, data range
+    255, population covariances, only windows that lie wholly inside the frame, each colour channel
+    alone, then the mean over positions and channels. It is that of `tf.image.ssim`, and of
+    scikit-image's ``structural_similarity(gaussian_weights=True, sigma=1.5, data_range=255,
+    use_sample_covariance=False, channel_axis=-1)``.
+
+    Args:
+        real, predicted: uint8 ``[B, T, H, W, 3]``, H and W at least 11.
+
+    Returns:
+        float64 ``[B, T]``, at most 1.
+
+    Raises:
+        InputError: other shapes or types.
+    """
+    real, predicted = _checked(real, predicted)
+    batch, steps, height, width, channels = real.shape
+    if min(height, width) < SSIM_WINDOW:
+        raise InputError(
+            f"SSIM takes frames of at least {SSIM_WINDOW} x {SSIM_WINDOW} pixels, received "
+            f"{height} x {width}"
+        )
+    frames_a = real.reshape(-1, height, width, channels)
+    frames_b = predicted.reshape(-1, height, width, channels)
+    chunk = max(1, _CHUNK_PIXELS // (height * width))
+    scores = [
+        tf.image.ssim(
+            tf.constant(frames_a[start : start + chunk]),
+            tf.constant(frames_b[start : start + chunk]),
+            max_val=255,
+            filter_size=SSIM_WINDOW,
+        ).numpy()
+        for start in range(0, len(frames_a), chunk)
+    ]
+    flat = np.concatenate(scores) if scores else np.zeros(0)
+    return flat.reshape(batch, steps).astype(np.float64)
+
+
+def best_of(scores: Any) -> np.ndarray:
+    """Per sample, the scores of the draw with the best mean over time (architecture, Sec. 7).
+
+    The mean of the result never falls as draws are added.
+
+    Args:
+        scores: ``[l, B, T]``: l draws for each of B samples; higher is better.
+
+    Returns:
+        ``[B, T]``.
+
+    Raises:
+        InputError: another shape, or NaN.
+    """
+    scores = np.asarray(scores)
+    if scores.ndim != 3 or 0 in scores.shape:
+        raise InputError(f"expected scores [l >= 1, B, T], received shape {scores.shape}")
+    if np.isnan(scores).any():
+        raise InputError("scores hold NaN, of which none is best")
+    best = scores.mean(axis=2).argmax(axis=0)
+    return np.take_along_axis(scores, best[None, :, None], axis=0)[0]
+
+
+def _checked(real: Any, predicted: Any) -> tuple[np.ndarray, np.ndarray]:
+    real, predicted = np.asarray(real), np.asarray(predicted)
+    for videos in (real, predicted):
+        if videos.ndim != 5 or videos.shape[-1] != 3 or videos.dtype != np.uint8:
+            raise InputError(
+                f"expected uint8 videos [B, T, H, W, 3], received {videos.dtype} of shape "
+                f"{videos.shape}"
+            )
+    if real.shape != predicted.shape:
+        raise InputError(
+            f"real and predicted videos differ in shape: {real.shape} and {predicted.shape}"
+        )
+    return real, predicted

@@ -1,0 +1,96 @@
+"""Inception Score of videos: exp of the mean KL divergence from p(y) to p(y | x).
+
+Salimans et al., "Improved Techniques for Training GANs" (2016). The paper does not say which
+classifier it used; here p(y | x) is the softmax of I3D's Kinetics-400 logits (architecture,
+Sec. 7).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from trivd_tf.errors import InputError
+
+
+def inception_score(logits: Any, splits: int = 1) -> tuple[float, float]:
+    """Inception Score of samples that are in memory.
+
+    Args:
+        logits: ``[N, K]``.
+        splits: the samples are cut, in order, into this many parts of (nearly) equal size, each
+            with its own p(y).
+
+    Returns:
+        Mean and standard deviation (that of the population of parts, as in the reference code: 0
+        for one part) of the parts' scores. A score lies between 1 and K.
+
+    Raises:
+        InputError: another shape, more splits than samples, values that are not finite.
+    """
+    logits = np.asarray(logits)
+    if logits.ndim != 2 or len(logits) == 0:
+        raise InputError(f"expected logits [N >= 1, K], received shape {logits.shape}")
+    score = StreamedInceptionScore(len(logits), splits, num_classes=logits.shape[1])
+    score.update(logits)
+    return score.result()
+
+
+class StreamedInceptionScore:
+    """`inception_score` of samples that arrive in batches; holds sums, not samples.
+
+    The score of a part is ``exp(mean_x sum_y p(y|x) log p(y|x) - sum_y p(y) log p(y))``, which
+    takes two sums over samples: of ``sum_y p log p`` and of p.
+
+    Args:
+        num_samples: how many there will be, which fixes the parts.
+        splits: number of parts.
+        num_classes: K.
+    """
+
+    def __init__(self, num_samples: int, splits: int = 1, num_classes: int = 400):
+        if not 1 <= splits <= num_samples:
+            raise InputError(
+                f"splits = {splits} of {num_samples} samples: between 1 and the number of samples "
+                "would do"
+            )
+        self.num_samples = num_samples
+        self.count = 0
+        self._ends = [(part + 1) * num_samples // splits for part in range(splits)]
+        self._negative_entropy = np.zeros(splits)
+        self._probability = np.zeros((splits, num_classes))
+
+    def update(self, logits: Any) -> None:
+        """Adds a batch ``[n, K]``."""
+        logits = np.asarray(logits, np.float64)
+        if logits.ndim != 2 or logits.shape[1] != self._probability.shape[1]:
+            raise InputError(
+                f"expected logits [n, {self._probability.shape[1]}], received {logits.shape}"
+            )
+        if self.count + len(logits) > self.num_samples:
+            raise InputError(
+                f"received {self.count + len(logits)} samples, {self.num_samples} were announced"
+            )
+        if not np.isfinite(logits).all():
+            raise InputError("logits hold NaN or infinity; the videos or the network do, too")
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        p = np.exp(log_p)
+        parts = np.searchsorted(self._ends, self.count + np.arange(len(logits)), side="right")
+        np.add.at(self._negative_entropy, parts, (p * log_p).sum(axis=1))
+        np.add.at(self._probability, parts, p)
+        self.count += len(logits)
+
+    def result(self) -> tuple[float, float]:
+        """Mean and standard deviation over the parts; InputError before the last sample."""
+        if self.count != self.num_samples:
+            raise InputError(
+                f"received {self.count} samples, {self.num_samples} were announced: a score of a "
+                "part of them is not comparable"
+            )
+        sizes = np.diff([0, *self._ends])
+        marginal = self._probability / sizes[:, None]
+        # A class whose probability underflowed to 0 adds 0, the limit of p log p.
+        log_marginal = np.log(np.where(marginal > 0, marginal, 1.0))
+        divergence = self._negative_entropy / sizes - (marginal * log_marginal).sum(axis=1)
+        scores = np.exp(divergence)
+        return float(scores.mean()), float(scores.std())
