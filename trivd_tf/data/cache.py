@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class FrameCache:
     def __init__(self, directory: str | os.PathLike[str], *, size: int):
         self._directory = Path(directory)
         self._size = size
+        self._stopped = threading.Event()
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self._directory):
@@ -70,8 +72,15 @@ class FrameCache:
             self._decode(path, entry)
         return entry, np.load(entry, mmap_mode="r")
 
+    def stop(self) -> None:
+        """Makes reads under way in other threads give up: the user wants to leave."""
+        self._stopped.set()
+
     def _entry(self, path: Path) -> Path:
-        status = path.stat()
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         identity = (
             str(path.resolve()),
             status.st_size,
@@ -90,7 +99,7 @@ class FrameCache:
     def _decode(self, path: Path, entry: Path) -> None:
         try:
             with _whole_file(entry) as temporary:
-                _write_frames(temporary, decode.decode_frames(path, size=self._size))
+                _write_frames(temporary, self._until_stopped(path))
         except decode.UnreadableVideo as error:
             reason = str(error).removeprefix(f"{path}: ")
             with contextlib.suppress(OSError), _whole_file(_bad(entry)) as temporary:
@@ -101,6 +110,12 @@ class FrameCache:
                 f"cannot write decoded clips to {self._directory} ({error.strerror}); free space "
                 "there or name another folder with cache_dir"
             ) from error
+
+    def _until_stopped(self, path: Path) -> Iterator[np.ndarray]:
+        for frame in decode.decode_frames(path, size=self._size):
+            if self._stopped.is_set():
+                raise RunError(f"{path}: decoding was stopped")
+            yield frame
 
     def _remove_leftovers(self) -> None:
         """Deletes what processes of this machine left when they were killed while writing."""

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from trivd_tf.data import permutation, pipeline
 from trivd_tf.data.cache import FrameCache, default_cache_dir
 from trivd_tf.data.clips import ClipSpec, cut_clip, require_fraction, require_integer
 from trivd_tf.data.source import ClipSource, check_split, digest
 from trivd_tf.errors import InputError
+from trivd_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ class VideoFolder(ClipSource):
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         self._num_workers = num_workers or len(os.sched_getaffinity(0))
         self._prepared: dict[ClipSpec, _Prepared] = {}
+        self._named: set[str] = set()
 
     def prepare(self, clip: ClipSpec) -> None:
         if clip not in self._prepared:
@@ -137,12 +138,8 @@ class VideoFolder(ClipSource):
                 problems[path] = (
                     f"{path}: too short, {frames.length} frames where a clip takes {clip.span}"
                 )
-        for path in files:
-            if path in problems:
-                _LOG.warning("skipped %s", problems[path])
+        self._name_skipped(files, problems)
         usable = [path for path in files if path not in problems]
-        if problems:
-            _LOG.warning("%d of %d files in %s skipped", len(problems), len(files), self._data_dir)
         if not usable:
             raise InputError(
                 f"{self._data_dir}: none of its {len(files)} files is a readable video of at "
@@ -163,6 +160,16 @@ class VideoFolder(ClipSource):
         entries = [decoded[path].entry for path in usable]
         return _Prepared(entries, tables, self._identity(usable, parts, clip))
 
+    def _name_skipped(self, files: list[Path], problems: dict[Path, str]) -> None:
+        """Names each file that is left out, once, and counts them."""
+        reasons = [problems[path] for path in files if path in problems]
+        news = [reason for reason in reasons if reason not in self._named]
+        for problem in news:
+            _LOG.warning("skipped %s", problem)
+        if news:
+            _LOG.warning("%d of %d files in %s skipped", len(problems), len(files), self._data_dir)
+        self._named.update(news)
+
     def _identity(self, usable: list[Path], parts: dict[str, list[_Part]], clip: ClipSpec) -> str:
         videos = [
             (str(path.relative_to(self._data_dir)), path.stat().st_size, path.stat().st_mtime_ns)
@@ -177,14 +184,19 @@ class VideoFolder(ClipSource):
                 f"{self._data_dir}: no such folder; --data_dir must name a folder of videos"
             )
         files = []
-        cache_dir = self._cache_dir.resolve()
+        # Links may lead to the same place twice, or in circles.
+        seen = {self._cache_dir.resolve()}
+
+        def is_new(path: Path) -> bool:
+            place = path.resolve()
+            if path.name.startswith(".") or place in seen:
+                return False
+            seen.add(place)
+            return True
+
         for folder, subfolders, names in os.walk(self._data_dir, followlinks=True):
-            subfolders[:] = sorted(
-                name
-                for name in subfolders
-                if not name.startswith(".") and Path(folder, name).resolve() != cache_dir
-            )
-            files += [Path(folder, name) for name in names if not name.startswith(".")]
+            subfolders[:] = [name for name in sorted(subfolders) if is_new(Path(folder, name))]
+            files += [Path(folder, name) for name in sorted(names) if is_new(Path(folder, name))]
         if not files:
             raise InputError(f"{self._data_dir}: the folder is empty; put videos into it")
         return sorted(files)
@@ -201,31 +213,24 @@ class VideoFolder(ClipSource):
             return _Decoded(entry, len(frames))
 
         sizes = {path: path.stat().st_size for path in files if path.is_file()}
-        to_decode = sum(size for path, size in sizes.items() if path not in cache)
+        waiting = {path for path in sizes if path not in cache}
         with (
-            tqdm(
-                desc="decoding videos",
-                total=to_decode,
-                unit="B",
-                unit_scale=True,
-                disable=not to_decode,
-            ) as progress,
+            Progress("decoding videos", total=len(waiting), unit="file") as progress,
             concurrent.futures.ThreadPoolExecutor(self._num_workers) as workers,
         ):
             # Large files first: a long one started last would leave the other cores idle.
-            jobs = {
-                workers.submit(read, path): (path, 0 if path in cache else sizes.get(path, 0))
-                for path in sorted(files, key=lambda path: -sizes.get(path, 0))
-            }
+            order = sorted(files, key=lambda path: -sizes.get(path, 0))
+            jobs = {workers.submit(read, path): path for path in order}
             try:
                 for job in concurrent.futures.as_completed(jobs):
-                    path, size = jobs[job]
+                    path = jobs[job]
                     try:
                         decoded[path] = job.result()
                     except InputError as error:
                         problems[path] = str(error)
-                    progress.update(size)
+                    progress.update(path in waiting)
             except BaseException:
+                cache.stop()
                 workers.shutdown(wait=False, cancel_futures=True)
                 raise
         return decoded, problems
