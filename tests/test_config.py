@@ -133,6 +133,21 @@ def test_bindings_win_over_files_and_later_files_over_earlier(build, good_file, 
     assert experiment.clip.size == 16
 
 
+def test_include_finds_files_by_name_and_logs_nothing(build, good_file, monkeypatch, caplog):
+    folder = good_file.parent / "gin"
+    (folder / "models").mkdir(parents=True)
+    (folder / "models" / "wide.gin").write_text(
+        "from __gin__ import dynamic_registration\n"
+        "from trivd_tf_fake import library\n"
+        "library.network.width = 99\n"
+    )
+    monkeypatch.setattr(config.files, "gin_directory", lambda: folder)
+    good_file.write_text(GOOD + 'include "models/wide.gin"\n')
+    _, experiment = build([good_file])
+    assert experiment.network.keywords["width"] == 99
+    assert not caplog.records
+
+
 def test_a_configuration_does_not_leak_into_the_next(build, good_file):
     build([good_file], ["lib.Digits.count = 9"])
     _, experiment = build([good_file])
@@ -263,6 +278,12 @@ def test_a_path_wins_over_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "quickstart.gin").write_text("")
     assert config.find_gin_file("quickstart.gin") == Path("quickstart.gin")
+
+
+def test_a_name_in_two_folders_is_that_of_the_run(repository):
+    assert config.find_gin_file("bouncing_digits") == (
+        repository / "gin" / "runs" / "bouncing_digits.gin"
+    )
 
 
 def test_an_unknown_file_gets_the_nearest_name():

@@ -58,10 +58,11 @@ def _is_known_gin_file(name: str) -> bool:
     return True
 
 
-# `include` finds the same names as --gin_file.
-gin.config.register_file_reader(
-    lambda name: find_gin_file(name).open(encoding="utf-8"), _is_known_gin_file
-)
+# `include` finds the same names as --gin_file. The list is replaced because gin's own readers come
+# first in it and log an error for every name that they do not find.
+gin.config._FILE_READERS[:] = [
+    (lambda name: find_gin_file(name).open(encoding="utf-8"), _is_known_gin_file)
+]
 
 
 def _default_root() -> Callable[..., Any]:

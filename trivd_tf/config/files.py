@@ -34,7 +34,8 @@ def find_gin_file(name: str | os.PathLike[str]) -> Path:
     Args:
         name: a path (absolute, or relative to the working directory), or the name of a file of
             `gin_directory()` or one of its subfolders, with or without its folder and `.gin`:
-            `runs/quickstart.gin`, `quickstart.gin` and `quickstart` are the same.
+            `runs/quickstart.gin`, `quickstart.gin` and `quickstart` are the same. A name that
+            several folders have is that of the run.
 
     Raises:
         InputError: there is no such file, or a bare name stands for several.
@@ -47,6 +48,7 @@ def find_gin_file(name: str | os.PathLike[str]) -> Path:
         return wanted
     known = known_gin_files()
     matches = [path for path in known if path == wanted or path.name == str(wanted)]
+    matches = [path for path in matches if path.parts[0] == "runs"] or matches
     if len(matches) == 1:
         return gin_directory() / matches[0]
     if matches:

@@ -1,0 +1,143 @@
+"""Flags that several subcommands share, and what becomes of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trivd_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from trivd_tf.config import ParsedConfig
+    from trivd_tf.experiment import Experiment
+
+CONFIG_NAME = "config.gin"
+
+# A model directory's networks were built with these; another value would not fit its weights.
+_BINDINGS_OF_THE_MODEL = (
+    "trivd_tf.models.",
+    "trivd_tf.data.ClipSpec.num_conditioning_frames",
+    "trivd_tf.data.ClipSpec.num_predicted_frames",
+    "trivd_tf.data.ClipSpec.size",
+    "trivd_tf.experiment.Experiment.clip",
+    "trivd_tf.experiment.Experiment.class_conditional",
+    "trivd_tf.experiment.Experiment.discriminators",
+    "trivd_tf.experiment.Experiment.generator",
+)
+
+
+def add_config_flags(parser: argparse.ArgumentParser) -> None:
+    """`--gin_file`, `--gin_bindings` and `--data_dir`."""
+    group = parser.add_argument_group("configuration")
+    group.add_argument(
+        "--gin_file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a path, or the name of a file that comes with trivd_tf (quickstart, folder, "
+        "bouncing_digits, ...); may be repeated, the later wins. Default: the configuration that "
+        "--model_dir already holds",
+    )
+    group.add_argument(
+        "--gin_bindings",
+        metavar="BINDING",
+        action="append",
+        default=[],
+        help="one more binding, for example 'training.TrainingOptions.batch_size = 16'; may be "
+        "repeated",
+    )
+    group.add_argument(
+        "--data_dir", metavar="DIR", help="the folder that the configuration's data source reads"
+    )
+
+
+def add_model_dir_flag(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """`--model_dir`, required."""
+    parser.add_argument("--model_dir", metavar="DIR", required=True, help=help_text)
+
+
+def add_seed_flag(parser: argparse.ArgumentParser, help_text: str, default: int | None) -> None:
+    """`--seed`, a number from 0 on."""
+    parser.add_argument("--seed", metavar="N", type=natural_number, default=default, help=help_text)
+
+
+def natural_number(text: str) -> int:
+    """An argparse type: 0, 1, 2, ..., below 2**31, which every random generator takes."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**31:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to 2147483647")
+    return number
+
+
+def positive_number(text: str) -> int:
+    """An argparse type: 1, 2, 3, ..."""
+    number = natural_number(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("0 is too few; give 1 or more")
+    return number
+
+
+def existing_model_dir(text: str) -> Path:
+    """The model directory that `text` names.
+
+    Raises:
+        InputError: it is no directory, or holds no trained model.
+    """
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise InputError(f"--model_dir {text} is not a directory; train a model there first")
+    if not (path / CONFIG_NAME).is_file():
+        raise InputError(
+            f"--model_dir {text} holds no {CONFIG_NAME}; give the directory that `trivd train` "
+            "wrote to"
+        )
+    return path
+
+
+def load_config(args: argparse.Namespace, model_dir: Path) -> tuple[ParsedConfig, Experiment]:
+    """Parses, checks and builds what the flags configure.
+
+    Without `--gin_file` the configuration that `model_dir` holds is used; `--gin_bindings` apply to
+    either.
+
+    Raises:
+        InputError: there is no configuration, it is wrong, or it contradicts the model in
+            `model_dir`.
+    """
+    from trivd_tf import config
+
+    saved = model_dir / CONFIG_NAME
+    if not args.gin_file and not saved.is_file():
+        raise InputError(
+            f"no --gin_file, and {model_dir} holds no {CONFIG_NAME} to go on with; give a "
+            "configuration, for example --gin_file quickstart"
+        )
+    parsed = config.parse(args.gin_file or [saved], args.gin_bindings, data_dir=args.data_dir)
+    experiment = parsed.build()
+    if saved.is_file():
+        _refuse_another_model(parsed, saved)
+    return parsed, experiment
+
+
+def _refuse_another_model(parsed: ParsedConfig, saved: Path) -> None:
+    from trivd_tf import config
+
+    changes = config.changed_bindings(saved.read_text(encoding="utf-8"), parsed.operative_text)
+    contradictions = [
+        f"{name.removeprefix('trivd_tf.')} was {_shown(old)} and is now {_shown(new)}"
+        for name, (old, new) in changes.items()
+        if name.rpartition("/")[2].startswith(_BINDINGS_OF_THE_MODEL)
+    ]
+    if contradictions:
+        raise InputError(
+            f"{saved.parent} holds a model of another configuration: {'; '.join(contradictions)}; "
+            "leave that as it was, or choose another --model_dir"
+        )
+
+
+def _shown(value: str | None) -> str:
+    return "not set" if value is None else value

@@ -1,0 +1,128 @@
+"""Parses the command line, runs a subcommand, and turns failures into one line and a status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn
+
+from trivd_tf._version import __version__
+from trivd_tf.cli.signals import Terminated, raise_on_sigterm
+from trivd_tf.errors import InputError, RunError
+
+# Modules of trivd_tf.cli, in the order in which --help lists them. They import nothing heavy
+# before they run, so that --help and a mistyped flag are answered at once.
+COMMANDS = ("train", "evaluate", "export", "predict")
+
+EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
+
+_DESCRIPTION = """\
+Predict the future frames of a video with TrIVD-GAN.
+
+  trivd train     learn from videos
+  trivd evaluate  score a trained model, next to simple baselines
+  trivd export    write a trained model as a TensorFlow SavedModel
+  trivd predict   continue your own clips
+
+`trivd COMMAND --help` shows the flags and an example of each.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong flag in one line, like every other wrong input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; `{self.prog} --help` shows what it takes")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="trivd", description=_DESCRIPTION, formatter_class=formatter, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"trivd_tf {__version__}")
+    subparsers = parser.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
+    )
+    for name in COMMANDS:
+        module = command_module(name)
+        summary, _, details = (module.__doc__ or "").strip().partition("\n")
+        subparser = subparsers.add_parser(
+            name,
+            help=summary[0].lower() + summary[1:].rstrip("."),
+            description=f"{summary}\n{details}",
+            formatter_class=formatter,
+            allow_abbrev=False,
+        )
+        module.add_flags(subparser)
+        subparser.add_argument(
+            "--debug",
+            action="store_true",
+            help="show the traceback of an error, and all of TensorFlow's log",
+        )
+    return parser
+
+
+def command_module(name: str) -> ModuleType:
+    """The module of a subcommand: `add_flags(parser)` and `run(args) -> exit status`."""
+    return importlib.import_module(f"trivd_tf.cli.{name}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Returns:
+        0; 1 for a run that failed; 2 for usage, configuration or input; 130 and 143 after Ctrl-C
+        and SIGTERM.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Known before parsing, because parsing itself can fail.
+    debug = "--debug" in arguments
+    try:
+        args = build_parser().parse_args(arguments)
+        with raise_on_sigterm():
+            return command_module(args.command).run(args)
+    except (InputError, RunError, OSError) as error:
+        return _report(error, EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED, debug)
+    except KeyboardInterrupt:
+        print("trivd: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Terminated:
+        print("trivd: terminated", file=sys.stderr)
+        return EXIT_TERMINATED
+    except Exception as error:
+        return _report_unexpected(error, debug)
+
+
+def _report(error: Exception, status: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    _print_error(_one_line(str(error)) or type(error).__name__)
+    return status
+
+
+def _report_unexpected(error: Exception, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    advice = "" if debug else " (run again with --debug for the traceback)"
+    _print_error(f"{type(error).__name__}: {_one_line(str(error), limit=300)}{advice}")
+    return EXIT_FAILED
+
+
+def _one_line(text: str, limit: int | None = None) -> str:
+    line = " ".join(text.split())
+    return line if limit is None or len(line) <= limit else line[:limit] + "..."
+
+
+def _print_error(line: str) -> None:
+    try:
+        print(f"trivd: error: {line}", file=sys.stderr, flush=True)
+    except OSError:
+        # stderr itself is gone (a closed pipe); the exit status still tells.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -1,0 +1,80 @@
+"""What Ctrl-C and SIGTERM do."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Terminated(BaseException):
+    """SIGTERM came; like KeyboardInterrupt, not for `except Exception` to catch."""
+
+
+@contextlib.contextmanager
+def raise_on_sigterm() -> Iterator[None]:
+    """Within it SIGTERM raises `Terminated`, so that files are closed and partial ones removed."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    with _handlers({signal.SIGTERM: handle}):
+        yield
+
+
+class StopSignal:
+    """Notes the first SIGTERM or Ctrl-C for a loop that saves and leaves; a second leaves at once.
+
+    with StopSignal() as stop:
+        while not stop.is_set():
+            ...
+    sys.exit(stop.exit_status)
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._stack = contextlib.ExitStack()
+
+    def is_set(self) -> bool:
+        """Whether a signal came."""
+        return self._number is not None
+
+    @property
+    def exit_status(self) -> int:
+        """130 after Ctrl-C, 143 after SIGTERM, 0 without either."""
+        return 0 if self._number is None else 128 + self._number
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._number is not None:
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        self._number = number
+        print(
+            "trivd: stopping: the run is saved after the steps under way (once more: at once)",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def __enter__(self) -> StopSignal:
+        handlers = {signal.SIGINT: self._handle, signal.SIGTERM: self._handle}
+        self._stack.enter_context(_handlers(handlers))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+
+@contextlib.contextmanager
+def _handlers(handlers: dict) -> Iterator[None]:
+    # Python lets only the main thread set handlers; elsewhere (tests, notebooks) they stay as is.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

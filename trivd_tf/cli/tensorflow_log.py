@@ -1,0 +1,64 @@
+"""Imports TensorFlow without its log lines.
+
+TensorFlow prints to file descriptor 2 while it loads, before any of its settings count ("oneDNN
+custom operations are on", "Could not find cuda drivers"). Only what a command says itself belongs
+on stderr, so the descriptor is held back for that long; were the import to fail, everything held
+back is printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+
+def import_tensorflow(*, debug: bool = False) -> None:
+    """Imports TensorFlow and Keras; silently, unless `debug`."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    logging.basicConfig(format="trivd: %(levelname)s: %(message)s", level=logging.WARNING)
+    for level in ("warning", "error"):
+        logging.addLevelName(getattr(logging, level.upper()), level)
+    if debug:
+        importlib.import_module("keras")
+        return
+    # 2 leaves errors; warnings and information of the C++ side are for those who debug it.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    with held_back_stderr():
+        importlib.import_module("keras")
+        import tensorflow as tf
+
+        # Looking for devices is what prints the complaints about missing GPU drivers.
+        tf.config.list_physical_devices()
+    tf.get_logger().setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def held_back_stderr() -> Iterator[None]:
+    """Keeps file descriptor 2 quiet; what was written to it is printed only after an exception."""
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (OSError, AttributeError, ValueError):
+        yield  # there is no stderr to hold back
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(saved, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

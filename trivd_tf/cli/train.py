@@ -1,0 +1,62 @@
+"""Train a model, or go on with one.
+
+Running the same command again goes on where the last run ended, from its newest checkpoint; then
+--gin_file may be left out. Ctrl-C and SIGTERM save first.
+
+example:
+  trivd train --gin_file folder --data_dir ~/videos --model_dir runs/mine
+  trivd train --model_dir runs/mine            # goes on with it
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from trivd_tf.cli.flags import (
+    CONFIG_NAME,
+    add_config_flags,
+    add_model_dir_flag,
+    add_seed_flag,
+    load_config,
+)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags of `trivd train`."""
+    add_model_dir_flag(parser, "where checkpoints, logs and the configuration are kept")
+    add_config_flags(parser)
+    add_seed_flag(
+        parser, "of weights, data order and latents (default: the run's own, at first 0)", None
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains until the configured number of steps or until a signal."""
+    from trivd_tf.cli.tensorflow_log import import_tensorflow
+
+    import_tensorflow(debug=args.debug)
+
+    from trivd_tf import run_record
+    from trivd_tf.cli.signals import StopSignal
+    from trivd_tf.training import train
+
+    model_dir = Path(args.model_dir).expanduser()
+    parsed, experiment = load_config(args, model_dir)
+    seed = run_record.choose_seed(model_dir, args.seed)
+    # Before anything is written: a wrong folder must not leave a run directory behind.
+    experiment.data.prepare(experiment.clip)
+    run_record.write(model_dir, seed=seed)
+    parsed.save(model_dir / CONFIG_NAME)
+    with StopSignal() as stop:
+        result = train(experiment, model_dir=model_dir, seed=seed, stop=stop)
+    if result.was_stopped:
+        print(
+            f"trivd: stopped and saved at step {result.step} of {experiment.training.num_steps}; "
+            "the same command goes on",
+            file=sys.stderr,
+        )
+        return stop.exit_status
+    print(f"trained {result.step} steps: {model_dir}")
+    return 0
