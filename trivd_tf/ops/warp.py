@@ -45,7 +45,7 @@ def _sizes(frame: tf.Tensor) -> list[tf.Tensor | int]:
 def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Moves `hidden` by a distribution over k x k displacements at each pixel (paper, Eq. 11-12).
 
-    The backward pass keeps only the two inputs and takes the k*k shifted copies anew, one at a time.
+    The backward pass keeps only the two inputs and takes the k*k shifted copies anew.
 
     Args:
         hidden: `[B, H, W, C]`, any H, W >= 1.
@@ -86,7 +86,9 @@ def _pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tens
 
 
 def factorized_weights(kernels: tf.Tensor, selection: tf.Tensor) -> tf.Tensor:
-    """Warp weights from a few kernels and a map that mixes them: `W[i,j,q] = sum_l S[i,j,l] w[q,l]`.
+    """Warp weights of a few kernels and a map that mixes them (paper, Eq. 11-12).
+
+    `W[i,j,q] = sum over l of S[i,j,l] w[q,l]`.
 
     Args:
         kernels: `[B, k*k, N]`, each of the N kernels a distribution over taps.
@@ -102,7 +104,7 @@ def factorized_weights(kernels: tf.Tensor, selection: tf.Tensor) -> tf.Tensor:
 
 
 def expected_flow(weights: tf.Tensor) -> tf.Tensor:
-    """The mean displacement under warp weights: where each pixel's value comes from (paper, Fig. 3).
+    """The mean displacement under warp weights, to a pixel's source (paper, Fig. 3).
 
     Args:
         weights: `[B, H, W, k*k]`, distributions over displacements.
@@ -151,10 +153,10 @@ def bilinear_sample(frame: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
     """
     batch, height, width, channels = _sizes(frame)
     # Positions need more bits than bfloat16 has.
-    flow = tf.cast(flow, tf.float32)
+    flow = tf.cast(flow, tf.float32) if flow.dtype.size < 4 else flow
     rows, columns = tf.meshgrid(tf.range(height), tf.range(width), indexing="ij")
-    y = flow[..., 0] + tf.cast(rows, tf.float32)
-    x = flow[..., 1] + tf.cast(columns, tf.float32)
+    y = flow[..., 0] + tf.cast(rows, flow.dtype)
+    x = flow[..., 1] + tf.cast(columns, flow.dtype)
     top, left = tf.floor(y), tf.floor(x)
     flat = tf.reshape(frame, [batch, height * width, channels])
     total = None
@@ -162,9 +164,10 @@ def bilinear_sample(frame: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
         for dx in (0, 1):
             row, column = top + dy, left + dx
             weight = (1 - tf.abs(y - row)) * (1 - tf.abs(x - column))
+            row, column = tf.cast(row, tf.int32), tf.cast(column, tf.int32)
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-            weight = tf.where(inside, weight, 0.0)
-            index = tf.cast(tf.where(inside, row * width + column, 0.0), tf.int32)
+            weight = tf.where(inside, weight, tf.zeros_like(weight))
+            index = tf.where(inside, row * width + column, 0)
             index = tf.reshape(index, [batch, height * width])
             corner = tf.reshape(tf.gather(flat, index, batch_dims=1), tf.shape(frame))
             term = corner * tf.cast(weight, frame.dtype)[..., None]

@@ -6,13 +6,20 @@ from typing import Any
 
 from trivd_tf.layers.recurrent.base import RecurrentCell
 from trivd_tf.layers.recurrent.conv_gru import ConvGRU
+from trivd_tf.layers.recurrent.conv_lstm import ConvLSTM
+from trivd_tf.layers.recurrent.dynamic_conv_lstm import DynamicConvLSTM
+from trivd_tf.layers.recurrent.traj_gru import KTrajGRU, TrajGRU
 from trivd_tf.layers.recurrent.tsru import TSRU
-from trivd_tf.layers.recurrent.unroll import unroll
+from trivd_tf.layers.recurrent.unroll import Unroll, unroll
 
 CELLS: dict[str, Callable[..., RecurrentCell]] = {
     "conv_gru": ConvGRU,
+    "conv_lstm": ConvLSTM,
+    "traj_gru": TrajGRU,
+    "k_traj_gru": KTrajGRU,
     **{f"tsru_{v}": functools.partial(TSRU, variant=v) for v in "cps"},
     **{f"ptsru_{v}": functools.partial(TSRU, variant=v, pixelwise=True) for v in "cps"},
+    "dynamic_conv_lstm": DynamicConvLSTM,
 }
 
 
@@ -21,12 +28,28 @@ def make_cell(name: str, channels: int, **options: Any) -> RecurrentCell:
 
     Args:
         name: one of `CELLS`.
-        channels: width of the unit's output.
-        **options: the unit's own.
+        channels: width of the unit's output (of the LSTMs: half hidden state, half memory).
+        **options: the unit's own, see its class; every unit takes `activation`, `kernel_size`,
+            `spectral_norm`, `epsilon` and Keras's `name` and `dtype`.
+
+    Returns:
+        The unit; the width of its inputs is known at its first call.
     """
     if name not in CELLS:
         raise ValueError(f"name must be one of {', '.join(CELLS)}. Received: name={name!r}.")
     return CELLS[name](channels, **options)
 
 
-__all__ = ["CELLS", "TSRU", "ConvGRU", "RecurrentCell", "make_cell", "unroll"]
+__all__ = [
+    "CELLS",
+    "TSRU",
+    "ConvGRU",
+    "ConvLSTM",
+    "DynamicConvLSTM",
+    "KTrajGRU",
+    "RecurrentCell",
+    "TrajGRU",
+    "Unroll",
+    "make_cell",
+    "unroll",
+]

@@ -20,6 +20,7 @@ import keras
 import tensorflow as tf
 
 from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralLayer
+from trivd_tf.ops.warp import expected_flow
 
 Structure = Any  # a tensor, or a tuple or dictionary of tensors
 
@@ -91,17 +92,23 @@ class RecurrentCell(keras.layers.Layer):
         """One step: (output, next state, warp weights `[B, H, W, k*k]` or None)."""
         raise NotImplementedError
 
+    def flow(self, warp_weights: tf.Tensor) -> tf.Tensor:
+        """The motion `[B, H, W, 2]`, (dy, dx) in pixels to the source, of a step's warp."""
+        if not self.has_motion:
+            raise ValueError(f"{type(self).__name__} does not warp its state: it has no motion.")
+        return expected_flow(warp_weights)
+
     def make_conv(
-        self, name: str, filters: int, input_channels: int, *, kernel_size: int | None = None
+        self, name: str, filters: int, input_channels: int, **options: Any
     ) -> SpectralConv2D:
-        """A built convolution with this unit's options."""
+        """A built convolution with this unit's options, unless `options` say otherwise."""
+        defaults = {
+            "kernel_size": self.kernel_size,
+            "spectral_norm": self.spectral_norm,
+            "epsilon": self.epsilon,
+        }
         layer = SpectralConv2D(
-            filters,
-            self.kernel_size if kernel_size is None else kernel_size,
-            spectral_norm=self.spectral_norm,
-            epsilon=self.epsilon,
-            name=name,
-            dtype=self.dtype_policy,
+            filters, name=name, dtype=self.dtype_policy, **{**defaults, **options}
         )
         layer.build((None, None, None, input_channels))
         return layer

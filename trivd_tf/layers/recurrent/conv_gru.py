@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from trivd_tf.layers.recurrent.base import (
@@ -15,6 +16,7 @@ from trivd_tf.layers.recurrent.base import (
 )
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class ConvGRU(RecurrentCell):
     """ConvGRU (paper, Sec. 3.2; DVD-GAN's unit).
 

@@ -1,10 +1,15 @@
 """Running a recurrent unit over time."""
 
+from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from trivd_tf.layers.recurrent.base import RecurrentCell, Structure
+from trivd_tf.layers.spectral_norm import power_iterate
+
+MODES = ("function", "python", "while")
 
 
 def unroll(
@@ -14,7 +19,7 @@ def unroll(
     *,
     num_steps: int | None = None,
     return_warp: bool = False,
-    mode: str = "python",
+    mode: str = "function",
 ) -> tuple[Any, ...]:
     """Runs `cell` over time-major frames; weights are normalised once, not once a time step.
 
@@ -24,35 +29,42 @@ def unroll(
         state: `cell.initial_state(encoding)`.
         num_steps: how often an only frame is repeated.
         return_warp: also return the warp weights (units with `has_motion`).
-        mode: "python" (a loop of T steps in the graph) or "while" (`tf.while_loop`: the graph of
-            one step, slower to run).
+        mode: "function" (one traced step, called T times: the fastest to trace; eagerly the same
+            as "python"), "python" (T steps in the graph) or "while" (`tf.while_loop`: the smallest
+            graph, slower to run; the only one for a T that is not known when the graph is built).
 
     Returns:
         (outputs `[T, B, H, W, channels]`, last state), and with `return_warp` the warp weights
-        `[T, B, H, W, k*k]`.
+        `[T, B, H, W, k*k]`; `cell.flow` makes motion of them.
     """
     if return_warp and not cell.has_motion:
         raise ValueError(f"{type(cell).__name__} does not warp its state: it has no warp weights.")
-    if mode not in ("python", "while"):
-        raise ValueError(f'mode must be "python" or "while". Received: mode={mode!r}.')
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}. Received: mode={mode!r}.")
+    steps = _number_of_steps(inputs, num_steps, mode)
     if not cell.built:
         cell.build(tuple(inputs.shape[1:]))
     inputs = tf.cast(inputs, cell.compute_dtype)
     state = tf.nest.map_structure(lambda part: tf.cast(part, cell.compute_dtype), state)
     weights = cell.normalized_weights()
     projected = cell.project(inputs, weights)
-    steps = _number_of_steps(inputs, num_steps)
-    loop = _python_loop if mode == "python" else _while_loop
-    outputs, state, warps = loop(cell, projected, state, weights, steps, return_warp)
+    if mode == "while":
+        outputs, state, warps = _while_loop(cell, projected, state, weights, steps)
+    else:
+        once = mode == "function" and not tf.executing_eagerly()
+        outputs, state, warps = _python_loop(cell, projected, state, weights, steps, once)
     return (outputs, state, warps) if return_warp else (outputs, state)
 
 
-def _number_of_steps(inputs: tf.Tensor, num_steps: int | None) -> int:
+def _number_of_steps(inputs: tf.Tensor, num_steps: int | None, mode: str) -> int | tf.Tensor:
     given = inputs.shape[0]
+    if given is None and num_steps is None and mode == "while":
+        return tf.shape(inputs)[0]
     if given is None or (num_steps is not None and given not in (1, num_steps)):
         raise ValueError(
-            "inputs need a known number of time steps, equal to num_steps or 1. "
-            f"Received: shape {tuple(inputs.shape)}, num_steps={num_steps}."
+            "inputs need a known number of time steps, equal to num_steps or 1; only "
+            f'mode="while" does without. Received: shape {tuple(inputs.shape)}, '
+            f"num_steps={num_steps}, mode={mode!r}."
         )
     return given if num_steps is None else num_steps
 
@@ -63,16 +75,22 @@ def _python_loop(
     state: Structure,
     weights: Structure,
     steps: int,
-    return_warp: bool,
+    trace_once: bool,
 ) -> tuple[tf.Tensor, Structure, tf.Tensor | None]:
     flat = [tf.unstack(part, axis=0) for part in tf.nest.flatten(projected)]
+    by_step = [
+        tf.nest.pack_sequence_as(projected, [part[t % len(part)] for part in flat])
+        for t in range(steps)
+    ]
+    step: Callable[..., Any] = cell.step
+    if trace_once:
+        step = tf.function(step).get_concrete_function(by_step[0], state, weights)
     outputs, warps = [], []
-    for t in range(steps):
-        now = tf.nest.pack_sequence_as(projected, [part[t % len(part)] for part in flat])
-        output, state, warp = cell.step(now, state, weights)
+    for now in by_step:
+        output, state, warp = step(now, state, weights)
         outputs.append(output)
         warps.append(warp)
-    return tf.stack(outputs), state, tf.stack(warps) if return_warp else None
+    return tf.stack(outputs), state, None if warps[0] is None else tf.stack(warps)
 
 
 def _while_loop(
@@ -80,25 +98,126 @@ def _while_loop(
     projected: Structure,
     state: Structure,
     weights: Structure,
-    steps: int,
-    return_warp: bool,
+    steps: int | tf.Tensor,
 ) -> tuple[tf.Tensor, Structure, tf.Tensor | None]:
-    def arrays() -> tf.TensorArray:
+    def array() -> tf.TensorArray:
         return tf.TensorArray(cell.compute_dtype, size=steps)
 
-    def body(t: tf.Tensor, state: Structure, outputs: tf.TensorArray, warps: tf.TensorArray):
+    def body(t: tf.Tensor, state: Structure, outputs: tf.TensorArray, warps: tf.TensorArray) -> Any:
         now = tf.nest.map_structure(
             lambda part: part[0] if part.shape[0] == 1 else tf.gather(part, t), projected
         )
         output, state, warp = cell.step(now, state, weights)
-        if return_warp:
+        if cell.has_motion:
             warps = warps.write(t, warp)
         return t + 1, state, outputs.write(t, output), warps
 
     _, state, outputs, warps = tf.while_loop(
         lambda t, *_: t < steps,
         body,
-        (tf.constant(0), state, arrays(), arrays()),
-        maximum_iterations=steps,
+        (tf.constant(0), state, array(), array()),
+        # XLA wants a bound for the gradient; it takes a number only.
+        maximum_iterations=steps if isinstance(steps, int) else None,
     )
-    return outputs.stack(), state, warps.stack() if return_warp else None
+    return outputs.stack(), state, warps.stack() if cell.has_motion else None
+
+
+@keras.saving.register_keras_serializable("trivd_tf")
+class Unroll(keras.layers.Layer):
+    """A recurrent unit over the time axis of `[B, T, H, W, C]`, for any Keras model.
+
+    With `training=True` every call first makes one power iteration of the unit's spectral norms.
+
+    Args:
+        cell: a recurrent unit, from `make_cell`.
+        return_sequences: the output of every step, or of the last one only.
+        mode: how to run over time, see `unroll`.
+
+    Call arguments:
+        inputs: `[B, T, H, W, Cx]`.
+        encoding: `[B, H, W, channels]`, what the state starts from; zeros if None.
+        training: whether to make the power iteration.
+
+    Returns:
+        `[B, T, H, W, channels]`, or `[B, H, W, channels]` without `return_sequences`.
+
+    Example, a network that labels clips of 8 frames:
+
+        >>> import keras
+        >>> from trivd_tf.layers.recurrent import Unroll, make_cell
+        >>> model = keras.Sequential([
+        ...     keras.Input([8, 16, 16, 3]),
+        ...     keras.layers.TimeDistributed(keras.layers.Conv2D(4, 3, 2, "same")),
+        ...     Unroll(make_cell("tsru_p", channels=6), return_sequences=False),
+        ...     keras.layers.GlobalAveragePooling2D(),
+        ...     keras.layers.Dense(5),
+        ... ])
+        >>> model.output_shape
+        (None, 5)
+    """
+
+    def __init__(
+        self,
+        cell: RecurrentCell,
+        *,
+        return_sequences: bool = True,
+        mode: str = "function",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.cell = cell
+        self.return_sequences = return_sequences
+        self.mode = mode
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if len(input_shape) != 5:
+            raise ValueError(
+                f"Unroll needs inputs [B, T, H, W, C]. Received: shape {tuple(input_shape)}."
+            )
+        if not self.cell.built:
+            self.cell.build((input_shape[0], *input_shape[2:]))
+        self.built = True
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        encoding: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> tf.Tensor:
+        if training:
+            power_iterate(self.cell)
+        if encoding is None:
+            shape = tf.shape(inputs)
+            encoding = tf.zeros([shape[0], shape[2], shape[3], self.cell.channels], inputs.dtype)
+            encoding = tf.ensure_shape(
+                encoding, [inputs.shape[0], *inputs.shape[2:4], self.cell.channels]
+            )
+        outputs, _ = unroll(
+            self.cell,
+            tf.transpose(inputs, [1, 0, 2, 3, 4]),
+            self.cell.initial_state(encoding),
+            mode=self.mode,
+        )
+        if not self.return_sequences:
+            return outputs[-1]
+        return tf.transpose(outputs, [1, 0, 2, 3, 4])
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...], *_: Any
+    ) -> tuple[int | None, ...]:
+        batch, time, height, width, _ = input_shape
+        between = (time,) if self.return_sequences else ()
+        return (batch, *between, height, width, self.cell.channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "cell": keras.saving.serialize_keras_object(self.cell),
+            "return_sequences": self.return_sequences,
+            "mode": self.mode,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Unroll":
+        cell = keras.saving.deserialize_keras_object(config["cell"])
+        return cls(**{**config, "cell": cell})

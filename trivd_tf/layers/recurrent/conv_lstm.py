@@ -1,0 +1,84 @@
+"""The convolutional long short-term memory."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.layers.recurrent.base import (
+    RecurrentCell,
+    Structure,
+    convolve,
+    convolve_over_time,
+    joined,
+    joined_biases,
+    split_kernels,
+)
+
+
+class LSTMCell(RecurrentCell):
+    """A unit whose output [h; m] is half hidden state and half memory.
+
+        i, f, o = s(W [h; x])    g = rho(W [h; x])
+        m' = f * m + i * g
+        h' = o * rho(m')
+
+    Args:
+        channels: width of [h; m], so an even number.
+        **kwargs: `RecurrentCell`'s.
+    """
+
+    def __init__(self, channels: int, **kwargs: Any):
+        super().__init__(channels, **kwargs)
+        if channels % 2:
+            raise ValueError(
+                f"{type(self).__name__} gives half of its channels to h and half to the memory: "
+                f"channels must be even. Received: channels={channels}."
+            )
+
+    @property
+    def half(self) -> int:
+        """Width of h, and of the memory."""
+        return self.channels // 2
+
+    def initial_state(self, encoding: tf.Tensor) -> Structure:
+        """(h, m): the first and the second half of an encoding `[B, H, W, channels]`."""
+        return tuple(tf.split(super().initial_state(encoding), 2, axis=-1))
+
+    def next_state(self, logits: tf.Tensor, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(h', m') from the logits of i, f, o and g, `[B, H, W, 4 * half]`."""
+        gates, g = tf.split(logits, [3 * self.half, self.half], axis=-1)
+        i, f, o = tf.split(tf.sigmoid(gates), 3, axis=-1)
+        memory = f * memory + i * self.activation(g)
+        return o * self.activation(memory), memory
+
+
+@keras.saving.register_keras_serializable("trivd_tf")
+class ConvLSTM(LSTMCell):
+    """ConvLSTM with half of the channels for h and half for the memory (paper, Sec. 3.2).
+
+    The equations are `LSTMCell`'s; each of the four W is a convolution of its own.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        names = ("input_gate", "forget_gate", "output_gate", "candidate")
+        self.gates = [self.make_conv(n, self.half, self.half + input_shape[-1]) for n in names]
+        self.built = True
+
+    def normalized_weights(self) -> Structure:
+        of_hidden, of_inputs = split_kernels(self.gates, self.half)
+        return {
+            "inputs": joined(of_inputs),
+            "bias": joined_biases(self.gates, self.compute_dtype),
+            "hidden": joined(of_hidden),
+        }
+
+    def project(self, inputs: tf.Tensor, weights: Structure) -> Structure:
+        return convolve_over_time(inputs, weights["inputs"], weights["bias"])
+
+    def step(
+        self, projected: tf.Tensor, state: Structure, weights: Structure
+    ) -> tuple[tf.Tensor, Structure, Any]:
+        hidden, memory = state
+        state = self.next_state(projected + convolve(hidden, weights["hidden"]), memory)
+        return tf.concat(state, axis=-1), state, None

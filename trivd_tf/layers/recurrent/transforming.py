@@ -1,0 +1,87 @@
+"""The base of the units that warp their state by what a transform network predicts."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from trivd_tf.layers.recurrent.base import RecurrentCell, Structure
+from trivd_tf.layers.recurrent.transform import (
+    FactorizedTransform,
+    PixelwiseTransform,
+    TransformNetwork,
+)
+from trivd_tf.ops import warp
+
+
+class TransformingCell(RecurrentCell):
+    """A unit that warps its state by what a transform network f predicts from [h; x].
+
+    Args:
+        channels: width of h.
+        pixelwise: predict the warp at each pixel instead of factorised.
+        warp_size: k; the warp looks at k x k displacements.
+        num_kernels: N of the factorised warp; k*k if None.
+        dense_width: of the factorised transform network.
+        second_width: of the pixelwise transform network.
+        num_warps: L, how many warped states f predicts.
+        **kwargs: `RecurrentCell`'s.
+    """
+
+    has_motion = True
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        pixelwise: bool = False,
+        warp_size: int = 3,
+        num_kernels: int | None = None,
+        dense_width: str | int = "half_channels",
+        second_width: str | int = "half",
+        num_warps: int = 1,
+        **kwargs: Any,
+    ):
+        super().__init__(channels, **kwargs)
+        self.pixelwise = pixelwise
+        self.warp_size = warp_size
+        self.num_kernels = num_kernels
+        self.dense_width = dense_width
+        self.second_width = second_width
+        self.num_warps = num_warps
+        # Made here, so that a wrong option is told before the first call.
+        self.transform = self._make_transform()
+
+    def _make_transform(self) -> TransformNetwork:
+        common: dict[str, Any] = {
+            "warp_size": self.warp_size,
+            "num_warps": self.num_warps,
+            "kernel_size": self.kernel_size,
+            "spectral_norm": self.spectral_norm,
+            "epsilon": self.epsilon,
+            "name": "transform",
+            "dtype": self.dtype_policy,
+        }
+        if self.pixelwise:
+            return PixelwiseTransform(second_width=self.second_width, **common)
+        return FactorizedTransform(
+            num_kernels=self.num_kernels, dense_width=self.dense_width, **common
+        )
+
+    def warp_state(
+        self, state: tf.Tensor, entries: list[tf.Tensor], weights: Structure
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """The L warped states, and the mean of their warp weights."""
+        warps = self.transform.warp_weights(entries, weights)
+        warped = [warp.pixelwise_warp(state, one) for one in warps]
+        return warped, warps[0] if len(warps) == 1 else tf.add_n(warps) / len(warps)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "pixelwise": self.pixelwise,
+            "warp_size": self.warp_size,
+            "num_kernels": self.num_kernels,
+            "dense_width": self.dense_width,
+            "second_width": self.second_width,
+            "num_warps": self.num_warps,
+        }
