@@ -1,0 +1,70 @@
+"""run.json says what a run came from, and keeps its seed."""
+
+import json
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from trivd_tf import run_record
+from trivd_tf.errors import InputError
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    done = subprocess.run(
+        ["git", "-C", str(folder), *identity, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_the_record_names_versions_seed_command_and_host(tmp_path):
+    path = run_record.write(tmp_path / "run", seed=7, argv=["trivd", "train"])
+    record = json.loads(path.read_text())
+    assert record["seed"] == 7
+    assert record["argv"] == ["trivd", "train"]
+    assert record["versions"]["tensorflow"] == metadata.version("tensorflow")
+    assert record["versions"]["python"].split(".")[0] == str(sys.version_info.major)
+    assert record["started"].endswith("+00:00")
+    assert record["host"]["cpu_count"] > 0
+
+
+def test_a_later_start_is_added_and_the_first_stays(tmp_path):
+    run_record.write(tmp_path, seed=7, argv=["first"])
+    run_record.write(tmp_path, seed=7, argv=["second"])
+    record = run_record.read(tmp_path)
+    assert record["argv"] == ["first"]
+    assert [start["argv"] for start in record["resumed"]] == [["second"]]
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_run_keeps_its_seed(tmp_path):
+    assert run_record.choose_seed(tmp_path, None) == 0
+    assert run_record.choose_seed(tmp_path, 5) == 5
+    run_record.write(tmp_path, seed=5)
+    assert run_record.choose_seed(tmp_path, None) == 5
+    assert run_record.choose_seed(tmp_path, 5) == 5
+    with pytest.raises(InputError, match=r"--seed 6: .* began with seed 5"):
+        run_record.choose_seed(tmp_path, 6)
+
+
+def test_a_broken_record_is_named(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match=r"run\.json is not readable JSON"):
+        run_record.read(tmp_path)
+
+
+def test_git_state_of_a_checkout(tmp_path):
+    assert run_record.git_state(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    (tmp_path / "file").write_text("one")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    revision = git(tmp_path, "rev-parse", "HEAD")
+    assert run_record.git_state(tmp_path) == {"revision": revision, "dirty": False}
+    (tmp_path / "file").write_text("two")
+    assert run_record.git_state(tmp_path) == {"revision": revision, "dirty": True}
