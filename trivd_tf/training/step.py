@@ -64,28 +64,26 @@ class GanStep:
     seed: int
     class_conditional: bool = False
 
-    def __call__(self, batches: list[Batch], step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One step: `discriminator_steps` updates of the discriminators, one of the generator.
+    @property
+    def discriminator_metrics(self) -> list[str]:
+        """Names of what `update_discriminators` returns."""
+        terms = ("loss", "real_score", "predicted_score")
+        names = [f"{model.name}/{term}" for model in self.discriminators for term in terms]
+        return [*names, "discriminators/gradient_norm"]
 
-        Args:
-            batches: this replica's clips, one batch for each update, `video` uint8
-                `[B, Tc + T, H, W, 3]` and `label` int `[B]`.
-            step: int64 scalar, the number of generator updates done before.
+    @property
+    def generator_metrics(self) -> list[str]:
+        """Names of what `update_generator` returns."""
+        names = [f"{model.name}/generator_loss" for model in self.discriminators]
+        own = ("orthogonal_penalty", "loss", "gradient_norm")
+        return [*names, *(f"generator/{name}" for name in own)]
 
-        Returns:
-            Named float32 scalars of this replica: losses, mean scores and gradient norms.
-        """
-        metrics: dict[str, tf.Tensor] = {}
-        for index, batch in enumerate(batches[:-1]):
-            metrics = self.update_discriminators(batch, self._seed(step, index))
-        metrics |= self.update_generator(batches[-1], self._seed(step, len(batches) - 1))
-        self.average.update(step + 1)
-        return metrics
-
-    def _seed(self, step: tf.Tensor, update: int) -> tf.Tensor:
+    def _seed(self, step: tf.Tensor, update: int | tf.Tensor) -> tf.Tensor:
+        """Of update `update` of a step: the discriminators' from 0 on, the generator's last."""
         count = self.options.discriminator_steps + 1
         root = tf.constant([self.seed, 0x7121D], tf.int64)
-        return tf.random.experimental.stateless_fold_in(root, step * count + update)
+        number = tf.cast(step, tf.int64) * count + tf.cast(update, tf.int64)
+        return tf.random.experimental.stateless_fold_in(root, number)
 
     def _own_rows(self, rows: tf.Tensor) -> tf.Tensor:
         """This replica's rows of what was drawn for the global batch."""
@@ -136,8 +134,20 @@ class GanStep:
         )
         return tf.concat([conditioning, predicted], axis=1)
 
-    def update_discriminators(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One update of all discriminators on real and freshly predicted videos."""
+    def update_discriminators(
+        self, batch: Batch, step: tf.Tensor, update: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """One update of all discriminators on real and freshly predicted videos.
+
+        Args:
+            batch: this replica's clips, `video` uint8 `[B, Tc + T, H, W, 3]`, `label` int `[B]`.
+            step: int64 scalar, the number of generator updates done before.
+            update: int scalar, the number of discriminator updates since.
+
+        Returns:
+            This replica's losses, mean scores and gradient norm, scalars.
+        """
+        seed = self._seed(step, update)
         seeds = tf.random.experimental.stateless_split(seed, 1 + 2 * len(self.discriminators))
         predicted = tf.stop_gradient(self.predict(batch, seeds[0]))
         real = to_float(batch["video"], self._dtype)
@@ -169,8 +179,12 @@ class GanStep:
         metrics["discriminators/gradient_norm"] = tf.linalg.global_norm(gradients)
         return metrics
 
-    def update_generator(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One update of generator and encoder: hinge loss and orthogonality penalty."""
+    def update_generator(self, batch: Batch, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One update of generator and encoder (hinge loss and orthogonality penalty), and the EMA.
+
+        Args and returns are those of `update_discriminators`.
+        """
+        seed = self._seed(step, self.options.discriminator_steps)
         seeds = tf.random.experimental.stateless_split(seed, 1 + len(self.discriminators))
         power_iterate(self.generator)
         weights = self.generator.trainable_variables
@@ -194,6 +208,7 @@ class GanStep:
         gradients = tape.gradient(loss, sources)
         self.generator_optimizer.apply(gradients, weights)
         metrics["generator/gradient_norm"] = tf.linalg.global_norm(gradients)
+        self.average.update(step + 1)
         return metrics
 
     def penalty(self) -> tf.Tensor:

@@ -1,0 +1,127 @@
+"""Checkpoints of everything a run needs to go on as if it had not been cut off."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from trivd_tf.errors import RunError
+from trivd_tf.training.step import GanStep
+
+_NAME = "ckpt"
+
+
+class Counters(tf.Module):
+    """Where the run stands: generator updates done, and clips of the stream used."""
+
+    def __init__(self) -> None:
+        super().__init__(name="counters")
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.clips = tf.Variable(0, dtype=tf.int64, trainable=False, name="clips")
+
+
+def _network_state(step: GanStep) -> dict[str, tf.Variable]:
+    """Every variable of networks and optimisers under a name that says what it is."""
+    state = {}
+    owners = {"generator": step.generator, "generator_optimizer": step.generator_optimizer}
+    owners["discriminator_optimizer"] = step.discriminator_optimizer
+    owners |= {model.name: model for model in step.discriminators}
+    for name, owner in owners.items():
+        for index, variable in enumerate(owner.variables):
+            state[f"{name}/{index:04d}/{variable.path}"] = variable.value
+    return state
+
+
+def _average_state(averages: list[tf.Variable]) -> dict[str, tf.Variable]:
+    return {f"average/{index:04d}": variable for index, variable in enumerate(averages)}
+
+
+class Checkpoints:
+    """Saves and restores a run in `directory`; an older checkpoint goes only after a newer is whole.
+
+    Random state and the position in the data are functions of the seed and of `counters`.
+
+    Args:
+        directory: where the files go.
+        step: networks, optimisers and the average.
+        counters: where the run stands.
+        keep: how many checkpoints to keep.
+    """
+
+    def __init__(
+        self, directory: str | pathlib.Path, step: GanStep, counters: Counters, keep: int = 3
+    ):
+        self.directory = pathlib.Path(directory)
+        self.counters = counters
+        variables = _network_state(step) | _average_state(step.average.averages)
+        variables |= {"step": counters.step, "clips": counters.clips}
+        self._checkpoint = tf.train.Checkpoint(variables=variables)
+        self._keep = keep
+        self._manager: tf.train.CheckpointManager | None = None
+
+    @property
+    def manager(self) -> tf.train.CheckpointManager:
+        """TensorFlow's own bookkeeping of the files."""
+        if self._manager is None:
+            with _disk_errors(self.directory):
+                self.directory.mkdir(parents=True, exist_ok=True)
+                self._manager = tf.train.CheckpointManager(
+                    self._checkpoint, str(self.directory), self._keep, checkpoint_name=_NAME
+                )
+        return self._manager
+
+    def save(self) -> str:
+        """Writes a checkpoint of the current step.
+
+        Raises:
+            RunError: when the disk is full or cannot be written; older checkpoints stay.
+        """
+        step = int(self.counters.step)
+        with _disk_errors(self.directory):
+            return self.manager.save(checkpoint_number=step)
+
+    def restore(self) -> int:
+        """Goes to the newest checkpoint that is whole.
+
+        Returns:
+            The step, 0 when there is none.
+
+        Raises:
+            RunError: when there are checkpoints and none of them can be read.
+        """
+        problem = None
+        for path in reversed(checkpoint_paths(self.directory)):
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+                return int(self.counters.step)
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                problem = problem or f"{path}: {str(error).strip().splitlines()[0]}"
+        if problem:
+            raise RunError(
+                f"no checkpoint in {self.directory} fits or can be read ({problem}): use another "
+                "--model_dir, or the configuration that this run was started with"
+            )
+        return 0
+
+
+@contextlib.contextmanager
+def _disk_errors(directory: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise RunError(
+            f"cannot save to {directory}: {reason} (the checkpoints saved before still load; make "
+            "room or mend the rights, then run the same command again)"
+        ) from error
+
+
+def checkpoint_paths(directory: str | pathlib.Path) -> list[str]:
+    """Prefixes of the checkpoints whose index was written, oldest step first."""
+    found = {}
+    for index in pathlib.Path(directory).glob(f"{_NAME}-*.index"):
+        prefix = index.with_suffix("")
+        with contextlib.suppress(ValueError):
+            found[int(prefix.name.rpartition("-")[2])] = str(prefix)
+    return [found[step] for step in sorted(found)]

@@ -1,0 +1,54 @@
+"""Every step's losses, one JSON object a line."""
+
+import json
+import pathlib
+
+import numpy as np
+
+
+class LossesLog:
+    """Appends to `losses.jsonl`; on resuming, lines after the checkpoint's step are dropped.
+
+    Args:
+        path: the file.
+        resume_at: the last step whose line stays.
+    """
+
+    def __init__(self, path: str | pathlib.Path, resume_at: int = 0):
+        self._path = pathlib.Path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lines: list[str] = []
+        if self._path.exists():
+            self._drop_after(resume_at)
+
+    def _drop_after(self, step: int) -> None:
+        kept = []
+        for line in self._path.read_text().splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (json.JSONDecodeError, KeyError, TypeError):
+                continue  # a line cut off by a kill
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text("".join(f"{line}\n" for line in kept))
+        temporary.replace(self._path)
+
+    def write(self, metrics: dict[str, np.ndarray], first_step: int) -> None:
+        """Takes the values of the steps after `first_step`."""
+        names = [name for name in metrics if name != "seconds_waiting"]
+        for index in range(len(metrics[names[0]])):
+            row: dict[str, float] = {"step": first_step + index + 1}
+            # As many digits as a float32 needs to be read back to the last bit.
+            row |= {name: float(f"{metrics[name][index]:.9g}") for name in names}
+            self._lines.append(json.dumps(row))
+
+    def flush(self) -> None:
+        """Writes what was taken."""
+        with self._path.open("a") as file:
+            file.writelines(f"{line}\n" for line in self._lines)
+        self._lines.clear()
+
+
+def read_losses(path: str | pathlib.Path) -> list[dict[str, float]]:
+    """All whole lines of a `losses.jsonl`, one dict a step."""
+    return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]

@@ -1,0 +1,98 @@
+"""TensorBoard: losses, scores, gradient norms, singular values, times and sample videos."""
+
+import io
+import pathlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from trivd_tf.training.step import GanStep
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+_SAMPLES = 4
+
+
+def gif_summary(videos: np.ndarray, milliseconds: int = 120) -> bytes:
+    """uint8 `[B, T, H, W, 3]` as one animated GIF, the videos side by side."""
+    frames = [Image.fromarray(np.concatenate(list(frame), axis=1)) for frame in videos.swapaxes(0, 1)]
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=milliseconds,
+        loop=0,
+    )
+    return buffer.getvalue()
+
+
+class Summaries:
+    """Writes what the loop measured.
+
+    Args:
+        directory: TensorBoard's log directory of the run.
+        experiment: cadence, and test clips to predict.
+        step: networks whose weights and predictions are shown.
+    """
+
+    def __init__(self, directory: pathlib.Path, experiment: "Experiment", step: GanStep):
+        self._writer = tf.summary.create_file_writer(str(directory))
+        self._experiment = experiment
+        self._step = step
+        self._clips: tf.Tensor | None = None
+
+    def write(self, metrics: dict[str, np.ndarray], step: int, seconds: float) -> None:
+        """Scalars and videos that are due at `step`; `metrics` are those of the last loop."""
+        options = self._experiment.training
+        with self._writer.as_default(step=step):
+            if step % options.summary_every_steps == 0:
+                self._scalars(metrics, seconds)
+            if options.sample_every_steps and step % options.sample_every_steps == 0:
+                self._videos()
+
+    def _scalars(self, metrics: dict[str, np.ndarray], seconds: float) -> None:
+        count = len(metrics["seconds_waiting"])
+        for name, values in metrics.items():
+            if name != "seconds_waiting":
+                tf.summary.scalar(name, float(values[-1]))
+        tf.summary.scalar("time/seconds_a_step", seconds / count)
+        waiting = float(metrics["seconds_waiting"].sum())
+        tf.summary.scalar("time/share_waiting_for_data", waiting / seconds)
+        for name, value in self._step.singular_values().items():
+            tf.summary.scalar(name, value)
+
+    def _videos(self) -> None:
+        """Test clips as they are, and predicted with the batch's moments, as animated images."""
+        experiment = self._experiment
+        if self._clips is None:
+            dataset = experiment.data.evaluation_clips(
+                experiment.clip, split="test", num_clips=_SAMPLES, batch_size=_SAMPLES
+            )
+            self._clips = next(iter(dataset))["video"]
+        step = self._step
+        count = step.generator.num_conditioning_frames
+        real = self._clips.numpy()
+        conditioning = tf.cast(real[:, :count], step._dtype) / 127.5 - 1.0
+        z = tf.random.stateless_normal(
+            [len(real), step.generator.latent_size], [step.seed, 0], dtype=step._dtype
+        )
+        predicted = step.generator(conditioning, z, training=True).numpy()
+        predicted = np.clip((predicted + 1.0) * 127.5 + 0.5, 0, 255).astype(np.uint8)
+        videos = np.concatenate([real, np.concatenate([real[:, :count], predicted], 1)], axis=2)
+        height, width = videos.shape[2], videos.shape[0] * videos.shape[3]
+        image = tf.compat.v1.Summary.Image(
+            encoded_image_string=gif_summary(videos), height=height, width=width, colorspace=3
+        )
+        value = tf.compat.v1.Summary.Value(tag="real_above_predicted", image=image)
+        tf.summary.experimental.write_raw_pb(
+            tf.compat.v1.Summary(value=[value]).SerializeToString()
+        )
+
+    def close(self) -> None:
+        """Flushes what was written."""
+        self._writer.close()
