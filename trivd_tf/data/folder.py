@@ -10,44 +10,36 @@ from pathlib import Path
 
 import numpy as np
 
-from trivd_tf.data import permutation, pipeline
+from trivd_tf.data import pipeline
 from trivd_tf.data.cache import FrameCache, default_cache_dir
 from trivd_tf.data.clips import ClipSpec, cut_clip, require_fraction, require_integer
 from trivd_tf.data.source import ClipSource, check_split, digest
+from trivd_tf.data.splits import Part, split_videos
+from trivd_tf.data.windows import WindowTable, random_positions
 from trivd_tf.errors import InputError
 from trivd_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
 
-_MIN_TEST_FILES = 2
-_CROP_ROWS, _CROP_COLUMNS = 1, 2  # streams of random numbers
 
-
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """Frames [first, first + length) of one video: what one split owns of it."""
-
-    video: int
-    first: int
-    length: int
-
-
-@dataclasses.dataclass(frozen=True)
 class _Table:
-    """All windows of one split: window w starts at starts[w] of video videos[w]."""
+    """The windows of one split: those of its parts of videos."""
 
-    videos: np.ndarray
-    starts: np.ndarray
-
-    @classmethod
-    def build(cls, parts: list[_Part], clip: ClipSpec) -> "_Table":
-        counts = [clip.num_windows(part.length) for part in parts]
-        videos = np.repeat([part.video for part in parts], counts).astype(np.int64)
-        starts = [part.first + np.arange(count) for part, count in zip(parts, counts, strict=True)]
-        return cls(videos, np.concatenate([*starts, np.zeros(0, np.int64)]))
+    def __init__(self, parts: list[Part], clip: ClipSpec):
+        self._videos = np.array([part.video for part in parts], np.int64)
+        self._firsts = np.array([part.first for part in parts], np.int64)
+        self._windows = WindowTable(np.array([part.length for part in parts], np.int64), clip)
 
     def __len__(self) -> int:
-        return len(self.videos)
+        return len(self._windows)
+
+    def training(self, indices: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        parts, starts = self._windows.training(indices, seed)
+        return self._videos[parts], self._firsts[parts] + starts
+
+    def evaluation(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        parts, starts = self._windows.evaluation(indices)
+        return self._videos[parts], self._firsts[parts] + starts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +144,7 @@ class VideoFolder(ClipSource):
             train_fraction=self._train_fraction,
             split_by=self._split_by,
         )
-        tables = {split: _Table.build(part, clip) for split, part in parts.items()}
+        tables = {split: _Table(part, clip) for split, part in parts.items()}
         _LOG.info(
             "%s: %d videos, %d training and %d test windows",
             self._data_dir, len(usable), len(tables["train"]), len(tables["test"]),
@@ -170,7 +162,7 @@ class VideoFolder(ClipSource):
             _LOG.warning("%d of %d files in %s skipped", len(problems), len(files), self._data_dir)
         self._named.update(news)
 
-    def _identity(self, usable: list[Path], parts: dict[str, list[_Part]], clip: ClipSpec) -> str:
+    def _identity(self, usable: list[Path], parts: dict[str, list[Part]], clip: ClipSpec) -> str:
         videos = [
             (str(path.relative_to(self._data_dir)), path.stat().st_size, path.stat().st_mtime_ns)
             for path in usable
@@ -237,18 +229,13 @@ class VideoFolder(ClipSource):
 
     def _training_batch(self, clip: ClipSpec, seed: int, indices: np.ndarray) -> pipeline.Batch:
         prepared = self._prepared[clip]
-        table = prepared.tables["train"]
-        windows = permutation.shuffled_epochs(indices, len(table), seed)
-        rows = permutation.uniform(seed, _CROP_ROWS, indices)
-        columns = permutation.uniform(seed, _CROP_COLUMNS, indices)
-        positions = list(zip(rows, columns, strict=True))
-        return _cut_batch(prepared, table, windows, clip, positions)
+        windows = prepared.tables["train"].training(indices, seed)
+        return _cut_batch(prepared, windows, clip, random_positions(seed, indices))
 
     def _evaluation_batch(self, clip: ClipSpec, split: str, indices: np.ndarray) -> pipeline.Batch:
         prepared = self._prepared[clip]
-        table = prepared.tables[split]
-        windows = _evaluation_order(len(table))[indices]
-        return _cut_batch(prepared, table, windows, clip, [None] * len(windows))
+        windows = prepared.tables[split].evaluation(indices)
+        return _cut_batch(prepared, windows, clip, [None] * len(indices))
 
 
 @functools.lru_cache(maxsize=2048)
@@ -257,66 +244,15 @@ def _open_entry(entry: Path) -> np.ndarray:
     return np.load(entry, mmap_mode="r")
 
 
-_evaluation_order = functools.lru_cache(maxsize=4)(permutation.spread_order)
-
-
 def _cut_batch(
     prepared: _Prepared,
-    table: _Table,
-    windows: np.ndarray,
+    windows: tuple[np.ndarray, np.ndarray],
     clip: ClipSpec,
     positions: Sequence[tuple[float, float] | None],
 ) -> pipeline.Batch:
-    video = np.empty((len(windows), clip.num_frames, clip.size, clip.size, 3), np.uint8)
-    for row, (window, position) in enumerate(zip(windows, positions, strict=True)):
-        frames = _open_entry(prepared.entries[table.videos[window]])
-        cut_clip(frames, int(table.starts[window]), clip, position, out=video[row])
-    return video, np.zeros(len(windows), np.int32)
-
-
-def split_videos(
-    names: list[str],
-    lengths: list[int],
-    *,
-    clip: ClipSpec,
-    train_fraction: float,
-    split_by: str,
-) -> dict[str, list[_Part]]:
-    """Shares videos out between training and testing, no frame to both.
-
-    By file, a hash of each name decides its rank, so that neighbours in the alphabet do not land
-    together and the choice does not depend on the machine. By time, testing gets the end of each
-    video: its share, but at least one window; a video too short for a window on both sides is for
-    training.
-
-    Args:
-      names: what identifies each video.
-      lengths: its number of frames, at least clip.span.
-      clip: the clips wanted.
-      train_fraction: share for training.
-      split_by: "file", "time" or "auto".
-
-    Returns:
-      The parts of "train" and of "test".
-    """
-    num_test = round(len(names) * (1 - train_fraction))
-    if split_by == "auto":
-        split_by = "file" if num_test >= _MIN_TEST_FILES else "time"
-    if split_by == "file":
-        num_test = min(max(num_test, 1), len(names) - 1)
-        ranked = sorted(range(len(names)), key=lambda video: digest(names[video]))
-        test = set(ranked[:num_test])
-        whole = [_Part(video, 0, length) for video, length in enumerate(lengths)]
-        return {
-            "train": [part for part in whole if part.video not in test],
-            "test": [part for part in whole if part.video in test],
-        }
-    parts: dict[str, list[_Part]] = {"train": [], "test": []}
-    for video, length in enumerate(lengths):
-        held_out = max(round(length * (1 - train_fraction)), clip.span)
-        if length - held_out < clip.span:
-            parts["train"].append(_Part(video, 0, length))
-        else:
-            parts["train"].append(_Part(video, 0, length - held_out))
-            parts["test"].append(_Part(video, length - held_out, held_out))
-    return parts
+    count = len(positions)
+    video = np.empty((count, clip.num_frames, clip.size, clip.size, 3), np.uint8)
+    for row, (number, start, position) in enumerate(zip(*windows, positions, strict=True)):
+        frames = _open_entry(prepared.entries[number])
+        cut_clip(frames, int(start), clip, position, out=video[row])
+    return video, np.zeros(count, np.int32)

@@ -1,0 +1,65 @@
+"""Sharing the videos of a folder out between training and testing."""
+
+import dataclasses
+
+from trivd_tf.data.clips import ClipSpec
+from trivd_tf.data.source import digest
+
+_MIN_TEST_FILES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Frames [first, first + length) of one video: what one split owns of it."""
+
+    video: int
+    first: int
+    length: int
+
+
+def split_videos(
+    names: list[str],
+    lengths: list[int],
+    *,
+    clip: ClipSpec,
+    train_fraction: float,
+    split_by: str,
+) -> dict[str, list[Part]]:
+    """Shares videos out between training and testing, no frame to both.
+
+    By file, a hash of each name decides its rank, so that neighbours in the alphabet do not land
+    together and the choice does not depend on the machine. By time, testing gets the end of each
+    video: its share, but at least one window; a video too short for a window on both sides is for
+    training.
+
+    Args:
+      names: what identifies each video.
+      lengths: its number of frames, at least clip.span.
+      clip: the clips wanted.
+      train_fraction: share for training.
+      split_by: "file", "time" or "auto".
+
+    Returns:
+      The parts of "train" and of "test".
+    """
+    num_test = round(len(names) * (1 - train_fraction))
+    if split_by == "auto":
+        split_by = "file" if num_test >= _MIN_TEST_FILES else "time"
+    if split_by == "file":
+        num_test = min(max(num_test, 1), len(names) - 1)
+        ranked = sorted(range(len(names)), key=lambda video: digest(names[video]))
+        test = set(ranked[:num_test])
+        whole = [Part(video, 0, length) for video, length in enumerate(lengths)]
+        return {
+            "train": [part for part in whole if part.video not in test],
+            "test": [part for part in whole if part.video in test],
+        }
+    parts: dict[str, list[Part]] = {"train": [], "test": []}
+    for video, length in enumerate(lengths):
+        held_out = max(round(length * (1 - train_fraction)), clip.span)
+        if length - held_out < clip.span:
+            parts["train"].append(Part(video, 0, length))
+        else:
+            parts["train"].append(Part(video, 0, length - held_out))
+            parts["test"].append(Part(video, length - held_out, held_out))
+    return parts
