@@ -10,22 +10,31 @@ from trivd_tf.metrics import I3D, FeatureExtractor, i3d_hub
 WEIGHTS = np.linspace(-1.0, 1.0, 1200, dtype=np.float32).reshape(3, 400)
 
 
-def write_module(path, *, scope: str = "RGB/inception_i3d", hub_format: bool = True) -> str:
-    """Linear classifier of the mean colour, named and stored as the hub's I3D module is."""
-    builder = tf.compat.v1.saved_model.Builder(str(path))
-    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+def build_graph(scope: str, noise: float) -> tuple[tf.Graph, dict]:
+    """Linear classifier of the mean colour, and its signatures."""
+    with tf.Graph().as_default() as graph:
         videos = tf.compat.v1.placeholder(tf.float32, [None, None, 224, 224, 3], "rgb_input")
         weights = tf.compat.v1.get_variable("w", initializer=WEIGHTS, use_resource=False)
         with tf.compat.v1.name_scope(scope + "/"):
             per_frame = tf.linalg.matmul(tf.reduce_mean(videos, [2, 3], name="Pool"), weights)
-            logits = tf.reduce_mean(per_frame, 1, name="Mean")
+            logits = tf.reduce_mean(per_frame + noise, 1, name="Mean")
         signature = tf.compat.v1.saved_model.predict_signature_def(
-            {"default": videos}, {"default": tf.identity(logits) * 0.0}
+            {"default": videos}, {"default": logits * 0.0}
         )
+    return graph, {"default": signature}
+
+
+def write_module(path, *, scope: str = "RGB/inception_i3d", hub_format: bool = True) -> str:
+    """Stored as the hub's I3D module is: one graph for training, then one without tags."""
+    builder = tf.compat.v1.saved_model.Builder(str(path))
+    graph, signatures = build_graph(scope, noise=5.0)
+    with graph.as_default(), tf.compat.v1.Session() as session:
         session.run(tf.compat.v1.global_variables_initializer())
-        builder.add_meta_graph_and_variables(session, ["train"], {"default": signature})
-        builder.add_meta_graph([], {"default": signature})
-        builder.save()
+        builder.add_meta_graph_and_variables(session, ["train"], signatures)
+    graph, signatures = build_graph(scope, noise=0.0)
+    with graph.as_default():
+        builder.add_meta_graph([], signatures)
+    builder.save()
     if hub_format:
         (path / "tfhub_module.pb").write_bytes(b"\x08\x03")
     return str(path)

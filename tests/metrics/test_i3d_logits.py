@@ -1,4 +1,4 @@
-"""I3D against I3D in plain NumPy and float64, with batch norm and final pool as they were trained."""
+"""I3D against I3D in plain NumPy and float64, batch norm and final pool as they were trained."""
 
 from collections.abc import Iterator
 from pathlib import Path
