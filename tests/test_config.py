@@ -176,7 +176,7 @@ def test_a_configuration_does_not_leak_into_the_next(build, good_file):
         ("lib.Digits.speeds = 'abc'", ["lib.Digits.speeds", "Sequence[float]"]),
         ("lib.Digits.speeds = [1.0, 'a']", ["lib.Digits.speeds", "Sequence[float]"]),
         ("lib.Digits.limits = [1, 2]", ["lib.Digits.limits", "round brackets"]),
-        ("lib.network.unit = 'gur'", ["lib.network.unit", "'gru' or 'tsru'"]),
+        ("lib.network.unit = 'gur'", ["lib.network.unit", "'gru' or 'tsru'", "nearest is 'gru'"]),
         ("lib.Experiment.data = @lib.Clip()", ["lib.Experiment.data", "Source", "Clip"]),
         ("lib.Experiment.data = @lib.Digits", ["lib.Experiment.data", "parentheses"]),
         ("lib.Training.steps = %gin.REQUIRED", ["lib.Training.steps", "REQUIRED"]),
@@ -236,6 +236,15 @@ def test_the_saved_configuration_builds_the_same(build, good_file, tmp_path):
     assert config.bindings_in(again_parsed.operative_text) == config.bindings_in(
         parsed.operative_text
     )
+
+
+def test_the_experiment_of_a_run_is_loaded(build, good_file, tmp_path, library, monkeypatch):
+    monkeypatch.setattr(config, "_default_root", lambda: library.Experiment)
+    parsed, experiment = build([good_file])
+    parsed.save(tmp_path / "run" / "config.gin")
+    assert config.load_run(tmp_path / "run").data == experiment.data
+    with pytest.raises(InputError, match=r"is no model directory: it holds no config\.gin"):
+        config.load_run(tmp_path / "none")
 
 
 def test_changes_between_saved_configurations_are_named(build, good_file):

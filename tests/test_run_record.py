@@ -42,6 +42,13 @@ def test_a_later_start_is_added_and_the_first_stays(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
+def test_a_start_that_came_to_nothing_is_replaced(tmp_path):
+    run_record.write(tmp_path, seed=7, argv=["first"])
+    run_record.write(tmp_path, seed=8, argv=["second"], resume=False)
+    record = run_record.read(tmp_path)
+    assert (record["seed"], record["argv"], "resumed" in record) == (8, ["second"], False)
+
+
 def test_a_run_keeps_its_seed(tmp_path):
     assert run_record.choose_seed(tmp_path, None) == 0
     assert run_record.choose_seed(tmp_path, 5) == 5

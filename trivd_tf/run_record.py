@@ -112,8 +112,16 @@ def choose_seed(run_dir: str | Path, seed: int | None) -> int:
     return int(begun_with)
 
 
-def write(run_dir: str | Path, *, seed: int, argv: list[str] | None = None) -> Path:
+def write(
+    run_dir: str | Path, *, seed: int, argv: list[str] | None = None, resume: bool = True
+) -> Path:
     """Writes the record of a first start, or adds a later one under `resumed`.
+
+    Args:
+        run_dir: the run's directory; made where it is missing.
+        seed: of the run.
+        argv: the command; this process's when left out.
+        resume: False replaces an earlier record, of a start that came to nothing.
 
     Returns:
         The path of the file. It is replaced whole, so that a kill never leaves half of one.
@@ -121,7 +129,7 @@ def write(run_dir: str | Path, *, seed: int, argv: list[str] | None = None) -> P
     folder = Path(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     start = describe_start(seed=seed, argv=list(sys.argv) if argv is None else argv)
-    record = read(folder)
+    record = read(folder) if resume else None
     if record is None:
         record = start
     else:

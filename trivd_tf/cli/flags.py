@@ -98,6 +98,11 @@ def existing_model_dir(text: str) -> Path:
     return path
 
 
+def has_checkpoint(model_dir: Path) -> bool:
+    """Whether a run got as far as saving anything; before that it may begin anew, differently."""
+    return any((model_dir / "checkpoints").glob("*.index"))
+
+
 def load_config(args: argparse.Namespace, model_dir: Path) -> tuple[ParsedConfig, Experiment]:
     """Parses, checks and builds what the flags configure.
 
@@ -118,7 +123,7 @@ def load_config(args: argparse.Namespace, model_dir: Path) -> tuple[ParsedConfig
         )
     parsed = config.parse(args.gin_file or [saved], args.gin_bindings, data_dir=args.data_dir)
     experiment = parsed.build()
-    if saved.is_file():
+    if saved.is_file() and has_checkpoint(model_dir):
         _refuse_another_model(parsed, saved)
     return parsed, experiment
 

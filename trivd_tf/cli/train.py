@@ -19,6 +19,7 @@ from trivd_tf.cli.flags import (
     add_config_flags,
     add_model_dir_flag,
     add_seed_flag,
+    has_checkpoint,
     load_config,
 )
 
@@ -44,10 +45,11 @@ def run(args: argparse.Namespace) -> int:
 
     model_dir = Path(args.model_dir).expanduser()
     parsed, experiment = load_config(args, model_dir)
-    seed = run_record.choose_seed(model_dir, args.seed)
+    resume = has_checkpoint(model_dir)
+    seed = run_record.choose_seed(model_dir, args.seed) if resume else (args.seed or 0)
     # Before anything is written: a wrong folder must not leave a run directory behind.
     experiment.data.prepare(experiment.clip)
-    run_record.write(model_dir, seed=seed)
+    run_record.write(model_dir, seed=seed, resume=resume)
     parsed.save(model_dir / CONFIG_NAME)
     with StopSignal() as stop:
         result = train(experiment, model_dir=model_dir, seed=seed, stop=stop)

@@ -39,9 +39,11 @@ __all__ = [
     "find_gin_file",
     "gin_directory",
     "known_gin_files",
+    "load_run",
     "parse",
 ]
 
+# Of the operative configuration in a run's directory.
 FILE_NAME = "config.gin"
 
 _HEADER = """\
@@ -155,6 +157,18 @@ def parse(
     gin.parse_config([PRELUDE, *statements.imports.values(), *bindings])
     gin.finalize()
     return ParsedConfig(statements, root)
+
+
+def load_run(model_dir: str | Path) -> Any:
+    """The `Experiment` of a model directory, from the configuration that its run saved.
+
+    Raises:
+        InputError: there is no configuration in it, or this version refuses it.
+    """
+    path = Path(model_dir) / FILE_NAME
+    if not path.is_file():
+        raise InputError(f"{model_dir} is no model directory: it holds no {FILE_NAME}")
+    return parse([path]).build()
 
 
 def _root_name(statements: Statements, root: Callable[..., Any], paths: Sequence[Path]) -> str:

@@ -67,6 +67,9 @@ def _problem_with_value(value: Any, annotation: Any) -> str | None:
         return "write it in round brackets"
     if isinstance(value, tuple) and _fits(list(value), annotation):
         return "write it in square brackets"
+    if typing.get_origin(annotation) is typing.Literal and isinstance(value, str):
+        choices = [str(choice) for choice in typing.get_args(annotation)]
+        return f"expected {describe(annotation)}{nearest(value, choices)}"
     return f"expected {describe(annotation)}, received {type(value).__name__}"
 
 
