@@ -28,7 +28,7 @@ def as_matrix(kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _unit(vector: tf.Tensor) -> tf.Tensor:
-    return tf.math.l2_normalize(vector, epsilon=1e-24)
+    return vector * tf.math.rsqrt(tf.maximum(tf.reduce_sum(vector * vector), 1e-24))
 
 
 def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:

@@ -29,7 +29,8 @@ def _network_state(step: GanStep) -> dict[str, tf.Variable]:
     owners |= {model.name: model for model in step.discriminators}
     for name, owner in owners.items():
         for index, variable in enumerate(owner.variables):
-            state[f"{name}/{index:04d}/{variable.path}"] = variable.value
+            # Not the path: Keras numbers unnamed layers by what the process built before.
+            state[f"{name}/{index:04d}/{variable.name}"] = variable.value
     return state
 
 

@@ -30,7 +30,7 @@ def make_cell(name: str, channels: int, **options: Any) -> RecurrentCell:
         name: one of `CELLS`.
         channels: width of the unit's output (of the LSTMs: half hidden state, half memory).
         **options: the unit's own, see its class; every unit takes `activation`, `kernel_size`,
-            `spectral_norm`, `epsilon` and Keras's `name` and `dtype`.
+            `spectral_norm`, `epsilon` and Keras's `dtype`.
 
     Returns:
         The unit; the width of its inputs is known at its first call.

@@ -59,16 +59,13 @@ class RecurrentCell(keras.layers.Layer):
 
     def initial_state(self, encoding: tf.Tensor) -> Structure:
         """The state before the first step, from an encoding `[B, H, W, channels]`."""
-        self.check_encoding(encoding)
-        return tf.cast(encoding, self.compute_dtype)
-
-    def check_encoding(self, encoding: tf.Tensor) -> None:
-        """Raises ValueError unless `encoding` is `[B, H, W, channels]`."""
+        encoding = tf.convert_to_tensor(encoding)
         if encoding.shape.rank != 4 or encoding.shape[-1] != self.channels:
             raise ValueError(
                 f"{type(self).__name__} starts from an encoding [B, H, W, {self.channels}]. "
                 f"Received: shape {tuple(encoding.shape)}."
             )
+        return tf.cast(encoding, self.compute_dtype)
 
     def call(self, inputs: tf.Tensor, state: Structure) -> tuple[tf.Tensor, Structure]:
         """One step: `[B, H, W, Cx]` and a state -> (output `[B, H, W, channels]`, next state)."""
@@ -124,6 +121,16 @@ class RecurrentCell(keras.layers.Layer):
         }
 
 
+def width_of(input_shape: tuple[int | None, ...]) -> int:
+    """The number of channels of inputs `[B, H, W, Cx]`."""
+    if input_shape[-1] is None:
+        raise ValueError(
+            "A recurrent unit needs inputs with a known number of channels. "
+            f"Received: shape {tuple(input_shape)}."
+        )
+    return input_shape[-1]
+
+
 def convolve(frames: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """`[B, H, W, cin]` by `[k, k, cin, cout]` -> `[B, H, W, cout]`, zero padding, no bias."""
     return tf.nn.conv2d(frames, kernel, strides=1, padding="SAME")
@@ -160,3 +167,9 @@ def joined(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
 def joined_biases(layers: Sequence[SpectralLayer], dtype: str) -> tf.Tensor:
     """All biases of `layers`, as one vector of the fused convolution."""
     return joined([tf.cast(tf.convert_to_tensor(layer.bias), dtype) for layer in layers])
+
+
+def softmax(logits: tf.Tensor, axis: int) -> tf.Tensor:
+    """Softmax in at least float32, so that in bfloat16 shares still sum to one."""
+    wide = tf.cast(logits, tf.float32) if logits.dtype.size < 4 else logits
+    return tf.cast(tf.nn.softmax(wide, axis=axis), logits.dtype)

@@ -13,6 +13,7 @@ from trivd_tf.layers.recurrent.base import (
     joined,
     joined_biases,
     split_kernels,
+    width_of,
 )
 
 
@@ -31,7 +32,7 @@ class ConvGRU(RecurrentCell):
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        width = self.channels + input_shape[-1]
+        width = self.channels + width_of(input_shape)
         self.read = self.make_conv("read", self.channels, width)
         self.update = self.make_conv("update", self.channels, width)
         self.candidate = self.make_conv("candidate", self.channels, width)

@@ -13,6 +13,7 @@ from trivd_tf.layers.recurrent.base import (
     joined,
     joined_biases,
     split_kernels,
+    width_of,
 )
 
 
@@ -62,7 +63,9 @@ class ConvLSTM(LSTMCell):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         names = ("input_gate", "forget_gate", "output_gate", "candidate")
-        self.gates = [self.make_conv(n, self.half, self.half + input_shape[-1]) for n in names]
+        self.gates = [
+            self.make_conv(n, self.half, self.half + width_of(input_shape)) for n in names
+        ]
         self.built = True
 
     def normalized_weights(self) -> Structure:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trivd_tf.layers.recurrent.base import Structure, joined_biases
+from trivd_tf.layers.recurrent.base import Structure, joined_biases, softmax, width_of
 from trivd_tf.layers.recurrent.conv_lstm import LSTMCell
 from trivd_tf.layers.spectral_norm import SpectralDense
 
@@ -35,12 +35,12 @@ class DynamicConvLSTM(LSTMCell):
         self.kernel_channels = kernel_channels
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if input_shape[-1] % self.half:
+        if width_of(input_shape) % self.half:
             raise ValueError(
                 "DynamicConvLSTM needs inputs with a multiple of channels / 2 channels, "
                 f"{self.half} here. Received: inputs of shape {tuple(input_shape)}."
             )
-        self.blocks = 1 + input_shape[-1] // self.half  # q + 1
+        self.blocks = 1 + width_of(input_shape) // self.half  # q + 1
         width = self.kernel_channels
         self.first = self.make_conv("first", width, 1, kernel_size=3)
         self.second = self.make_conv("second", width, width, kernel_size=3)
@@ -108,7 +108,7 @@ class DynamicConvLSTM(LSTMCell):
         of_hidden, of_inputs = tf.split(logits, [1, blocks - 1], axis=2)
         of_hidden = tf.reshape(of_hidden, [-1, taps, half, 4 * half])
         of_inputs = tf.reshape(of_inputs, [-1, taps, (blocks - 1) * half, 4 * half])
-        kernels = tf.concat([tf.nn.softmax(of_hidden, 2), tf.nn.softmax(of_inputs, 2)], axis=2)
+        kernels = tf.concat([softmax(of_hidden, 2), softmax(of_inputs, 2)], axis=2)
         return tf.reshape(kernels, [-1, taps * blocks * half, 4 * half])
 
     def get_config(self) -> dict[str, Any]:

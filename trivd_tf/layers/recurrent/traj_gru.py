@@ -13,6 +13,7 @@ from trivd_tf.layers.recurrent.base import (
     joined,
     joined_biases,
     split_kernels,
+    width_of,
 )
 from trivd_tf.layers.recurrent.transforming import TransformingCell
 from trivd_tf.ops import warp
@@ -40,7 +41,7 @@ class KTrajGRU(TransformingCell):
         super().__init__(channels, activation=activation, **kwargs)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        inputs, warped = input_shape[-1], self.num_warps * self.channels
+        inputs, warped = width_of(input_shape), self.num_warps * self.channels
         self.transform.build((None, None, None, self.channels + inputs))
         self.read = self.make_conv("read", warped, warped + inputs)
         self.update = self.make_conv("update", self.channels, warped + inputs)
@@ -129,7 +130,7 @@ class TrajGRU(RecurrentCell):
         self.flow_slope = flow_slope
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        inputs, width, size = input_shape[-1], self.channels, self.flow_kernel_size
+        inputs, width, size = width_of(input_shape), self.channels, self.flow_kernel_size
         self.flow_of_inputs = self.make_conv(
             "flow_of_inputs", self.flow_channels, inputs, kernel_size=size
         )

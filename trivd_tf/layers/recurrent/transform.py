@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trivd_tf.layers.recurrent.base import Structure, convolve
+from trivd_tf.layers.recurrent.base import Structure, convolve, softmax, width_of
 from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralLayer
 from trivd_tf.ops import warp
 
@@ -128,10 +128,10 @@ class FactorizedTransform(TransformNetwork):
         self.dense_width = dense_width
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = input_shape[-1]
+        channels = width_of(input_shape)
         half = max(channels // 2, 1)
         flattened = _POOLED**2 * half
-        names = {"half_channels": half, "half_flattened": flattened // 2}
+        names: dict[Any, Any] = {"half_channels": half, "half_flattened": flattened // 2}
         width = names.get(self.dense_width, self.dense_width)
         count = self.num_kernels * self.num_warps
         self.selection = self._conv("selection", count, channels)
@@ -151,9 +151,9 @@ class FactorizedTransform(TransformNetwork):
         flat = tf.reshape(pooled, [-1, math.prod(pooled.shape[1:])])
         kernels = _dense(tf.nn.relu(_dense(flat, weights["hidden"])), weights["kernels"])
         kernels = tf.reshape(kernels, [-1, self.taps, self.num_kernels * self.num_warps])
-        kernels = _softmax(kernels, axis=1)
+        kernels = softmax(kernels, axis=1)
         return [
-            warp.factorized_weights(kernels_of_one, _softmax(selection_of_one, axis=-1))
+            warp.factorized_weights(kernels_of_one, softmax(selection_of_one, axis=-1))
             for kernels_of_one, selection_of_one in zip(
                 tf.split(kernels, self.num_warps, axis=-1),
                 tf.split(selection, self.num_warps, axis=-1),
@@ -190,9 +190,10 @@ class PixelwiseTransform(TransformNetwork):
         self.second_width = second_width
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        channels = input_shape[-1]
+        channels = width_of(input_shape)
         half = max(channels // 2, 1)
-        width = {"half": max(half // 2, 1), "same": half}.get(self.second_width, self.second_width)
+        names: dict[Any, Any] = {"half": max(half // 2, 1), "same": half}
+        width = names.get(self.second_width, self.second_width)
         self.first = self._conv("first", half, channels)
         self.second = self._conv("second", width, half)
         self.third = self._conv("third", self.taps * self.num_warps, width)
@@ -207,7 +208,7 @@ class PixelwiseTransform(TransformNetwork):
         for name in ("second", "third"):
             kernel, bias = weights[name]
             features = tf.nn.bias_add(convolve(tf.nn.relu(features), kernel), bias)
-        return [_softmax(one, axis=-1) for one in tf.split(features, self.num_warps, axis=-1)]
+        return [softmax(one, axis=-1) for one in tf.split(features, self.num_warps, axis=-1)]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "second_width": self.second_width}
@@ -220,12 +221,6 @@ def _dense_weights(layer: SpectralLayer) -> tuple[tf.Tensor, tf.Tensor]:
 def _dense(inputs: tf.Tensor, weights: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
     kernel, bias = weights
     return tf.nn.bias_add(tf.linalg.matmul(inputs, kernel), bias)
-
-
-def _softmax(logits: tf.Tensor, axis: int) -> tf.Tensor:
-    """Softmax in at least float32, so that a warp in bfloat16 neither gains nor loses mass."""
-    wide = tf.cast(logits, tf.float32) if logits.dtype.size < 4 else logits
-    return tf.cast(tf.nn.softmax(wide, axis=axis), logits.dtype)
 
 
 def adaptive_max_pool(frames: tf.Tensor, size: int) -> tf.Tensor:

@@ -12,6 +12,7 @@ from trivd_tf.layers.recurrent.base import (
     joined,
     joined_biases,
     split_kernels,
+    width_of,
 )
 from trivd_tf.layers.recurrent.transforming import TransformingCell
 
@@ -49,7 +50,7 @@ class TSRU(TransformingCell):
         self.read_gate = read_gate
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        width, inputs = self.channels, input_shape[-1]
+        width, inputs = self.channels, width_of(input_shape)
         warped = self.num_warps * width
         self.transform.build((None, None, None, width + inputs))
         self.candidate = self.make_conv(

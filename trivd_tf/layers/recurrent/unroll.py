@@ -206,8 +206,8 @@ class Unroll(keras.layers.Layer):
         self, input_shape: tuple[int | None, ...], *_: Any
     ) -> tuple[int | None, ...]:
         batch, time, height, width, _ = input_shape
-        between = (time,) if self.return_sequences else ()
-        return (batch, *between, height, width, self.cell.channels)
+        frame = (height, width, self.cell.channels)
+        return (batch, time, *frame) if self.return_sequences else (batch, *frame)
 
     def get_config(self) -> dict[str, Any]:
         return {
