@@ -17,8 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from trivd_tf.data import decode_frames  # noqa: E402
-from trivd_tf.inference.video_io import write_mp4  # noqa: E402
+from trivd_tf.cli.tensorflow_log import import_tensorflow  # noqa: E402
 
 # The configuration holds out the last fifth of every clip; the shown prediction starts in it.
 HELD_OUT = 0.2
@@ -74,7 +73,11 @@ def say(line: str) -> None:
 
 def cut_held_out(clip: Path, output: Path) -> Path:
     """Writes the end of a clip, which training never saw, as a clip of its own."""
+    import_tensorflow()
     import numpy as np
+
+    from trivd_tf.data import decode_frames
+    from trivd_tf.inference.video_io import write_mp4
 
     frames = np.stack(list(decode_frames(clip)))
     held_out = frames[round(len(frames) * (1 - HELD_OUT)) :]
