@@ -101,6 +101,11 @@ class BouncingDigits(ClipSource):
         self._max_speed = max_speed
         self._test_fraction = test_fraction
 
+    @property
+    def num_digits(self) -> int:
+        """Digits in a clip."""
+        return self._num_digits
+
     def prepare(self, clip: ClipSpec) -> None:
         _weights(clip.size, self._side(clip))
         _digit_images()
