@@ -1,0 +1,293 @@
+"""The graph of an exported model: its weights, its checks and its signatures."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.inference.horizon import (
+    next_conditioning,
+    predict_horizon,
+    predict_horizon_with_motion,
+)
+from trivd_tf.inference.latents import draw_latents, row_seeds
+
+WEIGHT_TYPES = ("float32", "float16", "bfloat16")
+# Numbers in one answer: 1 GiB as float32. One request must not take a server's memory.
+LARGEST_ANSWER = 2**28
+
+Outputs = dict[str, tf.Tensor]
+
+
+class ExportedGraph:
+    """The functions of an exported generator over weights of its own.
+
+    Not a trackable object: only `root` is saved. The weights are plain `tf.Variable`s, because a
+    Keras 3 model would be saved with each variable twice and a TF1 session, as TensorFlow Serving
+    uses it, could not load that.
+
+    Args:
+        generator: a built `trivd_tf.models.Generator`, or what is called like one; averaged weights
+            and standing statistics in place.
+        weight_type: `float32`, or `float16` or `bfloat16` to store kernels in half the space; they
+            are computed with as float32 all the same.
+        stride: every stride-th frame was used in training; kept for those who load the model.
+    """
+
+    def __init__(self, generator: Any, *, weight_type: str = "float32", stride: int = 1) -> None:
+        if weight_type not in WEIGHT_TYPES:
+            raise ValueError(
+                f"weight_type must be one of {', '.join(WEIGHT_TYPES)}. Received: {weight_type!r}"
+            )
+        self._generator = generator
+        self._originals = list(generator.variables)
+        self.weights = [_stored(variable, weight_type) for variable in self._originals]
+        side = generator.frame_size
+        self.clip_shape = (generator.num_conditioning_frames, side, side, 3)
+        self.num_predicted_frames = int(generator.num_predicted_frames)
+        self._horizon_shape = (self.num_predicted_frames, side, side, 3)
+        self.latent_size = int(generator.latent_size)
+        self.stride = stride
+        self.has_motion = bool(generator.has_motion)
+        # Each is traced once and called by every signature.
+        specs = [
+            tf.TensorSpec([None, *self.clip_shape], tf.uint8),
+            tf.TensorSpec([None, self.latent_size], tf.float32),
+        ]
+        self.plain = _function(self._bind(predict_horizon), specs)
+        self._moving = _function(self._bind(predict_horizon_with_motion), specs)
+
+    def _bind(self, run: Callable[..., Outputs]) -> Callable[[tf.Tensor, tf.Tensor], Outputs]:
+        """`run` with the generator reading this object's weights in place of its own."""
+
+        def function(conditioning: tf.Tensor, z: tf.Tensor) -> Outputs:
+            # Read here, once a call, and not inside of the recurrent steps.
+            values = [
+                (original, tf.cast(tf.convert_to_tensor(weight), original.dtype))
+                for original, weight in zip(self._originals, self.weights, strict=True)
+            ]
+            with keras.StatelessScope(state_mapping=values):
+                return run(self._generator, conditioning, z)
+
+        return function
+
+    # The signatures' bodies. Their argument names are the signatures' input names.
+
+    def serving_default(self, conditioning_frames: tf.Tensor) -> Outputs:
+        conditioning = self._check_conditioning(conditioning_frames)
+        return self.plain(conditioning, self._zeros(conditioning))
+
+    def sample_from_z(self, conditioning_frames: tf.Tensor, z: tf.Tensor) -> Outputs:
+        conditioning = self._check_conditioning(conditioning_frames)
+        return self.plain(conditioning, self._check_z(z, conditioning))
+
+    def predict_with_motion(self, conditioning_frames: tf.Tensor) -> Outputs:
+        conditioning = self._check_conditioning(conditioning_frames)
+        return self._moving(conditioning, self._zeros(conditioning))
+
+    def predict_with_motion_from_z(self, conditioning_frames: tf.Tensor, z: tf.Tensor) -> Outputs:
+        conditioning = self._check_conditioning(conditioning_frames)
+        return self._moving(conditioning, self._check_z(z, conditioning))
+
+    def sample(
+        self,
+        conditioning_frames: tf.Tensor,
+        seed: tf.Tensor,
+        truncation: tf.Tensor,
+        num_samples: tf.Tensor,
+    ) -> Outputs:
+        conditioning = self._check_conditioning(conditioning_frames)
+        repeated, z = self._draw(conditioning, seed, truncation, num_samples, None)
+        return self.plain(repeated, z)
+
+    def predict_long(
+        self,
+        conditioning_frames: tf.Tensor,
+        seed: tf.Tensor,
+        truncation: tf.Tensor,
+        num_samples: tf.Tensor,
+        num_frames: tf.Tensor,
+    ) -> Outputs:
+        conditioning = self._check_conditioning(conditioning_frames)
+        with tf.control_dependencies([_check_at_least_one("num_frames", num_frames)]):
+            num_frames = tf.identity(num_frames)
+        repeated, z = self._draw(conditioning, seed, truncation, num_samples, num_frames)
+        return self._run_long(repeated, z, num_frames)
+
+    def _run_long(self, conditioning: tf.Tensor, z: tf.Tensor, num_frames: tf.Tensor) -> Outputs:
+        """Horizon after horizon; the bytes that the user sees are fed back, with the same z."""
+        steps = self._horizon_shape[0]
+        rounds = (num_frames + steps - 1) // steps
+
+        def body(
+            index: tf.Tensor, given: tf.Tensor, parts: tf.TensorArray, floats: tf.TensorArray
+        ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.TensorArray]:
+            outputs = self.plain(given, z)
+            parts = parts.write(index, outputs["frames"])
+            floats = floats.write(index, outputs["frames_float"])
+            return index + 1, next_conditioning(given, outputs["frames"]), parts, floats
+
+        element = [None, *self._horizon_shape]
+        _, _, parts, floats = tf.while_loop(
+            lambda index, *_: index < rounds,
+            body,
+            (
+                tf.constant(0),
+                conditioning,
+                tf.TensorArray(tf.uint8, size=rounds, element_shape=element),
+                tf.TensorArray(tf.float32, size=rounds, element_shape=element),
+            ),
+            shape_invariants=(
+                tf.TensorShape([]),
+                tf.TensorShape([None, *self.clip_shape]),
+                tf.TensorShape(None),
+                tf.TensorShape(None),
+            ),
+            parallel_iterations=1,
+        )
+
+        def join(array: tf.TensorArray) -> tf.Tensor:
+            stacked = tf.transpose(array.stack(), [1, 0, 2, 3, 4, 5])
+            shape = [tf.shape(conditioning)[0], rounds * steps, *self._horizon_shape[1:]]
+            joined = tf.reshape(stacked, shape)[:, :num_frames]
+            return tf.ensure_shape(joined, [None, None, *self._horizon_shape[1:]])
+
+        return {"frames": join(parts), "frames_float": join(floats)}
+
+    def _draw(
+        self,
+        conditioning: tf.Tensor,
+        seed: tf.Tensor,
+        truncation: tf.Tensor,
+        num_samples: tf.Tensor,
+        num_frames: tf.Tensor | None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Conditioning repeated for each sample, and the latents to go with it."""
+        seed, truncation, num_samples = (
+            _scalar(name, value)
+            for name, value in (
+                ("seed", seed),
+                ("truncation", truncation),
+                ("num_samples", num_samples),
+            )
+        )
+        length = self._horizon_shape[0] if num_frames is None else num_frames
+        checks = [
+            tf.debugging.Assert(
+                truncation >= 0.0,  # not a number is refused too
+                [
+                    "truncation must be 0 (z = 0), a positive number, or infinity for none; "
+                    "received:",
+                    truncation,
+                ],
+            ),
+            _check_at_least_one("num_samples", num_samples),
+            self._check_answer(tf.shape(conditioning)[0], num_samples, length),
+        ]
+        with tf.control_dependencies(checks):
+            num_clips = tf.shape(conditioning)[0]
+            z = draw_latents(row_seeds(seed, num_clips), num_samples, self.latent_size, truncation)
+            return tf.repeat(conditioning, num_samples, axis=0), z
+
+    def _check_answer(
+        self, num_clips: tf.Tensor, num_samples: tf.Tensor, num_frames: tf.Tensor | int
+    ) -> tf.Operation:
+        _, height, width, channels = self._horizon_shape
+        # In floating point: the product of the requested integers may not fit one.
+        requested = [num_clips, num_samples, num_frames]
+        total = float(height * width * channels) * tf.reduce_prod(
+            tf.stack([tf.cast(number, tf.float64) for number in requested])
+        )
+        return tf.debugging.Assert(
+            total <= float(LARGEST_ANSWER),
+            [
+                f"the answer would hold more than {LARGEST_ANSWER} numbers; ask for fewer clips, "
+                "num_samples or num_frames at once; received clips, num_samples, num_frames:",
+                *requested,
+            ],
+        )
+
+    def _check_conditioning(self, frames: tf.Tensor) -> tf.Tensor:
+        wanted = ", ".join(str(length) for length in self.clip_shape)
+        shape = _true_shape(frames)
+        # Padded, so that a wrong rank gets this message too and not one about slicing.
+        padded = tf.concat([shape, [-1] * 6], axis=0)
+        right = tf.reduce_all(tf.equal(padded[1:6], [*self.clip_shape, -1])) & (padded[0] > 0)
+        check = tf.debugging.Assert(
+            right,
+            [
+                f"conditioning_frames must be uint8 [batch, {wanted}] (clips, frames, height, "
+                "width, RGB) with at least one clip; received shape:",
+                shape,
+            ],
+            summarize=8,
+        )
+        with tf.control_dependencies([check]):
+            return tf.ensure_shape(tf.identity(frames), [None, *self.clip_shape])
+
+    def _check_z(self, z: tf.Tensor, conditioning: tf.Tensor) -> tf.Tensor:
+        shape = _true_shape(z)
+        wanted = tf.stack([tf.shape(conditioning)[0], self.latent_size, -1])
+        padded = tf.concat([shape, [-1] * 3], axis=0)[:3]
+        shape_check = tf.debugging.Assert(
+            tf.reduce_all(tf.equal(padded, wanted)),
+            [
+                f"z must be float32 [batch, {self.latent_size}], one row for each clip of "
+                "conditioning_frames; received shape:",
+                shape,
+            ],
+            summarize=8,
+        )
+        finite = tf.debugging.Assert(
+            tf.reduce_all(tf.math.is_finite(z)), ["z must be finite; it holds infinity or NaN"]
+        )
+        with tf.control_dependencies([shape_check, finite]):
+            return tf.ensure_shape(tf.identity(z), [None, self.latent_size])
+
+    def _zeros(self, conditioning: tf.Tensor) -> tf.Tensor:
+        return tf.zeros([tf.shape(conditioning)[0], self.latent_size])
+
+
+def _function(body: Callable[..., Outputs], signature: list[tf.TensorSpec]) -> Any:
+    # Nothing to convert: all control flow is written in TensorFlow.
+    return tf.function(body, input_signature=signature, autograph=False)
+
+
+def _stored(variable: Any, weight_type: str) -> tf.Variable:
+    """A copy; kernels (all but vectors) in `weight_type`, integers as they are."""
+    value = tf.convert_to_tensor(variable)
+    if value.dtype.is_floating and value.shape.rank >= 2 and _is_kernel(variable):
+        value = tf.cast(value, weight_type)
+    return tf.Variable(value, trainable=bool(variable.trainable), name=_name(variable))
+
+
+def _is_kernel(variable: Any) -> bool:
+    # Standing statistics [T, C] are no kernels: half precision would cost more than it saves.
+    return bool(variable.trainable)
+
+
+def _name(variable: Any) -> str:
+    return str(getattr(variable, "path", variable.name)).split(":")[0].replace("/", ".")
+
+
+def _true_shape(tensor: tf.Tensor) -> tf.Tensor:
+    """The shape that was really fed.
+
+    TensorFlow Serving does not hold a request to the signature's shape, and a check against the
+    shape known while tracing would be folded away; this identity hides the known shape.
+    """
+    return tf.shape(tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None))
+
+
+def _scalar(name: str, value: tf.Tensor) -> tf.Tensor:
+    shape = _true_shape(value)
+    check = tf.debugging.Assert(
+        tf.equal(tf.size(shape), 0), [f"{name} must be a scalar; received shape:", shape]
+    )
+    with tf.control_dependencies([check]):
+        return tf.ensure_shape(tf.identity(value), [])
+
+
+def _check_at_least_one(name: str, value: tf.Tensor) -> tf.Operation:
+    return tf.debugging.Assert(value >= 1, [f"{name} must be at least 1; received:", value])

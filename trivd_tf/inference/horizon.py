@@ -1,0 +1,57 @@
+"""One trained horizon, bytes in and bytes out: what a predictor runs and what is exported."""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def to_float(frames: tf.Tensor) -> tf.Tensor:
+    """uint8 pixels to float32 in [-1, 1], as in training."""
+    return tf.cast(frames, tf.float32) / 127.5 - 1.0
+
+
+def to_bytes(frames: tf.Tensor) -> tf.Tensor:
+    """Float pixels in [-1, 1] to the nearest uint8."""
+    return tf.cast(tf.round(tf.clip_by_value((frames + 1.0) * 127.5, 0.0, 255.0)), tf.uint8)
+
+
+def next_conditioning(conditioning: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
+    """The last Tc frames once `frames` have followed: what the next horizon starts from."""
+    count = conditioning.shape[1]
+    return tf.concat([conditioning, frames], axis=1)[:, -count:]
+
+
+def predict_horizon(generator: Any, conditioning: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Runs the generator once.
+
+    Args:
+        generator: a `trivd_tf.models.Generator`, or what is called like one.
+        conditioning: uint8 `[B, Tc, S, S, 3]`.
+        z: float32 `[B, latent_size]`.
+
+    Returns:
+        `frames` uint8 and `frames_float` float32 in [-1, 1], `[B, T, S, S, 3]`.
+    """
+    frames = tf.cast(generator(to_float(conditioning), z, training=False), tf.float32)
+    return {"frames": to_bytes(frames), "frames_float": frames}
+
+
+def predict_horizon_with_motion(
+    generator: Any, conditioning: tf.Tensor, z: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """As `predict_horizon`, and the motion fields, (dy, dx) pixels to the source (architecture, 4).
+
+    Returns:
+        Also `flow` `[B, T, S, S, 2]` in pixels of the frames, and each stage's own field
+        `flow_stage_1` ... `[B, T, h, w, 2]` in pixels of that stage, coarsest first.
+    """
+    frames, stages = generator.predict_with_stage_motion(to_float(conditioning), z, training=False)
+    frames = tf.cast(frames, tf.float32)
+    outputs = {
+        "frames": to_bytes(frames),
+        "frames_float": frames,
+        "flow": tf.cast(generator.combine_motion(stages), tf.float32),
+    }
+    for index, stage in enumerate(stages):
+        outputs[f"flow_stage_{index + 1}"] = tf.cast(stage, tf.float32)
+    return outputs

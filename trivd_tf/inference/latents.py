@@ -1,0 +1,97 @@
+"""Latents from seeds: the same numbers in Python, in an exported model and behind a server.
+
+Truncation as in BigGAN, "values beyond the threshold are redrawn", is a normal distribution cut at
+the threshold; it is drawn here at once by its inverse distribution function,
+
+    z = sqrt(2) erfinv(erf(truncation / sqrt(2)) v),    v uniform in (-1, 1),
+
+which is exact, needs no loop, is 0 for truncation 0 and a plain normal for infinity.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from trivd_tf.errors import InputError
+
+# 2^64 over the golden ratio: rows of neighbouring seeds never meet in practice.
+_ROW_STEP = -7046029254386353131
+_NEARLY_ONE = 1.0 - 2.0**-50  # keeps v off -1 and 1, where z would be infinite (|z| < 8)
+_AS_GOOD_AS_NONE = (
+    10.0  # a truncation beyond what is ever drawn; erf(infinity) is NaN in TensorFlow
+)
+
+
+def row_seeds(seed: tf.Tensor, num_clips: tf.Tensor) -> tf.Tensor:
+    """One seed for each clip of a batch, int64 `[num_clips]`; the first clip's is `seed` itself."""
+    rows = tf.range(tf.cast(num_clips, tf.int64), dtype=tf.int64)
+    return tf.cast(seed, tf.int64) + rows * tf.constant(_ROW_STEP, tf.int64)
+
+
+def draw_latents(
+    seeds: tf.Tensor, num_samples: tf.Tensor, latent_size: int, truncation: tf.Tensor
+) -> tf.Tensor:
+    """Draws the latents of every sample of every clip.
+
+    Sample s of a clip depends on the clip's seed and s alone: not on the batch, nor on how many
+    samples are drawn.
+
+    Args:
+        seeds: int64 `[B]`.
+        num_samples: N, int scalar.
+        latent_size: length of z.
+        truncation: float scalar, not negative; values beyond it never occur, infinity is a plain
+            normal.
+
+    Returns:
+        float32 `[B N, latent_size]`, the samples of one clip next to each other.
+    """
+    num_samples = tf.cast(num_samples, tf.int64)
+    samples = tf.tile(tf.range(num_samples, dtype=tf.int64), [tf.size(seeds)])
+    pairs = tf.stack([tf.repeat(seeds, num_samples), samples], axis=-1)
+
+    def draw(pair: tf.Tensor) -> tf.Tensor:
+        # The algorithm is named because the automatic choice differs between kinds of device.
+        return tf.random.stateless_uniform([latent_size], pair, dtype=tf.float64, alg="philox")
+
+    uniform = tf.map_fn(draw, pairs, fn_output_signature=tf.TensorSpec([latent_size], tf.float64))
+    signed = tf.clip_by_value(2.0 * uniform - 1.0, -_NEARLY_ONE, _NEARLY_ONE)
+    threshold = tf.minimum(tf.cast(truncation, tf.float64), _AS_GOOD_AS_NONE)
+    inside = tf.math.erf(threshold / math.sqrt(2.0))
+    z = math.sqrt(2.0) * tf.math.erfinv(inside * signed)
+    # Rounding to float32 must not step over the threshold.
+    return tf.clip_by_value(
+        tf.cast(z, tf.float32), -tf.cast(truncation, tf.float32), tf.cast(truncation, tf.float32)
+    )
+
+
+def check_truncation(truncation: float | None) -> float:
+    """The threshold as a number, None being infinity; raises `InputError` where it is none."""
+    if truncation is None:
+        return math.inf
+    if not truncation >= 0:
+        raise InputError(
+            f"truncation must be 0 (always z = 0) or a positive number; received {truncation!r}"
+        )
+    return float(truncation)
+
+
+def latents(
+    seed: int, *, num_clips: int, num_samples: int, latent_size: int, truncation: float | None
+) -> np.ndarray:
+    """`draw_latents` for a batch, from one seed: float32 `[num_clips, num_samples, latent_size]`.
+
+    Raises:
+        InputError: a seed that does not fit 64 bits, no sample asked for, or a negative truncation.
+    """
+    if not -(2**63) <= seed < 2**63:
+        raise InputError(f"seed must fit a signed 64-bit integer; received {seed}")
+    if num_samples < 1:
+        raise InputError(f"num_samples must be at least 1; received {num_samples}")
+    limit = check_truncation(truncation)
+    if limit == 0:
+        return np.zeros([num_clips, num_samples, latent_size], np.float32)
+    seeds = row_seeds(tf.constant(seed, tf.int64), tf.constant(num_clips, tf.int64))
+    z = draw_latents(seeds, tf.constant(num_samples), latent_size, tf.constant(limit, tf.float64))
+    return z.numpy().reshape(num_clips, num_samples, latent_size)

@@ -1,0 +1,126 @@
+"""Predictors: futures of clips from a model directory, an exported model, or a TF-Hub handle."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trivd_tf.errors import InputError
+from trivd_tf.inference.horizon import predict_horizon, predict_horizon_with_motion
+from trivd_tf.inference.predictor_base import Predictor
+
+_REMOTE = ("http://", "https://", "gs://")
+
+
+class GeneratorPredictor(Predictor):
+    """Predicts with a generator in this process.
+
+    Args:
+        generator: with averaged weights and standing statistics in place.
+        stride: of the frames it was trained on.
+    """
+
+    def __init__(self, generator: Any, *, stride: int = 1) -> None:
+        self.generator = generator
+        self.num_conditioning_frames = generator.num_conditioning_frames
+        self.num_predicted_frames = generator.num_predicted_frames
+        self.frame_size = generator.frame_size
+        self.latent_size = generator.latent_size
+        self.has_motion = generator.has_motion
+        self.stride = stride
+        side = self.frame_size
+        signature = [
+            tf.TensorSpec([None, self.num_conditioning_frames, side, side, 3], tf.uint8),
+            tf.TensorSpec([None, self.latent_size], tf.float32),
+        ]
+        self._plain = tf.function(
+            lambda frames, z: predict_horizon(generator, frames, z), input_signature=signature
+        )
+        self._moving = tf.function(
+            lambda frames, z: predict_horizon_with_motion(generator, frames, z),
+            input_signature=signature,
+        )
+
+    def _run(
+        self, conditioning: np.ndarray, z: np.ndarray, with_motion: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        outputs = (self._moving if with_motion else self._plain)(conditioning, z)
+        return outputs["frames"].numpy(), outputs["flow"].numpy() if with_motion else None
+
+
+class SavedModelPredictor(Predictor):
+    """Predicts with an exported model.
+
+    Args:
+        path: directory of the SavedModel.
+
+    Raises:
+        InputError: it does not load, or was not made by `trivd export`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        try:
+            self._model = tf.saved_model.load(os.fspath(path))
+            self._plain = self._model.signatures["sample_from_z"]
+            self._moving = self._model.signatures.get("predict_with_motion_from_z")
+            inputs = self._plain.structured_input_signature[1]
+            _, count, side, _, _ = inputs["conditioning_frames"].shape
+            self.latent_size = inputs["z"].shape[-1]
+            self.num_predicted_frames = self._plain.structured_outputs["frames"].shape[1]
+            self.stride = int(self._model.stride.numpy())
+        except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{path}: not a SavedModel that `trivd export` made ({reason})"
+            ) from error
+        self.num_conditioning_frames = count
+        self.frame_size = side
+        self.has_motion = self._moving is not None
+
+    def _run(
+        self, conditioning: np.ndarray, z: np.ndarray, with_motion: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        run = self._moving if with_motion and self._moving is not None else self._plain
+        outputs = run(conditioning_frames=tf.constant(conditioning), z=tf.constant(z))
+        return outputs["frames"].numpy(), outputs["flow"].numpy() if with_motion else None
+
+
+def load_predictor(path: str | os.PathLike[str]) -> Predictor:
+    """Loads what `trivd train` or `trivd export` wrote.
+
+    Args:
+        path: a model directory, the directory of an exported SavedModel, or the address of one
+            that TensorFlow Hub can fetch (`https://...`, `gs://...`).
+
+    Raises:
+        InputError: it is neither; the message names it.
+    """
+    if str(path).startswith(_REMOTE):
+        path = _fetch(str(path))
+    path = Path(path)
+    if (path / "saved_model.pb").is_file():
+        return SavedModelPredictor(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such directory; give a model directory or an exported model")
+    if not path.is_dir() or not (path / "config.gin").is_file():
+        raise InputError(
+            f"{path}: neither a model directory (no config.gin in it) nor an exported SavedModel "
+            "(no saved_model.pb)"
+        )
+    from trivd_tf.inference.model_directory import from_model_directory
+
+    restored = from_model_directory(path)
+    return GeneratorPredictor(restored.generator, stride=restored.stride)
+
+
+def _fetch(handle: str) -> str:
+    """Downloads (once, into TensorFlow Hub's cache) what a handle names."""
+    import tensorflow_hub
+
+    try:
+        return tensorflow_hub.resolve(handle)
+    except Exception as error:  # the library lets everything through that the network can do
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{handle}: could not be fetched ({reason})") from error

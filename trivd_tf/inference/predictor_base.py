@@ -1,0 +1,207 @@
+"""What every predictor does, whatever runs the model: samples, latents, long futures, checks."""
+
+import abc
+
+import numpy as np
+
+from trivd_tf.errors import InputError
+from trivd_tf.inference.latents import latents
+
+_CLIPS_AT_ONCE = 16  # bounds memory, whatever the number of clips and samples
+
+
+class Predictor(abc.ABC):
+    """Predicts futures; all kinds give the same answer to the same seed.
+
+    Attributes:
+        num_conditioning_frames: Tc, frames that a prediction starts from.
+        num_predicted_frames: T, the trained horizon.
+        frame_size: S, side of the square frames.
+        latent_size: length of z.
+        has_motion: whether the model has a motion field.
+        stride: every stride-th frame of a video was used in training.
+    """
+
+    num_conditioning_frames: int
+    num_predicted_frames: int
+    frame_size: int
+    latent_size: int
+    has_motion: bool
+    stride: int = 1
+
+    @abc.abstractmethod
+    def _run(
+        self, conditioning: np.ndarray, z: np.ndarray, with_motion: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """One horizon of a few clips: `[M, Tc, S, S, 3]` and `[M, latent_size]` to frames, flow."""
+
+    def predict(
+        self,
+        conditioning: np.ndarray,
+        *,
+        seed: int = 0,
+        truncation: float | None = None,
+        num_frames: int | None = None,
+    ) -> np.ndarray:
+        """One future a clip.
+
+        Args:
+            conditioning: uint8 `[B, Tc, S, S, 3]`.
+            seed: of the latents; each clip of the batch has its own.
+            truncation: latents beyond this are redrawn; 0 is z = 0, None or infinity no truncation.
+            num_frames: how many frames; None is T. Beyond T, predicted frames are fed back as
+                conditioning, with the same latent.
+
+        Returns:
+            uint8 `[B, num_frames, S, S, 3]`.
+
+        Raises:
+            InputError: a value out of range; the message names it.
+        """
+        return self.predict_samples(
+            conditioning, num_samples=1, seed=seed, truncation=truncation, num_frames=num_frames
+        )[:, 0]
+
+    def predict_with_motion(
+        self,
+        conditioning: np.ndarray,
+        *,
+        seed: int = 0,
+        truncation: float | None = None,
+        num_frames: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `predict`, with the motion field float32 `[B, num_frames, S, S, 2]`.
+
+        The field holds (dy, dx) in pixels from a pixel to where its value comes from: what moves,
+        moves by its negative.
+
+        Raises:
+            InputError: also when the model has no motion field.
+        """
+        frames, flow = self.predict_samples_with_motion(
+            conditioning, num_samples=1, seed=seed, truncation=truncation, num_frames=num_frames
+        )
+        return frames[:, 0], flow[:, 0]
+
+    def predict_samples(
+        self,
+        conditioning: np.ndarray,
+        *,
+        num_samples: int,
+        seed: int = 0,
+        truncation: float | None = None,
+        num_frames: int | None = None,
+    ) -> np.ndarray:
+        """Several futures a clip, uint8 `[B, num_samples, num_frames, S, S, 3]`."""
+        frames, _ = self._samples(conditioning, num_samples, seed, truncation, num_frames, False)
+        return frames
+
+    def predict_samples_with_motion(
+        self,
+        conditioning: np.ndarray,
+        *,
+        num_samples: int,
+        seed: int = 0,
+        truncation: float | None = None,
+        num_frames: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `predict_samples`, with flow `[B, num_samples, num_frames, S, S, 2]`."""
+        frames, flow = self._samples(conditioning, num_samples, seed, truncation, num_frames, True)
+        assert flow is not None
+        return frames, flow
+
+    def predict_from_z(
+        self,
+        conditioning: np.ndarray,
+        z: np.ndarray,
+        *,
+        num_frames: int | None = None,
+        with_motion: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """One future a clip from given latents.
+
+        Args:
+            conditioning: uint8 `[B, Tc, S, S, 3]`.
+            z: `[B, latent_size]`, finite.
+            num_frames: as in `predict`.
+            with_motion: also compute the motion field.
+
+        Returns:
+            uint8 `[B, num_frames, S, S, 3]` and the flow `[B, num_frames, S, S, 2]` or None.
+        """
+        conditioning = self._check_conditioning(conditioning)
+        z = np.asarray(z, np.float32)
+        if z.shape != (len(conditioning), self.latent_size) or not np.isfinite(z).all():
+            raise InputError(
+                f"z must be [{len(conditioning)}, {self.latent_size}] and finite; received shape "
+                f"{z.shape}"
+            )
+        if with_motion and not self.has_motion:
+            raise InputError(
+                "this model has no motion field: its recurrent unit does not warp; use one with a "
+                "TSRU, PTSRU or K-TrajGRU unit"
+            )
+        length = self.num_predicted_frames if num_frames is None else num_frames
+        if length < 1:
+            raise InputError(f"num_frames must be at least 1; received {num_frames}")
+        frames, flows = [], []
+        for start in range(0, len(conditioning), _CLIPS_AT_ONCE):
+            part = slice(start, start + _CLIPS_AT_ONCE)
+            predicted, flow = self._long(conditioning[part], z[part], length, with_motion)
+            frames.append(predicted)
+            flows.append(flow)
+        return np.concatenate(frames), np.concatenate(flows) if with_motion else None
+
+    def _samples(
+        self,
+        conditioning: np.ndarray,
+        num_samples: int,
+        seed: int,
+        truncation: float | None,
+        num_frames: int | None,
+        with_motion: bool,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        conditioning = self._check_conditioning(conditioning)
+        z = latents(
+            seed,
+            num_clips=len(conditioning),
+            num_samples=num_samples,
+            latent_size=self.latent_size,
+            truncation=truncation,
+        )
+        frames, flow = self.predict_from_z(
+            np.repeat(conditioning, num_samples, axis=0),
+            z.reshape(-1, self.latent_size),
+            num_frames=num_frames,
+            with_motion=with_motion,
+        )
+        shape = (len(conditioning), num_samples)
+        frames = frames.reshape(*shape, *frames.shape[1:])
+        return frames, None if flow is None else flow.reshape(*shape, *flow.shape[1:])
+
+    def _long(
+        self, conditioning: np.ndarray, z: np.ndarray, length: int, with_motion: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Horizon after horizon: what is fed back are the bytes that the user sees."""
+        frames, flows, done = [], [], 0
+        while done < length:
+            predicted, flow = self._run(conditioning, z, with_motion)
+            frames.append(predicted)
+            flows.append(flow)
+            done += predicted.shape[1]
+            conditioning = np.concatenate([conditioning, predicted], axis=1)
+            conditioning = conditioning[:, -self.num_conditioning_frames :]
+        flow = np.concatenate(flows, axis=1)[:, :length] if with_motion else None
+        return np.concatenate(frames, axis=1)[:, :length], flow
+
+    def _check_conditioning(self, conditioning: np.ndarray) -> np.ndarray:
+        conditioning = np.asarray(conditioning)
+        wanted = (self.num_conditioning_frames, self.frame_size, self.frame_size, 3)
+        if conditioning.dtype != np.uint8 or conditioning.shape[1:] != wanted:
+            raise InputError(
+                f"conditioning frames must be uint8 [B, {', '.join(map(str, wanted))}]; received "
+                f"{conditioning.dtype} {list(conditioning.shape)}"
+            )
+        if not len(conditioning):
+            raise InputError("conditioning frames must hold at least one clip; received none")
+        return conditioning
