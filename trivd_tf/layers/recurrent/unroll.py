@@ -206,8 +206,9 @@ class Unroll(keras.layers.Layer):
         self, input_shape: tuple[int | None, ...], *_: Any
     ) -> tuple[int | None, ...]:
         batch, time, height, width, _ = input_shape
-        frame = (height, width, self.cell.channels)
-        return (batch, time, *frame) if self.return_sequences else (batch, *frame)
+        if self.return_sequences:
+            return batch, time, height, width, self.cell.channels
+        return batch, height, width, self.cell.channels
 
     def get_config(self) -> dict[str, Any]:
         return {
