@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         run("clips", [sys.executable, str(ROOT / "tools/fetch_quickstart_clips.py")], clips)
         train = ["train", "--gin_file", "quickstart", "--data_dir", str(clips)]
         trivd("train", [*train, "--model_dir", str(model), *bindings])
-        table = trivd("evaluate", ["evaluate", "--model_dir", str(model)])
+        table = trivd("evaluate", ["evaluate", "--model_dir", str(model), "--untrained"])
         trivd("export", ["export", "--model_dir", str(model), "--export_dir", str(exported)])
         shown = cut_held_out(clips / SHOWN_CLIP, folder / "held_out" / SHOWN_CLIP)
         predict = ["predict", "--model", str(exported), "--num_samples", "3"]

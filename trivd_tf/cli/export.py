@@ -1,7 +1,8 @@
 """Write a trained model as a TensorFlow SavedModel.
 
 It holds the averaged weights and the standing statistics, and runs without this package: in Python
-(`tensorflow_hub.load`), in TensorFlow Serving, with `saved_model_cli`.
+(`tensorflow_hub.load`), in TensorFlow Serving, with `saved_model_cli`. Beside it lie a model card,
+the labels, the configuration and requests that warm a server up; EXPORT_DIR.tar.gz holds it all.
 
 example:
   trivd export --model_dir runs/mine --export_dir exported/mine
@@ -19,7 +20,23 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Declares the flags of `trivd export`."""
     add_model_dir_flag(parser, "what `trivd train` wrote")
     parser.add_argument(
-        "--export_dir", metavar="DIR", required=True, help="where the SavedModel is written"
+        "--export_dir",
+        metavar="DIR",
+        required=True,
+        help="where the SavedModel is written; an export that is there is replaced",
+    )
+    parser.add_argument(
+        "--weight_type",
+        choices=("float32", "float16", "bfloat16"),
+        default="float32",
+        help="store the weights in half the space; the difference that makes is measured and "
+        "written into export.json (default: float32)",
+    )
+    parser.add_argument(
+        "--no_archive",
+        dest="archive",
+        action="store_false",
+        help="leave out EXPORT_DIR.tar.gz, which TensorFlow Hub expects",
     )
 
 
@@ -30,7 +47,15 @@ def run(args: argparse.Namespace) -> int:
     model_dir = existing_model_dir(args.model_dir)
     import_tensorflow(debug=args.debug)
 
-    from trivd_tf.inference.export import export_model
+    from trivd_tf.inference import export_model
 
-    print(export_model(model_dir, Path(args.export_dir).expanduser()))
+    result = export_model(
+        model_dir,
+        Path(args.export_dir).expanduser(),
+        weight_type=args.weight_type,
+        archive=args.archive,
+    )
+    print(result.directory)
+    if result.archive is not None:
+        print(result.archive)
     return 0

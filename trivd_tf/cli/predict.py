@@ -1,9 +1,8 @@
 """Continue your own clips.
 
 For every clip, --output gets an animation (GIF and MP4), a sheet of its frames (PNG), the motion
-field (PNG, where the model has one) and the predicted frames themselves (NumPy, uint8
-[samples, frames, height, width, 3]). A clip that cannot be used is named and passed over; then the
-exit status is 2.
+field (PNG, where the model has one) and each future alone (MP4). A clip that cannot be used is
+named and passed over; then the exit status is 2.
 
 example:
   trivd predict --model runs/mine holiday.mp4 cat.gif --output futures --num_samples 3
@@ -13,15 +12,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from trivd_tf.cli.flags import add_seed_flag, positive_number
 from trivd_tf.errors import InputError
-
-if TYPE_CHECKING:
-    from trivd_tf.inference.predictor import Predictor
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +32,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="DIR",
         required=True,
-        help="a model directory of `trivd train`, or a SavedModel of `trivd export`",
+        help="a model directory of `trivd train`, a SavedModel of `trivd export`, or its address",
     )
     parser.add_argument(
         "--output", metavar="DIR", required=True, help="where the predictions are written"
@@ -94,96 +90,31 @@ def run(args: argparse.Namespace) -> int:
     _refuse_if_none_exists(args.clips)
     import_tensorflow(debug=args.debug)
 
-    from trivd_tf.inference.predictor import load_predictor
-    from trivd_tf.progress import track
+    from trivd_tf.inference import load_predictor, predict_files
 
-    predictor = load_predictor(Path(args.model).expanduser())
-    failed = 0
-    names = _names(args.clips)
-    written: list[Path] = []
-    for clip, name in track(list(zip(args.clips, names, strict=True)), "predicting", unit="clip"):
-        try:
-            written += _predict_clip(predictor, Path(clip).expanduser(), output / name, args)
-        except InputError as error:
-            failed += 1
-            print(f"trivd: error: {' '.join(str(error).split())}", file=sys.stderr)
-    for path in written:
-        print(path)
-    if failed and failed < len(args.clips):
-        done = len(args.clips) - failed
-        print(f"trivd: {done} of {len(args.clips)} clips predicted", file=sys.stderr)
-    return 2 if failed else 0
+    results = predict_files(
+        load_predictor(os.path.expanduser(args.model)),
+        [os.path.expanduser(clip) for clip in args.clips],
+        output,
+        num_samples=args.num_samples,
+        truncation=args.truncation,
+        seed=args.seed,
+        num_frames=args.num_frames,
+        window=args.window,
+    )
+    for result in results:
+        for path in result.outputs.values():
+            print(path)
+    errors = [result.error for result in results if result.error is not None]
+    for error in errors:
+        print(f"trivd: error: {' '.join(error.split())}", file=sys.stderr)
+    if errors and len(errors) < len(results):
+        done = len(results) - len(errors)
+        print(f"trivd: {done} of {len(results)} clips predicted", file=sys.stderr)
+    return 2 if errors else 0
 
 
 def _refuse_if_none_exists(clips: list[str]) -> None:
     if not any(Path(clip).expanduser().exists() for clip in clips):
         names = ", ".join(clips[:3]) + (", ..." if len(clips) > 3 else "")
         raise InputError(f"no such file: {names}")
-
-
-def _names(clips: list[str]) -> list[str]:
-    """A name for each clip's files: its stem, numbered where several clips share it."""
-    taken: set[str] = set()
-    names = []
-    for clip in clips:
-        stem = Path(clip).stem
-        name, number = stem, 1
-        while name in taken:
-            number += 1
-            name = f"{stem}_{number}"
-        taken.add(name)
-        names.append(name)
-    return names
-
-
-def _predict_clip(
-    predictor: Predictor, clip_path: Path, stem: Path, args: argparse.Namespace
-) -> list[Path]:
-    """Predicts one clip and writes what comes of it; returns the files."""
-    import numpy as np
-
-    from trivd_tf.inference import figures, video_io
-
-    length = args.num_frames or predictor.num_predicted_frames
-    clip = video_io.read_clip(
-        clip_path,
-        num_conditioning_frames=predictor.num_conditioning_frames,
-        size=predictor.frame_size,
-        num_continuation_frames=length,
-        window=args.window,
-        stride=predictor.stride,
-    )
-    options = {
-        "num_samples": args.num_samples,
-        "seed": args.seed,
-        "truncation": args.truncation,
-        "num_frames": length,
-    }
-    flow = None
-    if predictor.has_motion:
-        futures, flow = predictor.predict_samples_with_motion(clip.conditioning[None], **options)
-        flow = flow[0]
-    else:
-        futures = predictor.predict_samples(clip.conditioning[None], **options)
-    prediction = figures.Prediction(
-        conditioning=clip.conditioning,
-        futures=futures[0],
-        continuation=clip.continuation if len(clip.continuation) else None,
-        flow=flow,
-    )
-    frames = figures.animation(prediction)
-    paths = [
-        video_io.write_gif(_beside(stem, ".gif"), frames, frame_rate=clip.frame_rate),
-        video_io.write_mp4(_beside(stem, ".mp4"), frames, frame_rate=clip.frame_rate),
-        video_io.write_png(_beside(stem, "_sheet.png"), figures.contact_sheet(prediction)),
-    ]
-    if flow is not None:
-        picture = figures.motion_sheet(prediction)
-        paths.append(video_io.write_png(_beside(stem, "_motion.png"), picture))
-    with video_io.atomic_path(_beside(stem, "_frames.npy")) as partial, open(partial, "wb") as file:
-        np.save(file, futures[0])
-    return [*paths, _beside(stem, "_frames.npy")]
-
-
-def _beside(stem: Path, ending: str) -> Path:
-    return stem.with_name(stem.name + ending)
