@@ -50,6 +50,7 @@ def from_model_directory(path: str | os.PathLike[str]) -> RestoredModel:
         raise InputError(
             f"{path}: no model directory (no config.gin in it); give one that `trivd train` wrote"
         )
-    from trivd_tf.training.restore import restore_generator
+    # What configured and wrote the directory lies above this floor, and uses it.
+    from trivd_tf.restore import restore
 
-    return restore_generator(path)
+    return restore(path)

@@ -1,0 +1,61 @@
+"""Opens a model directory: its configuration, its weights and what is known of its run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from trivd_tf import config, run_record
+from trivd_tf.errors import InputError
+from trivd_tf.inference.model_directory import RestoredModel
+from trivd_tf.training.restore import evaluation_generator
+
+
+def restore(model_dir: str | os.PathLike[str], *, step: int | None = None) -> RestoredModel:
+    """The model that `trivd train` left in `model_dir`, as it is scored and exported.
+
+    Args:
+        model_dir: a run's directory.
+        step: of the checkpoint; the newest when left out.
+
+    Raises:
+        InputError: `model_dir` is no model directory, or holds no checkpoint that can be read.
+    """
+    path = Path(model_dir)
+    experiment = config.load_run(path)
+    generator, step = evaluation_generator(experiment, path, step=step)
+    labels = ("dummy",)
+    if experiment.class_conditional:
+        labels = tuple(
+            getattr(experiment.data, "class_names", None)
+            or (f"class_{index}" for index in range(experiment.num_classes))
+        )
+    scores, protocol = _scores(path / "evaluations" / str(step) / "report.json")
+    return RestoredModel(
+        generator=generator,
+        stride=experiment.clip.stride,
+        title=experiment.title or "TrIVD-GAN",
+        data=experiment.data.name,
+        labels=labels,
+        step=step,
+        config=(path / config.FILE_NAME).read_text(encoding="utf-8"),
+        run=run_record.read(path) or {},
+        scores=scores,
+        protocol=protocol,
+    )
+
+
+def _scores(report: Path) -> tuple[dict[str, str], str]:
+    """Every row's FVD as printed, and the protocol; nothing where the step was not evaluated."""
+    try:
+        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, ""
+    except ValueError as error:
+        raise InputError(
+            f"{report} is not readable JSON ({error}); delete it, or run `trivd evaluate` again"
+        ) from error
+    scores = {f"FVD, {row['name']}": f"{row['fvd']:.1f}" for row in found["rows"]}
+    return scores, "; ".join(f"{key}: {value}" for key, value in found["protocol"].items())
