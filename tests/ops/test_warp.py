@@ -28,7 +28,17 @@ def one_hot_weights(k, tap, *, height=4, width=5):
     return weights
 
 
-SIZES = [(3, 5, 7), (3, 1, 1), (3, 1, 6), (3, 8, 8), (1, 3, 4), (2, 4, 3), (5, 4, 6), (5, 1, 2)]
+SIZES = [
+    (3, 5, 7),
+    (3, 1, 1),
+    (3, 1, 6),
+    (3, 8, 8),
+    (1, 3, 4),
+    (2, 4, 3),
+    (5, 4, 6),
+    (5, 1, 2),
+    (3, 2, 50),
+]
 
 
 @pytest.mark.parametrize(("k", "height", "width"), SIZES)

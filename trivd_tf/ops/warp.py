@@ -6,9 +6,16 @@
 The weights are the same for every channel and h is 0 outside of the frame.
 """
 
+import itertools
 import math
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+# Up to this width a warp as matrix products, one a row, beats k*k multiply-adds: its W / k times
+# more multiplications run at the rate of a matrix product instead of that of the memory.
+_WIDEST_ROW = 48
 
 
 def window_size(weights: tf.Tensor) -> int:
@@ -23,20 +30,6 @@ def window_size(weights: tf.Tensor) -> int:
     return size
 
 
-def _shifts(padded: tf.Tensor, size: int, shape: tf.Tensor) -> list[tf.Tensor]:
-    """The k*k windows of a padded tensor, in the order of the taps."""
-    height, width = shape[1], shape[2]
-    return [padded[:, m : m + height, n : n + width, :] for m in range(size) for n in range(size)]
-
-
-def _pad(frame: tf.Tensor, size: int, *, transposed: bool = False) -> tf.Tensor:
-    before = (size - 1) // 2
-    after = size - 1 - before
-    if transposed:
-        before, after = after, before
-    return tf.pad(frame, [[0, 0], [before, after], [before, after], [0, 0]])
-
-
 def _sizes(frame: tf.Tensor) -> list[tf.Tensor | int]:
     dynamic = tf.shape(frame)
     return [dynamic[i] if size is None else size for i, size in enumerate(frame.shape)]
@@ -45,7 +38,7 @@ def _sizes(frame: tf.Tensor) -> list[tf.Tensor | int]:
 def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Moves `hidden` by a distribution over k x k displacements at each pixel (paper, Eq. 11-12).
 
-    The backward pass keeps only the two inputs and takes the k*k shifted copies anew.
+    The backward pass keeps the two inputs only and forms everything else anew.
 
     Args:
         hidden: `[B, H, W, C]`, any H, W >= 1.
@@ -56,31 +49,79 @@ def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         `[B, H, W, C]` in `hidden`'s dtype.
     """
     size = window_size(weights)
-    return _pixelwise_warp(hidden, tf.cast(weights, hidden.dtype), size)
+    width = hidden.shape[2]
+    by_rows = width is not None and width <= _WIDEST_ROW
+    warp = _warp_by_rows if by_rows else _warp_by_shifts
+    return warp(hidden, tf.cast(weights, hidden.dtype), size)
 
 
-def _pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
+def _warp_by_rows(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
+    """Each row as a matrix product: `[W, k W]` (mostly zeros) times k rows of pixels `[k W, C]`."""
+    above = (size - 1) // 2
+    below = size - 1 - above
+    table = tf.constant(_row_table(hidden.shape[2], size), hidden.dtype)
+    height = _sizes(hidden)[1]
+
+    def neighbour_rows(hidden: tf.Tensor) -> tf.Tensor:
+        padded = tf.pad(hidden, [[0, 0], [above, below], [0, 0], [0, 0]])
+        return tf.concat([padded[:, m : m + height] for m in range(size)], axis=2)
+
+    def matrices(weights: tf.Tensor) -> tf.Tensor:
+        return tf.einsum("bijq,qjc->bijc", weights, table)
+
     @tf.custom_gradient
-    def warp(hidden: tf.Tensor, weights: tf.Tensor):
-        shape = _sizes(hidden)
-        taps = tf.split(weights, size * size, axis=-1)
-        shifts = _shifts(_pad(hidden, size), size, shape)
-        warped = tf.add_n([tap * shift for tap, shift in zip(taps, shifts, strict=True)])
-
+    def warp(hidden: tf.Tensor, weights: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            windows = _shifts(_pad(hidden, size), size, shape)
-            to_weights = [tf.reduce_sum(upstream * window, -1) for window in windows]
+            to_matrices = tf.linalg.matmul(upstream, neighbour_rows(hidden), transpose_b=True)
+            to_rows = tf.linalg.matmul(matrices(weights), upstream, transpose_a=True)
+            to_padded = [
+                tf.pad(rows, [[0, 0], [m, size - 1 - m], [0, 0], [0, 0]])
+                for m, rows in enumerate(tf.split(to_rows, size, axis=2))
+            ]
+            to_hidden = tf.add_n(to_padded)[:, above : above + height]
+            return to_hidden, tf.einsum("bijc,qjc->bijq", to_matrices, table)
+
+        return tf.linalg.matmul(matrices(weights), neighbour_rows(hidden)), gradient
+
+    return warp(hidden, weights)
+
+
+def _row_table(width: int, size: int) -> np.ndarray:
+    """`[k*k, W, k W]`: 1 where the tap of a pixel in column j reads pixel c of its k rows."""
+    table = np.zeros([size * size, width, size * width])
+    for m, n, column in np.ndindex(size, size, width):
+        source = column + n - (size - 1) // 2
+        if 0 <= source < width:
+            table[m * size + n, column, m * width + source] = 1
+    return table
+
+
+def _warp_by_shifts(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
+    """The sum over taps of a shifted copy times a weight map."""
+    before = (size - 1) // 2
+    after = size - 1 - before
+    _, height, width, channels = _sizes(hidden)
+
+    def windows(frame: tf.Tensor, before: int, after: int) -> list[tf.Tensor]:
+        padded = tf.pad(frame, [[0, 0], [before, after], [before, after], [0, 0]])
+        offsets = itertools.product(range(size), repeat=2)
+        return [padded[:, m : m + height, n : n + width] for m, n in offsets]
+
+    @tf.custom_gradient
+    def warp(hidden: tf.Tensor, weights: tf.Tensor) -> Any:
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            shifted = windows(hidden, before, after)
+            to_weights = [tf.reduce_sum(upstream * one, -1) for one in shifted]
             # A tap that looks by (dy, dx) sends its gradient back by (-dy, -dx).
-            packed = tf.concat([upstream, weights], axis=-1)
-            back = _shifts(_pad(packed, size, transposed=True), size, shape)[::-1]
-            channels = hidden.shape[-1]
+            back = windows(tf.concat([upstream, weights], axis=-1), after, before)[::-1]
             to_hidden = [
-                window[..., :channels] * window[..., channels + tap : channels + tap + 1]
-                for tap, window in enumerate(back)
+                one[..., :channels] * one[..., channels + tap, None] for tap, one in enumerate(back)
             ]
             return tf.add_n(to_hidden), tf.stack(to_weights, -1)
 
-        return warped, gradient
+        taps = tf.split(weights, size * size, axis=-1)
+        shifted = windows(hidden, before, after)
+        return tf.add_n([tap * one for tap, one in zip(taps, shifted, strict=True)]), gradient
 
     return warp(hidden, weights)
 

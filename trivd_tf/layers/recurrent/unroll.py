@@ -203,7 +203,7 @@ class Unroll(keras.layers.Layer):
         return tf.transpose(outputs, [1, 0, 2, 3, 4])
 
     def compute_output_shape(
-        self, input_shape: tuple[int | None, ...], *_: Any
+        self, input_shape: tuple[int | None, ...], *of_encoding: Any
     ) -> tuple[int | None, ...]:
         batch, time, height, width, _ = input_shape
         if self.return_sequences:
