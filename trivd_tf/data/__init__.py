@@ -5,12 +5,19 @@ from trivd_tf.data.clips import ClipSpec
 from trivd_tf.data.decode import decode_frames
 from trivd_tf.data.digit_centers import center_distance, digit_centers
 from trivd_tf.data.folder import VideoFolder
+from trivd_tf.data.prepared import Prepared
+from trivd_tf.data.presets import BAIR, UCF101, Kinetics600, MovingMNIST
 from trivd_tf.data.source import ClipSource
 
 __all__ = [
+    "BAIR",
+    "UCF101",
     "BouncingDigits",
     "ClipSource",
     "ClipSpec",
+    "Kinetics600",
+    "MovingMNIST",
+    "Prepared",
     "VideoFolder",
     "center_distance",
     "decode_frames",

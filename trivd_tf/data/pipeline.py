@@ -4,12 +4,15 @@ One Python call makes a batch, not a clip, so the interpreter's lock is taken a 
 several batches are built ahead of the training step, in order.
 """
 
+import os
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 Batch = tuple[np.ndarray, np.ndarray]  # (video uint8 [b, T, S, S, 3], label int32 [b])
+# (JPEG files, bytes objects [b, T]; crop (top, left, height, width) int32 [b, 4]; label int32 [b])
+EncodedBatch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _PARALLEL_BATCHES = 2
 _PREFETCHED_BATCHES = 2
@@ -17,27 +20,43 @@ _ENDLESS = np.iinfo(np.int64).max
 
 
 def endless_batches(
-    build: Callable[[int], Batch], *, video_shape: tuple[int | None, ...]
+    build: Callable[[int], Batch | EncodedBatch],
+    *,
+    video_shape: tuple[int | None, ...],
+    encoded: bool = False,
 ) -> tf.data.Dataset:
     """Data set of build(0), build(1), ... without end.
 
     Args:
       build: makes batch n; called from several threads.
       video_shape: static shape `[b, T, size, size, 3]`.
+      encoded: `build` gives JPEG files, which are decoded and cropped here, outside Python.
     """
-    return _batches(build, _ENDLESS, video_shape)
+    batches = _decoded if encoded else _plain
+    return _finish(batches(build, _ENDLESS, video_shape, video_shape[0]))
 
 
 def finite_batches(
-    build: Callable[[int], Batch], *, num_batches: int, video_shape: tuple[int | None, ...]
+    build: Callable[[int], Batch | EncodedBatch],
+    *,
+    num_batches: int,
+    batch_size: int,
+    video_shape: tuple[int | None, ...],
+    encoded: bool = False,
 ) -> tf.data.Dataset:
-    """Data set of build(0) ... build(num_batches - 1); see `endless_batches`."""
-    return _batches(build, num_batches, video_shape)
+    """Data set of build(0) ... build(num_batches - 1); the last batch may be smaller."""
+    batches = _decoded if encoded else _plain
+    return _finish(batches(build, num_batches, video_shape, batch_size))
 
 
-def _batches(
-    build: Callable[[int], Batch], count: int, video_shape: tuple[int | None, ...]
+def _plain(
+    build: Callable[[int], Batch | EncodedBatch],
+    count: int,
+    video_shape: tuple[int | None, ...],
+    batch_size: int | None,
 ) -> tf.data.Dataset:
+    del batch_size  # `build` knows it
+
     def load(n: tf.Tensor) -> dict[str, tf.Tensor]:
         video, label = tf.numpy_function(
             lambda number: build(int(number)), [n], [tf.uint8, tf.int32], stateful=False
@@ -46,9 +65,52 @@ def _batches(
         label.set_shape(video_shape[:1])
         return {"video": video, "label": label}
 
+    return tf.data.Dataset.range(count).map(
+        load, num_parallel_calls=_PARALLEL_BATCHES, deterministic=True
+    )
+
+
+def _decoded(
+    build: Callable[[int], Batch | EncodedBatch],
+    count: int,
+    video_shape: tuple[int | None, ...],
+    batch_size: int | None,
+) -> tf.data.Dataset:
+    num_frames = video_shape[1] or 0
+
+    def load(n: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        images, crops, labels = tf.numpy_function(
+            lambda number: build(int(number)),
+            [n],
+            [tf.string, tf.int32, tf.int32],
+            stateful=False,
+        )
+        images.set_shape([None, num_frames])
+        crops.set_shape([None, 4])
+        labels.set_shape([None])
+        return images, crops, labels
+
+    def decode(images: tf.Tensor, crop: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
+        frames = [
+            tf.io.decode_and_crop_jpeg(
+                images[frame], crop, channels=3, dct_method="INTEGER_ACCURATE"
+            )
+            for frame in range(num_frames)
+        ]
+        video = tf.stack(frames)
+        video.set_shape(video_shape[1:])
+        return {"video": video, "label": label}
+
     batches = tf.data.Dataset.range(count).map(
         load, num_parallel_calls=_PARALLEL_BATCHES, deterministic=True
     )
+    cores = len(os.sched_getaffinity(0))
+    clips = batches.unbatch().map(decode, num_parallel_calls=cores, deterministic=True)
+    # A static batch size where there is one: endless batches are all full.
+    return clips.batch(batch_size, drop_remainder=video_shape[0] is not None)
+
+
+def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     # Batches are whole already: never split or reorder them behind a distribution strategy.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

@@ -60,12 +60,20 @@ class ClipSource(abc.ABC):
         """Key for caches of what was computed from the evaluation clips of this split."""
 
     @abc.abstractmethod
-    def _training_batch(self, clip: ClipSpec, seed: int, indices: np.ndarray) -> pipeline.Batch:
+    def _training_batch(
+        self, clip: ClipSpec, seed: int, indices: np.ndarray
+    ) -> pipeline.Batch | pipeline.EncodedBatch:
         """Clips at `indices` (int64 `[b]`) of the endless training stream of `seed`."""
 
     @abc.abstractmethod
-    def _evaluation_batch(self, clip: ClipSpec, split: str, indices: np.ndarray) -> pipeline.Batch:
+    def _evaluation_batch(
+        self, clip: ClipSpec, split: str, indices: np.ndarray
+    ) -> pipeline.Batch | pipeline.EncodedBatch:
         """Clips at `indices` (int64 `[b]`) of the fixed list of evaluation clips."""
+
+    def _encoded(self) -> bool:
+        """Whether the batches above are JPEG files still; asked after `prepare`."""
+        return False
 
     def training_clips(
         self,
@@ -111,6 +119,7 @@ class ClipSource(abc.ABC):
         return pipeline.endless_batches(
             lambda n: self._training_batch(clip, seed, offset + n * batch_size + np.arange(share)),
             video_shape=(share, clip.num_frames, clip.size, clip.size, 3),
+            encoded=self._encoded(),
         )
 
     def evaluation_clips(
@@ -139,7 +148,7 @@ class ClipSource(abc.ABC):
         if batch_size < 1:
             raise InputError(f"the batch size must be at least 1; received {batch_size}")
 
-        def build(n: int) -> pipeline.Batch:
+        def build(n: int) -> pipeline.Batch | pipeline.EncodedBatch:
             first = n * batch_size
             indices = np.arange(first, min(first + batch_size, num_clips))
             return self._evaluation_batch(clip, split, indices)
@@ -147,5 +156,7 @@ class ClipSource(abc.ABC):
         return pipeline.finite_batches(
             build,
             num_batches=-(-num_clips // batch_size),
+            batch_size=batch_size,
             video_shape=(None, clip.num_frames, clip.size, clip.size, 3),
+            encoded=self._encoded(),
         )

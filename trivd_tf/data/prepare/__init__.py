@@ -1,0 +1,193 @@
+"""Preparing data sets once: decoded at the training size, sharded, ready for random access.
+
+    report = prepare("kinetics600", videos="clips", annotations=["train.csv"], output="k600")
+
+Every shard is written whole or not at all and always the same, so a preparation that was killed is
+simply run again. The result is an ordinary TensorFlow Datasets folder and is read by
+`trivd_tf.data.Prepared`.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from trivd_tf.data.clips import require_fraction, require_integer
+from trivd_tf.data.prepare import layout
+from trivd_tf.data.prepare.bair import plan_bair
+from trivd_tf.data.prepare.folder import plan_folder
+from trivd_tf.data.prepare.kinetics600 import plan_kinetics600
+from trivd_tf.data.prepare.plan import ENCODINGS, Plan
+from trivd_tf.data.prepare.run import options_of, run
+from trivd_tf.data.prepare.tfds_sets import plan_moving_mnist, plan_tfds_bair, plan_tfds_ucf101
+from trivd_tf.data.prepare.ucf101 import plan_ucf101
+from trivd_tf.errors import InputError
+
+__all__ = ["KINDS", "Report", "prepare"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Way:
+    """One kind of source of one data set: its plan, and the options that the plan takes."""
+
+    plan: Callable[..., Plan]
+    needs: tuple[str, ...]
+    defaults: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+# What tells the ways of one kind apart is the first option that each needs.
+_WAYS: dict[str, tuple[_Way, ...]] = {
+    "kinetics600": (_Way(plan_kinetics600, ("videos", "annotations")),),
+    "ucf101": (
+        _Way(plan_ucf101, ("videos", "annotations")),
+        _Way(plan_tfds_ucf101, ("tfds_dir",), {"official_split": 1}),
+    ),
+    "bair": (
+        _Way(plan_bair, ("videos",), {"camera": "image_main"}),
+        _Way(plan_tfds_bair, ("tfds_dir",), {"camera": "image_main"}),
+    ),
+    "moving_mnist": (_Way(plan_moving_mnist, ("tfds_dir",)),),
+    "folder": (_Way(plan_folder, ("videos",), {"train_fraction": 0.9}),),
+}
+KINDS = tuple(_WAYS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a preparation did.
+
+    Attributes:
+      output: folder of the data set.
+      content: what report.json there holds: numbers of videos listed, read, written and skipped,
+        the splits, and each skipped video with the reason.
+      was_finished: the set was complete before, and nothing was done.
+    """
+
+    output: str
+    content: dict[str, Any]
+    was_finished: bool
+
+    def describe(self) -> str:
+        """A few lines for people."""
+        content = self.content
+        lines = [f"{self.output} was finished before; nothing to do."] if self.was_finished else []
+        lines.append(
+            f"{content['kind']}: {content['written']} videos written, {content['skipped']} of "
+            f"{content['listed']} skipped ({os.path.join(self.output, layout.REPORT)} says why)"
+        )
+        for split, numbers in content["splits"].items():
+            lines.append(
+                f"  {split}: {numbers['videos']} videos, {numbers['frames']} frames, "
+                f"{numbers['bytes'] / 1e9:.3f} GB in {numbers['shards']} shards"
+            )
+        return "\n".join(lines)
+
+
+def prepare(
+    kind: str,
+    *,
+    output: str,
+    videos: str | None = None,
+    annotations: Sequence[str] | None = None,
+    tfds_dir: str | None = None,
+    camera: str | None = None,
+    official_split: int | None = None,
+    train_fraction: float | None = None,
+    size: int = 64,
+    encoding: str = "raw",
+    jpeg_quality: int = 95,
+    videos_per_shard: int = 64,
+    beam_flags: Sequence[str] = (),
+) -> Report:
+    """Prepares a data set, goes on where a killed run stopped, or finds it finished.
+
+    Args:
+      kind: "kinetics600", "ucf101", "bair", "moving_mnist" or "folder".
+      output: folder of the data set; made when missing. Workers of other machines must reach it.
+      videos: folder of the sources: Kinetics' videos, UCF-101/, softmotion30_44k/, or any videos.
+      annotations: Kinetics' CSV files; for UCF-101 one folder, ucfTrainTestlist/.
+      tfds_dir: instead of `videos`: folder in which TensorFlow Datasets has prepared the set
+        (ucf101, bair, moving_mnist).
+      camera: BAIR: "image_main" (default) or "image_aux1".
+      official_split: UCF-101 through TensorFlow Datasets: 1 (default), 2 or 3.
+      train_fraction: folder: share for training, 0.9 by default.
+      size: smallest side of the stored frames, in pixels.
+      encoding: "raw", exact and fastest to read, or "jpeg", several times smaller.
+      jpeg_quality: 1 to 100.
+      videos_per_shard: at most so many videos a file; a killed run loses at most the files that
+        were being written.
+      beam_flags: options for Apache Beam, such as --runner=DataflowRunner; by default this
+        machine's cores are used.
+
+    Raises:
+      InputError: sources or options are at fault, or `output` holds something else.
+      RunError: writing failed; what was written stays, the same call goes on.
+    """
+    require_integer("prepare", "size", size, 8)
+    require_integer("prepare", "videos_per_shard", videos_per_shard, 1)
+    if encoding not in ENCODINGS:
+        raise InputError(f"the encoding must be raw or jpeg; received {encoding!r}")
+    if not isinstance(jpeg_quality, int) or not 1 <= jpeg_quality <= 100:
+        raise InputError(f"the JPEG quality must lie in 1 to 100; received {jpeg_quality!r}")
+    sources = {
+        "videos": videos,
+        "annotations": annotations,
+        "tfds_dir": tfds_dir,
+        "camera": camera,
+        "official_split": official_split,
+        "train_fraction": train_fraction,
+    }
+    given = {name: value for name, value in sources.items() if value not in (None, (), [])}
+    make_plan, used = _choose_plan(kind, given)
+    storage: dict[str, Any] = {
+        "size": size,
+        "encoding": encoding,
+        "jpeg_quality": jpeg_quality if encoding == "jpeg" else None,
+        "videos_per_shard": videos_per_shard,
+    }
+    output = output if "://" in output else _absolute(output)
+    content, was_finished = run(
+        make_plan,
+        output=output,
+        options=options_of(kind=kind, **used, **storage),
+        size=size,
+        encoding=encoding,
+        jpeg_quality=jpeg_quality,
+        videos_per_shard=videos_per_shard,
+        beam_flags=beam_flags,
+    )
+    return Report(output, content, was_finished)
+
+
+def _choose_plan(kind: str, given: dict[str, Any]) -> tuple[Callable[[], Plan], dict[str, Any]]:
+    """The function that makes the plan, and the source options with their defaults."""
+    if kind not in _WAYS:
+        raise InputError(f"{kind!r} cannot be prepared; known are {', '.join(KINDS)}")
+    fitting = [way for way in _WAYS[kind] if way.needs[0] in given]
+    way = fitting[0] if len(fitting) == 1 else None
+    if way is None or not set(way.needs) <= set(given) <= {*way.needs, *way.defaults}:
+        choices = " or ".join(
+            " ".join([*(f"--{name}" for name in way.needs), *(f"[--{n}]" for n in way.defaults)])
+            for way in _WAYS[kind]
+        )
+        raise InputError(
+            f"{kind} takes {choices}; received {', '.join(f'--{name}' for name in given) or 'none'}"
+        )
+    used = {**way.defaults, **given}
+    for name in ("videos", "tfds_dir"):
+        if name in used:
+            used[name] = _absolute(used[name])
+    if "annotations" in used:
+        paths = used["annotations"]
+        used["annotations"] = [_absolute(path) for path in _as_list(paths)]
+    if "train_fraction" in used:
+        require_fraction("prepare", "train_fraction", used["train_fraction"])
+    return lambda: way.plan(**used), used
+
+
+def _as_list(paths: str | Sequence[str]) -> list[str]:
+    return [paths] if isinstance(paths, str) else list(paths)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))

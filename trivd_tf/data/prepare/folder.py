@@ -1,0 +1,58 @@
+"""Plan for a folder of videos of the user's own."""
+
+import os
+from pathlib import Path
+
+from trivd_tf.data.prepare.plan import Item, Plan
+from trivd_tf.data.source import digest
+from trivd_tf.errors import InputError
+
+_MIN_TEST_FILES = 2
+
+
+def list_files(folder: str) -> list[str]:
+    """Files below a folder, relative to it, sorted; names that begin with a dot are passed over.
+
+    Raises:
+      InputError: there is no such folder, or nothing in it.
+    """
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder}: no such folder; name the folder that holds the videos")
+    files = []
+    for place, subfolders, names in os.walk(folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        files += [
+            os.path.relpath(os.path.join(place, name), folder)
+            for name in names
+            if not name.startswith(".")
+        ]
+    if not files:
+        raise InputError(f"{folder}: the folder is empty; put the videos into it")
+    return sorted(files)
+
+
+def plan_folder(*, videos: str, train_fraction: float) -> Plan:
+    """Every file in the folder: by file, or by time where too few files would be left for testing.
+
+    Files are shared out by a hash of their names. By time, testing gets the end of each video.
+    """
+    files = list_files(videos)
+    num_test = round(len(files) * (1 - train_fraction))
+    if num_test >= _MIN_TEST_FILES:
+        test = set(sorted(files, key=digest)[:num_test])
+        splits = {
+            "train": [Item(file, file) for file in files if file not in test],
+            "test": [Item(file, file) for file in files if file in test],
+        }
+    else:
+        splits = {
+            "train": [Item(file, file, part=(0.0, train_fraction)) for file in files],
+            "test": [Item(file, file, part=(train_fraction, 1.0)) for file in files],
+        }
+    return Plan(
+        name="video_folder",
+        reader="files",
+        root=os.path.abspath(videos),
+        splits=splits,
+        description=f"Videos of the folder {Path(videos).name}.",
+    )

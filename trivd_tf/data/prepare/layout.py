@@ -1,0 +1,85 @@
+"""Files of a prepared data set, and how they appear whole or not at all.
+
+<output>/<name>-<split>.tfrecord-00000-of-00016   the records, as TensorFlow Datasets reads them
+<output>/dataset_info.json, features.json         its metadata
+<output>/clip_index/<split>.records.npy           where each video's frames lie in the shards
+<output>/clip_index/<split>.frames.npy            where each JPEG lies in its record
+<output>/report.json                              written last: the set is finished
+<output>/.work/                                   only while the preparation goes on
+"""
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+REPORT = "report.json"
+WORK = ".work"
+INDEX = "clip_index"
+
+# One row a stored video (or piece of a long one).
+RECORD = np.dtype(
+    [
+        ("shard", "<u4"),
+        ("frames", "<u4"),
+        ("height", "<u2"),
+        ("width", "<u2"),
+        ("label", "<i4"),
+        ("offset", "<u8"),  # raw: of the first pixel in the shard; JPEG: of the example
+        ("length", "<u8"),  # bytes of the example
+        ("first", "<u8"),  # JPEG: row of the first frame in the table of frames
+    ]
+)
+# One row a stored JPEG: its place in its example.
+FRAME = np.dtype([("offset", "<u4"), ("length", "<u4")])
+
+
+def join(*parts: str) -> str:
+    return os.path.join(*parts)
+
+
+def shard_path(output: str, name: str, label: str) -> str:
+    """File of a shard; `label` is `Shard.label`."""
+    split, place = label.split("-", 1)
+    return join(output, f"{name}-{split}.tfrecord-{place}")
+
+
+def sidecar_path(output: str, label: str) -> str:
+    """What the writer of a shard notes about it; its being there means that the shard is done."""
+    return join(output, WORK, "shards", f"{label}.json")
+
+
+def index_path(output: str, split: str, table: str) -> str:
+    """File of the index: `table` is "records" or "frames"."""
+    return join(output, INDEX, f"{split}.{table}.npy")
+
+
+@contextlib.contextmanager
+def whole_file(target: str, work: str) -> Iterator[str]:
+    """Gives a temporary path in `work` that becomes `target` when the block succeeds."""
+    temporary = join(work, f"{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        if os.path.exists(temporary):  # local: let it reach the disk before it gets its name
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+        tf.io.gfile.rename(temporary, target, overwrite=True)
+    except BaseException:
+        with contextlib.suppress(tf.errors.OpError):
+            tf.io.gfile.remove(temporary)
+        raise
+
+
+def write_json(target: str, work: str, content: Any) -> None:
+    with whole_file(target, work) as temporary, tf.io.gfile.GFile(temporary, "w") as file:
+        file.write(json.dumps(content, indent=1, sort_keys=True))
+
+
+def read_json(path: str) -> Any:
+    with tf.io.gfile.GFile(path) as file:
+        return json.loads(file.read())

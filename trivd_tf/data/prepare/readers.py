@@ -1,0 +1,166 @@
+"""From an item of the plan to its frames, for each kind of source."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from trivd_tf.data import decode
+from trivd_tf.data.clips import resized_shape
+from trivd_tf.data.prepare.plan import Item, Job
+from trivd_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """Frames of one item: uint8 `[N, H, W, 3]`, smallest side = the job's size."""
+
+    frames: np.ndarray
+    frame_rate: float
+
+
+Result = Video | InputError
+
+
+def read(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
+    """Reads items in order; what cannot be read comes as the error that says why."""
+    return READERS[job.reader](job, items)
+
+
+def source_path(job: Job, item: Item) -> str:
+    """Where the item's source is; absolute sources stay as they are."""
+    return os.path.join(job.root, item.source)
+
+
+def _read_files(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
+    """One video file an item."""
+    for item in items:
+        path = source_path(job, item)
+        try:
+            rate = decode.probe(path).frame_rate
+            yield item, Video(np.stack(list(decode.decode_frames(path, size=job.size))), rate)
+        except InputError as error:
+            yield item, InputError(str(error).removeprefix(f"{path}: "))
+
+
+def _read_softmotion(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
+    """BAIR's own records: features "<t>/<camera>/encoded", raw pixels or an image file each."""
+    camera = job.reader_options["camera"]
+    for group in _by_source(items):
+        wanted = {item.record: item for item in group}
+        path = source_path(job, group[0])
+        try:
+            for number, record in enumerate(tf.data.TFRecordDataset(path).as_numpy_iterator()):
+                if number in wanted:
+                    yield wanted.pop(number), _softmotion_video(record, camera, job.size)
+                if not wanted:
+                    break
+        except tf.errors.OpError as error:
+            for item in wanted.values():
+                yield item, InputError(f"damaged or truncated ({_first_line(error)})")
+            continue
+        for item in wanted.values():
+            yield item, InputError("the file changed: it holds fewer records than before")
+
+
+def _softmotion_video(record: bytes, camera: str, size: int) -> Result:
+    try:
+        features = tf.train.Example.FromString(record).features.feature
+    except Exception as error:  # protobuf's DecodeError, wherever this version keeps it
+        return InputError(f"no tf.train.Example ({_first_line(error)})")
+    frames: list[np.ndarray] = []
+    while (key := f"{len(frames)}/{camera}/encoded") in features:
+        values = features[key].bytes_list.value
+        image = _image(values[0]) if values else None
+        if image is None:
+            return InputError(f"{key} is no image")
+        frames.append(image)
+    if not frames:
+        return InputError(f"has no feature 0/{camera}/encoded")
+    if len({frame.shape for frame in frames}) > 1:
+        return InputError(f"frames of {camera} differ in size")
+    # The set's own documentation gives no rate; the robot took about 10 pictures in 3 seconds.
+    return Video(_resize(np.stack(frames), size), 0.0)
+
+
+def _image(data: bytes) -> np.ndarray | None:
+    """uint8 `[H, W, 3]` out of raw square RGB pixels or an image file; None if it is neither."""
+    if not data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")):
+        side = round((len(data) / 3) ** 0.5)
+        if side and side * side * 3 == len(data):
+            return np.frombuffer(data, np.uint8).reshape(side, side, 3)
+    try:
+        return tf.io.decode_image(data, channels=3, expand_animations=False).numpy()
+    except tf.errors.OpError:
+        return None
+
+
+def _read_tfds(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
+    """A set that TensorFlow Datasets prepared; the item's source is "<folder>:<split>"."""
+    import tensorflow_datasets as tfds
+
+    path = tuple(job.reader_options["feature"])
+    for group in _by_source(items):
+        folder, split = source_path(job, group[0]).rsplit(":", 1)
+        builder = tfds.builder_from_directory(folder)
+        first, last = group[0].record, group[-1].record
+        examples = builder.as_dataset(
+            split=tfds.core.ReadInstruction(split, from_=first, to=last + 1, unit="abs"),
+            shuffle_files=False,
+        )
+        wanted = {item.record: item for item in group}
+        try:
+            for number, example in enumerate(examples.as_numpy_iterator(), start=first):
+                if number in wanted:
+                    item = wanted.pop(number)
+                    yield item, Video(_resize(_frames_of(example, path), job.size), 0.0)
+        except tf.errors.OpError as error:
+            for item in wanted.values():
+                yield item, InputError(f"damaged or truncated ({_first_line(error)})")
+
+
+def _frames_of(example: Any, path: tuple[str, ...]) -> np.ndarray:
+    for name in path:
+        example = example[name]
+    return np.repeat(example, 3, axis=-1) if example.shape[-1] == 1 else example
+
+
+def _by_source(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Runs of items from the same source, so that each file is read through once."""
+    group: list[Item] = []
+    for item in items:
+        if group and item.source != group[0].source:
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
+
+
+def _resize(frames: np.ndarray, size: int) -> np.ndarray:
+    """Smallest side to `size`, antialiased bicubic; frames of that size stay as they are."""
+    height, width = resized_shape(frames.shape[1], frames.shape[2], size)
+    if (height, width) == frames.shape[1:3]:
+        return np.ascontiguousarray(frames)
+    shape = (width, height)
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(frame).resize(shape, Image.Resampling.BICUBIC))
+            for frame in frames
+        ]
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+READERS: dict[str, Callable[[Job, Sequence[Item]], Iterator[tuple[Item, Result]]]] = {
+    "files": _read_files,
+    "softmotion": _read_softmotion,
+    "tfds": _read_tfds,
+}

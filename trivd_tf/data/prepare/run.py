@@ -1,0 +1,228 @@
+"""Runs a preparation: the plan, the shards through Apache Beam, the finish."""
+
+import contextlib
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from trivd_tf.data.prepare import layout, shards
+from trivd_tf.data.prepare.finish import finish
+from trivd_tf.data.prepare.plan import Item, Job, Plan, Shard, Skipped
+from trivd_tf.errors import InputError, RunError
+from trivd_tf.progress import Progress
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def run(
+    make_plan: Any,
+    *,
+    output: str,
+    options: Mapping[str, Any],
+    size: int,
+    encoding: str,
+    jpeg_quality: int,
+    videos_per_shard: int,
+    beam_flags: Sequence[str],
+) -> tuple[dict[str, Any], bool]:
+    """Prepares a data set, or goes on where an earlier run stopped.
+
+    Args:
+      make_plan: called without arguments for a `Plan` when there is none yet in `output`.
+      output: folder of the data set.
+      options: all that the data depend on; kept, and compared when `output` exists.
+      size, encoding, jpeg_quality: as in `Job`.
+      videos_per_shard: at most so many videos a file.
+      beam_flags: options for Apache Beam.
+
+    Returns:
+      The report, and whether the set was finished before.
+    """
+    report_path = layout.join(output, layout.REPORT)
+    work = layout.join(output, layout.WORK)
+    if tf.io.gfile.exists(report_path):
+        report = layout.read_json(report_path)
+        _check_same(output, report["options"], options)
+        _remove(work)
+        return report, True
+    plan = _load_or_make_plan(output, make_plan, options)
+    job = Job(
+        output=output,
+        name=plan.name,
+        reader=plan.reader,
+        reader_options=dict(plan.reader_options),
+        root=plan.root,
+        size=size,
+        encoding=encoding,
+        jpeg_quality=jpeg_quality,
+        labelled=bool(plan.class_names),
+    )
+    todo = list(plan.shards(videos_per_shard))
+    with _watched(output, todo):
+        _write_shards(job, todo, beam_flags)
+    report = finish(job, plan, todo, options)
+    _remove(work)
+    return report, False
+
+
+def _check_same(output: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    differing = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if differing:
+        changes = ", ".join(f"{name} {before.get(name)!r}" for name in differing)
+        raise InputError(
+            f"{output} holds a set prepared with {changes}; name another --output, or delete it"
+        )
+
+
+def _load_or_make_plan(output: str, make_plan: Any, options: Mapping[str, Any]) -> Plan:
+    """The plan that the first run wrote down: later runs follow it, even if sources changed."""
+    path = layout.join(output, layout.WORK, "plan.json")
+    if tf.io.gfile.exists(path):
+        content = layout.read_json(path)
+        _check_same(output, content["options"], options)
+        return _plan_from(content["plan"])
+    work = layout.join(output, layout.WORK)
+    if tf.io.gfile.exists(output) and set(tf.io.gfile.listdir(output)) - {layout.WORK, ".work/"}:
+        raise InputError(f"{output} is not empty and holds no prepared set; name another --output")
+    plan = make_plan()
+    if not any(plan.splits.values()):
+        reason = f"; the first: {plan.skipped[0].source}: {plan.skipped[0].reason}"
+        raise InputError(f"{plan.root}: holds none of the videos{reason if plan.skipped else ''}")
+    try:
+        tf.io.gfile.makedirs(layout.join(work, "shards"))
+        layout.write_json(path, work, {"options": dict(options), "plan": _plan_content(plan)})
+    except (OSError, tf.errors.OpError) as error:
+        raise InputError(f"{output} cannot be written to ({_first_line(error)})") from error
+    return plan
+
+
+def _plan_content(plan: Plan) -> dict[str, Any]:
+    content = dict(vars(plan))
+    content["splits"] = {
+        split: [list(vars(item).values()) for item in items] for split, items in plan.splits.items()
+    }
+    content["skipped"] = [list(vars(entry).values()) for entry in plan.skipped]
+    return content
+
+
+def _plan_from(content: dict[str, Any]) -> Plan:
+    splits = {
+        split: [
+            Item(name, source, label, record, (part[0], part[1]))
+            for name, source, label, record, part in items
+        ]
+        for split, items in content["splits"].items()
+    }
+    skipped = [Skipped(*fields) for fields in content["skipped"]]
+    return Plan(**{**content, "splits": splits, "skipped": skipped})
+
+
+def _write_shards(job: Job, todo: Sequence[Shard], beam_flags: Sequence[str]) -> None:
+    done = set(tf.io.gfile.listdir(layout.join(job.output, layout.WORK, "shards")))
+    left = [shard for shard in todo if f"{shard.label}.json" not in done]
+    if not left:
+        return
+    beam, options = _beam(beam_flags)
+    description = job.to_json()
+    try:
+        with beam.Pipeline(options=options) as pipeline:
+            _ = (
+                pipeline
+                | "list shards" >> beam.Create([shard.to_json() for shard in left])
+                | "spread over workers" >> beam.Reshuffle()
+                | "write shards" >> beam.Map(_write_one, description)
+            )
+    except Exception as error:
+        raise RunError(
+            f"preparing {job.output} stopped: {_cause(error)}; run the same command to go on"
+        ) from error
+
+
+def _write_one(shard: str, job: str) -> None:
+    shards.write_shard_json(job, shard)
+
+
+def _beam(flags: Sequence[str]) -> tuple[Any, Any]:
+    """Apache Beam and its options; locally, by default, a thread for each core.
+
+    Threads suffice, for the codecs work outside the interpreter's lock. Beam's newer local runner
+    would be fetched over the network, hence the name of the plain one.
+    """
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # Beam warns about clouds that nobody asked for
+    try:
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as error:
+        raise InputError(
+            "preparing data sets needs Apache Beam; install it with `pip install apache-beam`"
+        ) from error
+    finally:
+        logging.disable(before)
+    given = list(flags)
+    if not any(flag.startswith("--runner") for flag in given):
+        given += ["--runner=FnApiRunner"]
+        if not any(flag.startswith("--direct_running_mode") for flag in given):
+            given += ["--direct_running_mode=multi_threading"]
+        if not any(flag.startswith("--direct_num_workers") for flag in given):
+            given += [f"--direct_num_workers={len(os.sched_getaffinity(0))}"]
+    return beam, PipelineOptions(given)
+
+
+@contextlib.contextmanager
+def _watched(output: str, todo: Sequence[Shard]) -> Iterator[None]:
+    """Shows progress by counting the shards that are done, wherever they are written."""
+    folder = layout.join(output, layout.WORK, "shards")
+
+    def count() -> int:
+        with contextlib.suppress(OSError, tf.errors.OpError):
+            names = tf.io.gfile.listdir(folder)
+            return len([name for name in names if name.endswith(".json")])
+        return shown
+
+    shown = 0
+    shown = count()
+    stopped = threading.Event()
+    with Progress("preparing", total=len(todo), unit="shard", initial=shown) as progress:
+
+        def watch() -> None:
+            seen = shown
+            while not stopped.wait(_SECONDS_BETWEEN_LOOKS):
+                now = max(seen, count())
+                progress.update(now - seen)
+                seen = now
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            watcher.join()
+
+
+def _remove(folder: str) -> None:
+    with contextlib.suppress(OSError, tf.errors.OpError):
+        if tf.io.gfile.exists(folder):
+            tf.io.gfile.rmtree(folder)
+
+
+def _cause(error: Exception) -> str:
+    """The worker's own error: Beam wraps it in the traceback of its workers."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if ": " in line and not line.startswith(("File", "Traceback"))]
+    return (named or lines or [type(error).__name__])[-1][:300]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def options_of(**options: Any) -> dict[str, Any]:
+    """Options as JSON gives them back (lists for tuples), so that they compare equal later."""
+    return json.loads(json.dumps(options))
