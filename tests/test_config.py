@@ -59,6 +59,18 @@ class Experiment:
     network: Callable[..., Network]
     training: Training
     other_clip: Clip = Clip()
+    mixture: "Mixture | None" = None
+    callback: Callable[..., int] | None = None
+    def __post_init__(self):
+        if self.callback is not None:
+            self.callback(count=1)
+
+@dataclasses.dataclass(frozen=True)
+class Mixture:
+    source: Source
+
+def counter(count=0, start=0):
+    return start + count
 
 NOT_CALLABLE = 3
 """
@@ -210,6 +222,25 @@ def test_missing_values_name_the_binding_and_for_data_the_flag(build, good_file)
     good_file.write_text(GOOD.replace("Digits", "Folder").replace("lib.Folder.count = 3\n", ""))
     with pytest.raises(InputError, match=r"lib\.Folder\.data_dir has no value: give --data_dir"):
         build([good_file])
+
+
+def test_missing_values_are_looked_for_in_the_scope_of_the_call(build, good_file):
+    good_file.write_text(
+        GOOD
+        + "lib.Experiment.mixture = @mixed/lib.Mixture()\n"
+        + "lib.Mixture.source = @lib.Digits()\n"
+        + "mixed/lib.Mixture.source = @lib.Folder()\n"
+    )
+    with pytest.raises(InputError, match=r"lib\.Folder\.data_dir has no value"):
+        build([good_file])
+    _, experiment = build([good_file], ["mixed/lib.Folder.data_dir = 'x'"])
+    assert experiment.mixture.source.data_dir == "x"
+
+
+def test_a_binding_that_the_code_overrides_is_refused(build, good_file):
+    build([good_file], ["lib.Experiment.callback = @lib.counter", "lib.counter.start = 3"])
+    with pytest.raises(InputError, match=r"lib\.counter\.count: .* sets count itself"):
+        build([good_file], ["lib.Experiment.callback = @lib.counter", "lib.counter.count = 3"])
 
 
 def test_data_dir_is_bound_to_the_selected_source(build, good_file, tmp_path, monkeypatch):
