@@ -96,7 +96,9 @@ def model_dir(tmp_path_factory, made_videos) -> Path:
     _, errors = finish(process, status=143)
     stopped = int(re.search(r"stopped and saved at step (\d+) of 100000", errors).group(1))
     steps = f"training.TrainingOptions.num_steps = {stopped + 2}"
-    output, _ = run("train", "--model_dir", model, "--gin_bindings", steps)
+    output, errors = run("train", "--model_dir", model, "--gin_bindings", steps)
+    changed = f"TrainingOptions.num_steps was 100000 and is now {stopped + 2}"
+    assert errors.splitlines()[0] == f"trivd: changed: training.{changed}"
     assert output == f"trained {stopped + 2} steps: {model}\n"
     return model
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,12 +130,17 @@ def load_config(args: argparse.Namespace, model_dir: Path) -> tuple[ParsedConfig
 
 
 def _refuse_another_model(parsed: ParsedConfig, saved: Path) -> None:
+    """Names what changed since the run began; a changed model is refused."""
     from trivd_tf import config
 
     changes = config.changed_bindings(saved.read_text(encoding="utf-8"), parsed.operative_text)
-    contradictions = [
-        f"{name.removeprefix('trivd_tf.')} was {_shown(old)} and is now {_shown(new)}"
+    shown = {
+        name: f"{name.removeprefix('trivd_tf.')} was {_shown(old)} and is now {_shown(new)}"
         for name, (old, new) in changes.items()
+    }
+    contradictions = [
+        text
+        for name, text in shown.items()
         if name.rpartition("/")[2].startswith(_BINDINGS_OF_THE_MODEL)
     ]
     if contradictions:
@@ -142,6 +148,8 @@ def _refuse_another_model(parsed: ParsedConfig, saved: Path) -> None:
             f"{saved.parent} holds a model of another configuration: {'; '.join(contradictions)}; "
             "leave that as it was, or choose another --model_dir"
         )
+    for text in shown.values():
+        print(f"trivd: changed: {text}", file=sys.stderr)
 
 
 def _shown(value: str | None) -> str:
