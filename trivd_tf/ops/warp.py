@@ -52,7 +52,8 @@ def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     width = hidden.shape[2]
     by_rows = width is not None and width <= _WIDEST_ROW
     warp = _warp_by_rows if by_rows else _warp_by_shifts
-    return warp(hidden, tf.cast(weights, hidden.dtype), size)
+    with tf.name_scope("pixelwise_warp"):
+        return warp(hidden, tf.cast(weights, hidden.dtype), size)
 
 
 def _warp_by_rows(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
