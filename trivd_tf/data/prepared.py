@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import io
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -130,10 +131,8 @@ class Prepared(ClipSource):
         files: list[str] = []
         num_frames = 0
         for stored, first, end in self._parse(self._splits[split]):
-            table = np.load(_local(layout.index_path(self._data_dir, stored, "records")))
-            places = np.load(
-                _local(layout.index_path(self._data_dir, stored, "frames")), mmap_mode="r"
-            )
+            table = _load_table(layout.index_path(self._data_dir, stored, "records"))
+            places = _load_table(layout.index_path(self._data_dir, stored, "frames"))
             table = table[len(table) * first // 100 : len(table) * end // 100].copy()
             table["shard"] += len(files)
             table["first"] += num_frames
@@ -211,9 +210,12 @@ class Prepared(ClipSource):
         return (images, crops, labels) if encoded else (video, labels)
 
 
-def _local(path: str) -> Any:
-    """What np.load takes: a path, or the content of a file elsewhere."""
-    return tf.io.gfile.GFile(path, "rb") if "://" in path else path
+def _load_table(path: str) -> np.ndarray:
+    """A table of the index; memory-mapped where it is a local file."""
+    if "://" not in path:
+        return np.load(path, mmap_mode="r")
+    with tf.io.gfile.GFile(path, "rb") as file:
+        return np.load(io.BytesIO(file.read()))
 
 
 def _read_pixels(opened: _Opened, row: np.void, start: int, clip: ClipSpec) -> np.ndarray:

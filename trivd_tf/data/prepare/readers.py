@@ -1,6 +1,7 @@
 """From an item of the plan to its frames, for each kind of source."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -106,7 +107,7 @@ def _read_tfds(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]
     path = tuple(job.reader_options["feature"])
     for group in _by_source(items):
         folder, split = source_path(job, group[0]).rsplit(":", 1)
-        builder = tfds.builder_from_directory(folder)
+        builder = _builder(folder)
         first, last = group[0].record, group[-1].record
         examples = builder.as_dataset(
             split=tfds.core.ReadInstruction(split, from_=first, to=last + 1, unit="abs"),
@@ -121,6 +122,13 @@ def _read_tfds(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]
         except tf.errors.OpError as error:
             for item in wanted.values():
                 yield item, InputError(f"damaged or truncated ({_first_line(error)})")
+
+
+@functools.lru_cache(maxsize=4)
+def _builder(folder: str) -> Any:
+    import tensorflow_datasets as tfds
+
+    return tfds.builder_from_directory(folder)
 
 
 def _frames_of(example: Any, path: tuple[str, ...]) -> np.ndarray:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -166,6 +167,8 @@ def _beam(flags: Sequence[str]) -> tuple[Any, Any]:
         logging.disable(before)
     given = list(flags)
     if not any(flag.startswith("--runner") for flag in given):
+        # A failure is told once, in one line, not as tracebacks of each layer.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
         given += ["--runner=FnApiRunner"]
         if not any(flag.startswith("--direct_running_mode") for flag in given):
             given += ["--direct_running_mode=multi_threading"]
@@ -213,10 +216,11 @@ def _remove(folder: str) -> None:
 
 
 def _cause(error: Exception) -> str:
-    """The worker's own error: Beam wraps it in the traceback of its workers."""
+    """The worker's own error, in one line: Beam wraps it in the tracebacks of its workers."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if ": " in line and not line.startswith(("File", "Traceback"))]
-    return (named or lines or [type(error).__name__])[-1][:300]
+    own = [line for line in lines if "[while running" in line]
+    line = (own or lines or [type(error).__name__])[-1]
+    return re.sub(r"^(RuntimeError: )+|\s*\[while running.*", "", line)[:300]
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,505 @@
+"""Real layouts in small, through Beam and back."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.data.prepare import sources
+from tests.data.videos import encode, moving_frames, numbered_frames
+from trivd_tf.data import BAIR, UCF101, ClipSpec, Kinetics600, MovingMNIST, Prepared
+from trivd_tf.data.decode import decode_frames
+from trivd_tf.data.prepare import prepare, shards
+from trivd_tf.errors import InputError, RunError
+
+pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:::apache_beam.*"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+CLIP = ClipSpec(num_conditioning_frames=2, num_predicted_frames=3, size=32)
+
+
+def read_set(folder: str) -> dict[str, list[dict]]:
+    """All examples, read by TensorFlow Datasets alone, in the order of the files."""
+    import tensorflow_datasets as tfds
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        builder = tfds.builder_from_directory(folder)
+        return {
+            split: list(builder.as_dataset(split=split, shuffle_files=False).as_numpy_iterator())
+            for split in builder.info.splits
+        }
+
+
+def take(batches, count=None):
+    batches = batches if count is None else batches.take(count)
+    return [dict(batch) for batch in batches.as_numpy_iterator()]
+
+
+def videos_of(batches):
+    return np.concatenate([batch["video"] for batch in batches])
+
+
+def files_of(folder: str | Path) -> dict[str, bytes]:
+    """Every file of a set but its report, which names its own options."""
+    paths = [path for path in Path(folder).rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def kinetics(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kinetics")
+    videos, annotations = sources.make_kinetics(folder)
+    report = prepare(
+        "kinetics600",
+        videos=videos,
+        annotations=annotations,
+        output=str(folder / "prepared"),
+        size=32,
+    )
+    return videos, annotations, report
+
+
+def test_kinetics_is_stored_with_labels_ids_rates_and_sources(kinetics):
+    videos, _, report = kinetics
+    stored = read_set(report.output)
+    assert {split: len(examples) for split, examples in stored.items()} == {
+        "train": 3,
+        "validation": 1,
+        "test": 1,
+    }
+    by_id = {example["id"].decode(): example for example in stored["train"]}
+    assert set(by_id) == {
+        "aaaaaaaaaaa_000001_000011",
+        "bb-b_bbbbbb_000020_000030",
+        "ccccccccccc_000000_000010",
+    }
+    example = by_id["bb-b_bbbbbb_000020_000030"]
+    assert example["label"] == 2  # of abseiling, yoga, zumba
+    assert example["frame_rate"] == 25
+    path = Path(videos) / example["source"].decode()
+    assert path.parent.name == "zumba"
+    assert np.array_equal(example["video"], np.stack(list(decode_frames(path, size=32))))
+    assert stored["test"][0]["label"] == -1
+
+
+def test_kinetics_report_counts_and_names_what_was_skipped(kinetics):
+    _, _, report = kinetics
+    content = json.loads((Path(report.output) / "report.json").read_text())
+    assert content == report.content
+    assert (content["listed"], content["read"], content["written"], content["skipped"]) == (
+        9, 7, 5, 4,
+    )  # fmt: skip
+    reasons = {entry["id"][0]: entry["reason"] for entry in content["skipped_videos"]}
+    assert reasons["d"] == "no such file"
+    assert reasons["a"] == "listed more than once"
+    assert "not a video" in reasons["f"]
+    assert "truncated" in reasons["e"] or "damaged" in reasons["e"]
+    assert content["class_names"] == ["abseiling", "yoga", "zumba"]
+    assert not (Path(report.output) / ".work").exists()
+
+
+def test_kinetics_source_gives_labelled_clips(kinetics):
+    _, _, report = kinetics
+    source = Kinetics600(data_dir=report.output)
+    assert source.num_classes == 3
+    assert source.num_evaluation_clips(CLIP, "train") == (24 - 4) + (25 - 4) + (26 - 4)
+    assert (
+        Kinetics600(data_dir=report.output, test_split="test").num_evaluation_clips(CLIP, "test")
+        == 24 - 4
+    )
+    labels = np.concatenate(
+        [batch["label"] for batch in take(source.training_clips(CLIP, seed=0, batch_size=9), 7)]
+    )
+    assert sorted(set(labels.tolist())) == [0, 2]
+
+
+def test_flat_folder_of_videos_gives_the_same_set(kinetics, tmp_path):
+    _, _, nested = kinetics
+    videos, annotations = sources.make_kinetics(tmp_path, class_folders=False)
+    report = prepare(
+        "kinetics600",
+        videos=videos,
+        annotations=annotations,
+        output=str(tmp_path / "prepared"),
+        size=32,
+    )
+    for split, examples in read_set(report.output).items():
+        for example, other in zip(examples, read_set(nested.output)[split], strict=True):
+            assert np.array_equal(example["video"], other["video"])
+            assert example["id"] == other["id"]
+
+
+def test_finished_set_is_left_alone_and_says_so(kinetics, monkeypatch):
+    videos, annotations, report = kinetics
+    before = files_of(report.output)
+    monkeypatch.setattr(shards, "write_shard", None)
+    again = prepare(
+        "kinetics600", videos=videos, annotations=annotations, output=report.output, size=32
+    )
+    assert again.was_finished
+    assert "nothing to do" in again.describe()
+    assert again.content == report.content
+    assert files_of(report.output) == before
+    with pytest.raises(InputError, match="another --output"):
+        prepare("kinetics600", videos=videos, annotations=annotations, output=report.output)
+
+
+def test_ucf101_stores_each_video_once_for_three_splits(tmp_path):
+    videos, lists = sources.make_ucf101(tmp_path)
+    report = prepare(
+        "ucf101", videos=videos, annotations=[lists], output=str(tmp_path / "out"), size=32
+    )
+    stored = read_set(report.output)
+    assert sum(map(len, stored.values())) == 8
+    for split in (1, 2, 3):
+        source = UCF101(data_dir=report.output, official_split=split)
+        windows = 18 - 4
+        assert source.num_evaluation_clips(CLIP, "train") == 6 * windows
+        assert source.num_evaluation_clips(CLIP, "test") == 2 * windows
+    tested = {
+        example["id"].decode()
+        for name, examples in stored.items()
+        if "test2" in name
+        for example in examples
+    }
+    assert tested == {"v_ApplyEyeMakeup_g08_c01", "v_YoYo_g08_c01"}
+    assert source.class_names == ["ApplyEyeMakeup", "YoYo"]
+    with pytest.raises(InputError, match="holds ucf101, not bair"):
+        BAIR(data_dir=report.output)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "camera", "number"), [("raw", "image_main", 1), ("png", "image_aux1", 2)]
+)
+def test_bair_records_come_through_exactly(tmp_path, encoding, camera, number):
+    videos = sources.make_bair(tmp_path, encoding=encoding)
+    report = prepare("bair", videos=videos, camera=camera, output=str(tmp_path / "out"))
+    stored = read_set(report.output)
+    assert {split: len(examples) for split, examples in stored.items()} == {
+        "train_first70": 7,
+        "train_last30": 3,
+        "test": 3,
+    }
+    for first, split in ((0, "train_first70"), (7, "train_last30"), (100, "test")):
+        for video, example in enumerate(stored[split], start=first):
+            assert np.array_equal(example["video"], sources.bair_frames(video, number))
+    clip = ClipSpec(num_conditioning_frames=1, num_predicted_frames=15)
+    for split, train, test in (("original", 10, 3), ("balanced", 7, 6)):
+        source = BAIR(data_dir=report.output, split=split)
+        assert source.num_evaluation_clips(clip, "train") == train * 15
+        assert source.num_evaluation_clips(clip, "test") == test * 15
+        shown = videos_of(
+            take(source.evaluation_clips(clip, split="test", num_clips=test, batch_size=4))
+        )
+        numbers = {*range(7, 10)} if split == "balanced" else set()
+        assert set(shown[:, 0, 0, 0, 1].tolist()) == numbers | {100, 101, 102}
+        assert (shown[:, :, 0, 0, 0] == np.arange(16)).all()  # the first round: from the start on
+
+
+def test_damaged_bair_file_gives_its_whole_records(tmp_path):
+    videos = sources.make_bair(tmp_path)
+    broken = Path(videos) / "train" / "traj_4_to_7.tfrecords"
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size * 5 // 8])
+    report = prepare("bair", videos=videos, output=str(tmp_path / "out"))
+    stored = read_set(report.output)
+    assert len(stored["train_first70"]) + len(stored["train_last30"]) == 8
+    assert report.content["skipped_videos"][0]["source"] == "train/traj_4_to_7.tfrecords"
+
+
+def test_sets_of_tensorflow_datasets(tmp_path):
+    import tensorflow_datasets as tfds
+
+    digits = [numbered_frames(n, 20, 64, 64)[..., :1] + n for n in range(5)]
+    mnist = tfds.features.FeaturesDict(
+        {"image_sequence": tfds.features.Video(shape=(20, 64, 64, 1), encoding_format="png")}
+    )
+    sources.make_tfds(
+        tmp_path, "moving_mnist", mnist, {"test": [{"image_sequence": d} for d in digits]}
+    )
+    robot = tfds.features.FeaturesDict(
+        {
+            "image_main": tfds.features.Image(shape=(64, 64, 3)),
+            "image_aux1": tfds.features.Image(shape=(64, 64, 3)),
+            "action": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+        }
+    )
+
+    def steps(video):
+        cameras = (sources.bair_frames(video, camera) for camera in (1, 2))
+        return [
+            {"image_main": main, "image_aux1": aux, "action": np.zeros(4, np.float32)}
+            for main, aux in zip(*cameras, strict=True)
+        ]
+
+    sources.make_tfds(
+        tmp_path,
+        "bair_robot_pushing_small",
+        tfds.features.Sequence(robot),
+        {"train": [steps(n) for n in range(5)], "test": [steps(100)]},
+    )
+    actions = tfds.features.FeaturesDict(
+        {
+            "video": tfds.features.Video(shape=(None, 24, 32, 3), encoding_format="png"),
+            "label": tfds.features.ClassLabel(names=list(sources.UCF_CLASSES)),
+        }
+    )
+    clips = [{"video": numbered_frames(n, 9 + n, 24, 32), "label": n % 2} for n in range(3)]
+    sources.make_tfds(tmp_path, "ucf101/ucf101_1", actions, {"train": clips, "test": clips[:1]})
+
+    out = str(tmp_path / "out_")
+    report = prepare("moving_mnist", tfds_dir=str(tmp_path), output=out + "mnist")
+    for example, digit in zip(read_set(report.output)["test"], digits, strict=True):
+        assert np.array_equal(example["video"], np.repeat(digit, 3, axis=-1))
+    source = MovingMNIST(data_dir=report.output, train_percent=80)
+    clip = ClipSpec()
+    assert source.num_evaluation_clips(clip, "train") == 4 * 5
+    assert source.num_evaluation_clips(clip, "test") == 5
+
+    report = prepare("bair", tfds_dir=str(tmp_path), camera="image_aux1", output=out + "bair")
+    stored = read_set(report.output)
+    assert [len(stored[name]) for name in ("train_first70", "train_last30", "test")] == [4, 1, 1]
+    assert np.array_equal(stored["train_last30"][0]["video"], sources.bair_frames(4, 2))
+
+    report = prepare("ucf101", tfds_dir=str(tmp_path), output=out + "ucf", size=24)
+    stored = read_set(report.output)
+    assert [example["label"] for example in stored["train1"]] == [0, 1, 0]
+    assert np.array_equal(stored["train1"][2]["video"], clips[2]["video"])
+    assert UCF101(data_dir=report.output).num_classes == 2
+    with pytest.raises(InputError, match="official split 2"):
+        UCF101(data_dir=report.output, official_split=2)
+    with pytest.raises(InputError, match="tfds build ucf101/ucf101_3"):
+        prepare("ucf101", tfds_dir=str(tmp_path), official_split=3, output=out + "none")
+
+
+@pytest.fixture(scope="module")
+def numbered_set(tmp_path_factory):
+    """Twelve lossless numbered videos of 20 to 31 frames as raw and as JPEG sets."""
+    folder = tmp_path_factory.mktemp("numbered_set")
+    for video in range(12):
+        encode(folder / "videos" / f"{video:02d}.mkv", numbered_frames(video, 20 + video))
+    return {
+        encoding: prepare(
+            "folder",
+            videos=str(folder / "videos"),
+            output=str(folder / encoding),
+            train_fraction=0.75,
+            size=32,
+            encoding=encoding,
+            videos_per_shard=2,
+        ).output
+        for encoding in ("raw", "jpeg")
+    }
+
+
+def test_clips_from_records_are_the_videos_own(numbered_set):
+    source = Prepared(data_dir=numbered_set["raw"])
+    count = source.num_evaluation_clips(CLIP, "train")
+    shown: dict[str, set] = {}
+    for split in ("train", "test"):
+        total = source.num_evaluation_clips(CLIP, split)
+        clips = videos_of(
+            take(source.evaluation_clips(CLIP, split=split, num_clips=total, batch_size=32))
+        )
+        video, frame = clips[..., 0, 0, 1], clips[..., 0, 0, 0].astype(int)
+        assert (video == video[:, :1]).all()
+        assert (np.diff(frame, axis=1) == 1).all()
+        assert (clips[..., 2] == numbered_frames(0, 1)[0, :, 8:40, 2]).all()
+        shown[split] = set(zip(video[:, 0].tolist(), frame[:, 0].tolist(), strict=True))
+        assert len(shown[split]) == total
+    assert {video for video, _ in shown["train"]}.isdisjoint(video for video, _ in shown["test"])
+    assert len(shown["train"] | shown["test"]) == sum(20 + video - 4 for video in range(12))
+    epoch = videos_of(take(source.training_clips(CLIP, seed=0, batch_size=count), 1))
+    starts = zip(epoch[:, 0, 0, 0, 1].tolist(), epoch[:, 0, 0, 0, 0].tolist(), strict=True)
+    assert set(starts) == shown["train"]
+
+
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+def test_stream_resumes_at_the_exact_clip_and_splits_over_devices(numbered_set, encoding):
+    def stream(count, **options):
+        source = Prepared(data_dir=numbered_set[encoding])
+        return videos_of(take(source.training_clips(CLIP, seed=5, **options), count))
+
+    whole = stream(5, batch_size=8)
+    assert np.array_equal(stream(3, batch_size=9, start=13), whole[13:40])
+    halves = [
+        stream(5, batch_size=8, shard_count=2, shard_index=shard).reshape(5, 4, -1)
+        for shard in range(2)
+    ]
+    assert np.array_equal(np.concatenate(halves, axis=1).reshape(40, -1), whole.reshape(40, -1))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_jpeg_clips_are_the_raw_ones_but_for_compression(numbered_set, stride):
+    clip = ClipSpec(num_conditioning_frames=2, num_predicted_frames=3, size=32, stride=stride)
+    raw, jpeg = (
+        videos_of(take(Prepared(data_dir=numbered_set[encoding]).training_clips(
+            clip, seed=1, batch_size=16), 2))
+        for encoding in ("raw", "jpeg")
+    )  # fmt: skip
+    assert raw.shape == jpeg.shape
+    assert np.abs(raw.astype(int) - jpeg).mean() < 3
+    source = Prepared(data_dir=numbered_set["jpeg"])
+    sizes = [len(batch["label"]) for batch in take(
+        source.evaluation_clips(clip, split="test", num_clips=7, batch_size=3))]  # fmt: skip
+    assert sizes == [3, 3, 1]
+    stored = read_set(numbered_set["jpeg"])
+    assert stored["train"][0]["video"].shape[1:] == (32, 48, 3)
+
+
+def test_remote_paths_are_read_through_gfile(numbered_set):
+    local, remote = (
+        videos_of(take(Prepared(data_dir=prefix + numbered_set["raw"]).training_clips(
+            CLIP, seed=1, batch_size=16), 2))
+        for prefix in ("", "file://")
+    )  # fmt: skip
+    assert np.array_equal(local, remote)
+
+
+def test_records_that_were_cut_off_later_are_noticed(numbered_set, tmp_path):
+    import shutil
+
+    copied = tmp_path / "copied"
+    shutil.copytree(numbered_set["raw"], copied)
+    for path in copied.glob("*.tfrecord-*"):
+        path.write_bytes(path.read_bytes()[:1000])
+    source = Prepared(data_dir=str(copied))
+    with pytest.raises(tf.errors.OpError, match="prepare the data set again"):
+        take(source.training_clips(CLIP, seed=0, batch_size=4), 1)
+
+
+def test_few_videos_are_shared_out_by_time_and_long_ones_cut_to_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "MAX_FRAMES", 16)
+    encode(tmp_path / "videos" / "a.mkv", numbered_frames(0, 40))
+    report = prepare(
+        "folder",
+        videos=str(tmp_path / "videos"),
+        output=str(tmp_path / "out"),
+        train_fraction=0.75,
+        size=32,
+    )
+    stored = read_set(report.output)
+    numbers = {
+        split: [example["video"][:, 0, 0, 0].tolist() for example in examples]
+        for split, examples in stored.items()
+    }
+    assert numbers == {
+        "train": [list(range(16)), list(range(16, 30))],
+        "test": [list(range(30, 40))],
+    }
+    assert [example["id"] for example in stored["train"]] == [b"a.mkv#0", b"a.mkv#1"]
+
+
+def test_interrupted_preparation_goes_on_and_ends_with_the_same_files(tmp_path, monkeypatch):
+    videos = sources.make_bair(tmp_path)
+    options = {"videos": videos, "videos_per_shard": 2}
+    whole = prepare("bair", output=str(tmp_path / "whole"), **options)
+    write = shards.write_shard
+    written: list[str] = []
+
+    def fail_after_some(job, shard):
+        if len(written) == 5:
+            raise OSError(28, "No space left on device")
+        write(job, shard)
+        written.append(shard.label)
+
+    monkeypatch.setattr(shards, "write_shard", fail_after_some)
+    with pytest.raises(RunError, match=r"No space left on device.*run the same command"):
+        prepare("bair", output=str(tmp_path / "resumed"), **options)
+    with pytest.raises(InputError, match="not finished"):
+        Prepared(data_dir=str(tmp_path / "resumed"))
+    with pytest.raises(InputError, match="another --output"):
+        prepare("bair", output=str(tmp_path / "resumed"), **options, size=32)
+    first = list(written)
+
+    def note(job, shard):
+        write(job, shard)
+        written.append(shard.label)
+
+    monkeypatch.setattr(shards, "write_shard", note)
+    # What happens to the sources meanwhile does not change what was planned.
+    (Path(videos) / "test" / "traj_9_to_9.tfrecords").touch()
+    prepare("bair", output=str(tmp_path / "resumed"), **options)
+    assert len(written) == len(set(written))
+    assert set(first) < set(written)
+    assert files_of(tmp_path / "resumed") == files_of(whole.output)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("imagenet", {}, "known are kinetics600"),
+        ("kinetics600", {"videos": "x"}, "kinetics600 takes --videos --annotations"),
+        ("kinetics600", {"videos": "x", "annotations": ["no.csv"]}, "no.csv: cannot be read"),
+        ("bair", {"videos": "x", "tfds_dir": "y"}, r"takes --videos \[--camera\] or --tfds_dir"),
+        ("bair", {"videos": "x"}, "no .tfrecords files"),
+        ("bair", {"videos": "x", "camera": "front"}, "image_main, image_aux1"),
+        ("moving_mnist", {"videos": "x"}, "moving_mnist takes --tfds_dir"),
+        ("moving_mnist", {"tfds_dir": "x"}, "tfds build moving_mnist"),
+        ("folder", {"videos": "x"}, "no such folder"),
+        ("folder", {"videos": ".", "encoding": "png"}, "raw or jpeg"),
+        ("folder", {"videos": ".", "jpeg_quality": 0}, "1 to 100"),
+        ("folder", {"videos": ".", "size": 0}, "size"),
+        ("folder", {"videos": ".", "train_fraction": 2}, "train_fraction"),
+        ("ucf101", {"videos": "x", "annotations": ["x"]}, "ucfTrainTestlist"),
+    ],
+)
+def test_wrong_options_are_one_line(tmp_path, monkeypatch, kind, options, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message) as error:
+        prepare(kind, output="out", **options)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_sources_without_a_video_and_full_folders_are_refused(tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "notes.txt").write_text("no video")
+    with pytest.raises(InputError, match=r"no video could be prepared; the first: notes.txt"):
+        prepare("folder", videos=str(tmp_path / "videos"), output=str(tmp_path / "out"))
+    encode(tmp_path / "videos" / "a.mkv", moving_frames(20))
+    with pytest.raises(InputError, match="not empty"):
+        prepare("folder", videos=str(tmp_path / "videos"), output=str(tmp_path / "videos"))
+    annotations = tmp_path / "bad.csv"
+    annotations.write_text("name,start\nx,1\n")
+    with pytest.raises(InputError, match="lacks the column split, time_end"):
+        prepare(
+            "kinetics600",
+            videos=str(tmp_path / "videos"),
+            annotations=[str(annotations)],
+            output=str(tmp_path / "k"),
+        )
+    annotations.write_text("label,youtube_id,time_start,time_end,split\nx,y,one,2,train\n")
+    with pytest.raises(InputError, match=r"bad.csv, line 2"):
+        prepare(
+            "kinetics600",
+            videos=str(tmp_path / "videos"),
+            annotations=[str(annotations)],
+            output=str(tmp_path / "k"),
+        )
+
+
+def test_prepared_source_refuses_what_it_does_not_hold(numbered_set, tmp_path):
+    with pytest.raises(InputError, match="no prepared data set"):
+        Prepared(data_dir=str(tmp_path))
+    with pytest.raises(InputError, match="prepared at size 32"):
+        Prepared(data_dir=numbered_set["raw"]).prepare(ClipSpec(size=64))
+    with pytest.raises(InputError, match="holds the splits test, train"):
+        Prepared(data_dir=numbered_set["raw"], train_splits="train+val").prepare(CLIP)
+    with pytest.raises(InputError, match="no video has the 100 frames"):
+        Prepared(data_dir=numbered_set["raw"]).prepare(
+            ClipSpec(num_conditioning_frames=1, num_predicted_frames=99, size=32)
+        )
+    fingerprints = {
+        Prepared(data_dir=numbered_set[encoding]).fingerprint(CLIP, split)
+        for encoding in ("raw", "jpeg")
+        for split in ("train", "test")
+    }
+    assert len(fingerprints) == 4

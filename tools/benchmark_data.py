@@ -1,0 +1,138 @@
+"""Measures how fast clips are made, prepared and read on this machine.
+
+    python tools/benchmark_data.py                      # bouncing digits, and videos made here
+    python tools/benchmark_data.py --data_dir VIDEOS    # a folder of your own videos
+
+Prints, for clips of 16 x size x size: bouncing digits, a folder through its cache, prepared
+records stored raw and as JPEG with their disk use, and preparing (videos and frames a second) next
+to plain PyAV decoding and resizing of the same files on one core. Preparing needs apache-beam.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import av
+import numpy as np
+
+from trivd_tf.data import BouncingDigits, ClipSource, ClipSpec, Prepared, VideoFolder, decode_frames
+from trivd_tf.data.prepare import prepare
+from trivd_tf.errors import InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the benchmark; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data_dir", help="folder of videos; made here when missing")
+    parser.add_argument("--size", type=int, default=64, help="side of the clips (default 64)")
+    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each reading measurement")
+    options = parser.parse_args(arguments)
+    clip = ClipSpec(size=options.size)
+    print(
+        f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}; clips of "
+        f"{clip.num_frames} x {clip.size} x {clip.size}, batches of {options.batch_size}"
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        videos = options.data_dir or make_videos(Path(scratch) / "videos")
+        measure_reading("bouncing digits", BouncingDigits(), clip, options)
+        frames, plain = measure_decoding(videos, clip.size)
+        folder = VideoFolder(data_dir=videos, cache_dir=str(Path(scratch) / "cache"))
+        began = time.perf_counter()
+        folder.prepare(clip)
+        rate = frames / (time.perf_counter() - began)
+        print(f"folder, first time: {rate:,.0f} frames/s ({rate / plain:.2f} x one core)")
+        measure_reading("folder, cached", folder, clip, options)
+        for encoding in ("raw", "jpeg"):
+            output = str(Path(scratch) / encoding)
+            try:
+                measure_preparing(videos, output, encoding, clip.size, frames, plain)
+            except InputError as error:
+                print(f"preparing: not measured ({error})")
+                return 0
+            measure_reading(f"prepared, {encoding}", Prepared(data_dir=output), clip, options)
+    return 0
+
+
+def measure_reading(
+    name: str, source: ClipSource, clip: ClipSpec, options: argparse.Namespace
+) -> None:
+    """Prints clips a second that a training step could draw."""
+    batches = iter(source.training_clips(clip, seed=0, batch_size=options.batch_size))
+    for _ in range(4):  # starts threads, fills the prefetch buffer
+        next(batches)
+    began, cpu, count = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - began < options.seconds:
+        next(batches)
+        count += options.batch_size
+    elapsed, used = time.perf_counter() - began, time.process_time() - cpu
+    print(f"{name}: {count / elapsed:,.0f} clips/s, {count / used:,.0f} per second of one core")
+
+
+def measure_decoding(videos: str, size: int) -> tuple[int, float]:
+    """Plain PyAV on one core: number of frames, and frames a second."""
+    began, frames = time.perf_counter(), 0
+    for path in files_below(videos):
+        try:
+            frames += sum(1 for _ in decode_frames(path, size=size))
+        except InputError:
+            continue
+    elapsed = time.perf_counter() - began
+    print(f"plain PyAV, decode and resize on one core: {frames / elapsed:,.0f} frames/s")
+    return frames, frames / elapsed
+
+
+def measure_preparing(
+    videos: str, output: str, encoding: str, size: int, frames: int, plain: float
+) -> None:
+    """Prepares the folder once and prints the speed next to plain decoding, and the disk use."""
+    began = time.perf_counter()
+    report = prepare("folder", videos=videos, output=output, size=size, encoding=encoding)
+    elapsed = time.perf_counter() - began
+    splits = report.content["splits"].values()
+    stored = sum(split["bytes"] for split in splits)
+    count = sum(split["frames"] for split in splits)
+    print(
+        f"preparing, {encoding}: {report.content['written'] / elapsed:,.1f} videos/s, "
+        f"{frames / elapsed:,.0f} frames/s ({frames / elapsed / plain:.2f} x one core) in "
+        f"{elapsed:.1f} s; {stored / 1e6:,.1f} MB, {stored / count / 1e3:.2f} kB a frame"
+    )
+
+
+def files_below(folder: str) -> Iterator[Path]:
+    """Every file in the folder and its subfolders."""
+    return (path for path in sorted(Path(folder).rglob("*")) if path.is_file())
+
+
+def make_videos(folder: Path, count: int = 24, frames: int = 150) -> str:
+    """Videos of 340 x 256 pixels, as Kinetics is often kept, of noise that drifts."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        scene = rng.integers(0, 256, (40, 53, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+        with av.open(str(folder / f"{number:02d}.mp4"), "w") as container:
+            stream = container.add_stream("mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 340, 256, "yuv420p"
+            for t in range(frames):
+                window = np.ascontiguousarray(scene[t : t + 256, 2 * t : 2 * t + 340])
+                frame = av.VideoFrame.from_ndarray(window, format="rgb24")
+                frame.pts, frame.time_base = t, Fraction(1, 25)
+                for packet in stream.encode(frame):
+                    container.mux(packet)
+            for packet in stream.encode():
+                container.mux(packet)
+    return str(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
