@@ -336,11 +336,14 @@ def test_stream_resumes_at_the_exact_clip_and_splits_over_devices(numbered_set, 
     assert np.array_equal(np.concatenate(halves, axis=1).reshape(40, -1), whole.reshape(40, -1))
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_jpeg_clips_are_the_raw_ones_but_for_compression(numbered_set, stride):
+@pytest.mark.parametrize(
+    ("stride", "splits"), [(1, "train+test"), (2, "train"), (1, "test[50%:]+train[:40%]")]
+)
+def test_jpeg_clips_are_the_raw_ones_but_for_compression(numbered_set, stride, splits):
     clip = ClipSpec(num_conditioning_frames=2, num_predicted_frames=3, size=32, stride=stride)
     raw, jpeg = (
-        videos_of(take(Prepared(data_dir=numbered_set[encoding]).training_clips(
+        videos_of(take(Prepared(
+            data_dir=numbered_set[encoding], train_splits=splits).training_clips(
             clip, seed=1, batch_size=16), 2))
         for encoding in ("raw", "jpeg")
     )  # fmt: skip
