@@ -22,15 +22,16 @@ p.prepare("bair", videos=sys.argv[1], output=sys.argv[2], videos_per_shard=2)
 """
 
 
-def start(videos, output, repository):
+def start(videos, folder, repository):
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, videos, str(output)],
+        [sys.executable, "-c", PROGRAM, videos, str(folder)],
         cwd=repository,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    assert process.stdout.readline() == b"ready\n"
+    with process.stdout as output:
+        assert output.readline() == b"ready\n"
     return process
 
 

@@ -12,7 +12,7 @@ from tests.data.prepare import sources
 from tests.data.videos import encode, moving_frames, numbered_frames
 from trivd_tf.data import BAIR, UCF101, ClipSpec, Kinetics600, MovingMNIST, Prepared
 from trivd_tf.data.decode import decode_frames
-from trivd_tf.data.prepare import prepare, shards
+from trivd_tf.data.prepare import plan, prepare, shards
 from trivd_tf.errors import InputError, RunError
 
 pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
@@ -281,22 +281,24 @@ def test_sets_of_tensorflow_datasets(tmp_path):
 
 @pytest.fixture(scope="module")
 def numbered_set(tmp_path_factory):
-    """Twelve lossless numbered videos of 20 to 31 frames as raw and as JPEG sets."""
+    """Twelve lossless numbered videos of 20 to 31 frames as raw and as JPEG sets, 3 a shard."""
     folder = tmp_path_factory.mktemp("numbered_set")
     for video in range(12):
         encode(folder / "videos" / f"{video:02d}.mkv", numbered_frames(video, 20 + video))
-    return {
-        encoding: prepare(
-            "folder",
-            videos=str(folder / "videos"),
-            output=str(folder / encoding),
-            train_fraction=0.75,
-            size=32,
-            encoding=encoding,
-            videos_per_shard=2,
-        ).output
-        for encoding in ("raw", "jpeg")
-    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "_MIN_SHARDS", 1)
+        return {
+            encoding: prepare(
+                "folder",
+                videos=str(folder / "videos"),
+                output=str(folder / encoding),
+                train_fraction=0.75,
+                size=32,
+                encoding=encoding,
+                videos_per_shard=3,
+            ).output
+            for encoding in ("raw", "jpeg")
+        }
 
 
 def test_clips_from_records_are_the_videos_own(numbered_set):
