@@ -13,7 +13,6 @@ from typing import Any
 from trivd_tf.models.decompositions import make_discriminators
 from trivd_tf.models.generator import Generator
 
-
 # What the clip and the data decide; a binding of these would contradict them.
 _DECIDED_BY_DATA = (
     "num_predicted_frames",

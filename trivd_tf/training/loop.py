@@ -179,13 +179,18 @@ class CompiledLoop:
         return tf.stack([tf.cast(value, tf.float64) for value in values])
 
 
+def _now() -> tf.Tensor:
+    """Seconds on the host's clock; `tf.timestamp` is refused where operations are deterministic."""
+    return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
+
+
 def _next(iterator) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
     """The next batch, and how many seconds it was waited for."""
-    start = tf.timestamp()
+    start = _now()
     with tf.control_dependencies([start]):
         batch = next(iterator)
     with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-        return batch, tf.timestamp() - start
+        return batch, _now() - start
 
 
 def check_finite(metrics: dict[str, np.ndarray], first_step: int) -> None:
@@ -226,6 +231,8 @@ def train(
     options = experiment.training
     strategy = strategy or tf.distribute.get_strategy()
     stop = stop or threading.Event()
+    # Threads that add up in another order give other last bits, and so another run.
+    tf.config.experimental.enable_op_determinism()
     experiment.data.prepare(experiment.clip)
     step = build_step(experiment, strategy, seed)
     counters = Counters()

@@ -1,0 +1,142 @@
+"""The generator: shapes, ranges, sizes and what depends on what."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trivd_tf.layers import spectral_norm
+from trivd_tf.models import Generator
+
+TC, T, SIZE = 2, 3, 16
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return Generator(1, "tsru_p", T, num_conditioning_frames=TC, frame_size=SIZE)
+
+
+@pytest.fixture
+def inputs():
+    frames = tf.random.uniform((2, TC, SIZE, SIZE, 3), -1.0, 1.0)
+    return frames, tf.random.normal((2, 128))
+
+
+def test_frames_are_in_range_and_depend_on_what_is_given(generator, inputs):
+    frames, z = inputs
+    predicted = generator(frames, z, training=True)
+    assert predicted.shape == (2, T, SIZE, SIZE, 3)
+    assert float(tf.reduce_max(tf.abs(predicted))) <= 1.0
+    other_z = generator(frames, -z, training=True)
+    other_frames = generator(-frames, z, training=True)
+    assert float(tf.reduce_max(tf.abs(predicted - other_z))) > 1e-3
+    assert float(tf.reduce_max(tf.abs(predicted - other_frames))) > 1e-3
+
+
+def test_a_clip_does_not_depend_on_the_others_in_its_batch_at_prediction(generator, inputs):
+    frames, z = inputs
+    together = generator(frames, z, training=False)
+    alone = generator(frames[:1], z[:1], training=False)
+    np.testing.assert_allclose(together[:1], alone, atol=1e-5)
+
+
+def test_motion_has_the_frames_size_and_the_stages_add_up(generator, inputs):
+    frames, flow = generator.predict_with_motion(*inputs)
+    assert frames.shape == (2, T, SIZE, SIZE, 3)
+    assert flow.shape == (2, T, SIZE, SIZE, 2)
+    np.testing.assert_allclose(frames, generator(*inputs), atol=1e-6)
+    _, stages = generator.predict_with_stage_motion(*inputs)
+    assert [stage.shape[2] for stage in stages] == [2, 4, 8]
+    # Fields of one displacement everywhere: 8 d1 + 4 d2 in pixels of the frames.
+    constant = [tf.ones_like(stage) * tf.constant([1.0, -0.5]) for stage in stages]
+    combined = generator.combine_motion(constant)
+    np.testing.assert_allclose(combined, np.broadcast_to([12.0, -6.0], flow.shape), atol=1e-5)
+
+
+def test_a_unit_without_warp_says_that_there_is_no_motion(inputs):
+    generator = Generator(1, "conv_gru", T, num_conditioning_frames=TC, frame_size=SIZE)
+    assert not generator.has_motion
+    with pytest.raises(ValueError, match="'conv_gru' does not warp"):
+        generator.predict_with_motion(*inputs)
+
+
+def test_every_weight_gets_a_gradient(generator, inputs):
+    # Not the mean: batch norm would make it constant.
+    target = tf.random.normal((2, T, SIZE, SIZE, 3))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(generator(*inputs, training=True) * target)
+    weights = generator.trainable_variables
+    gradients = tape.gradient(loss, [weight.value for weight in weights])
+    for weight, gradient in zip(weights, gradients, strict=True):
+        assert gradient is not None, weight.path
+        assert np.isfinite(gradient).all(), weight.path
+        assert np.abs(gradient).max() > 0, weight.path
+
+
+def test_standing_statistics_have_a_row_for_each_step(generator):
+    generator.build_variables()
+    means = [v for v in generator.variables if v.name == "standing_mean"]
+    variances = [v for v in generator.variables if v.name == "standing_variance"]
+    assert len(means) == len(variances) == 13
+    assert {v.shape[0] for v in means + variances} == {T}
+
+
+def test_first_affine_and_class_embedding_are_not_spectrally_normalised(generator):
+    generator.build_variables()
+    plain = [
+        layer.name
+        for layer in generator._flatten_layers(include_self=False)
+        if isinstance(layer, spectral_norm.SpectralLayer) and layer.u is None
+    ]
+    assert sorted(plain) == ["affine", "embedding"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"frame_size": 20}, "multiple of 8"),
+        ({"hidden_widths": "both"}, "'out' or 'in'"),
+        ({"motion_levels": 4}, "motion_levels"),
+        ({"recurrent_unit": "gru"}, "one of"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Generator(1, **options)
+
+
+@pytest.fixture
+def cheap_weights(monkeypatch):
+    """Weights of zeros: sizes can be checked without orthogonalising a hundred million numbers."""
+    original = spectral_norm.SpectralLayer.__init__
+
+    def with_zeros(self, **options):
+        original(self, **{**options, "kernel_initializer": "zeros"})
+
+    monkeypatch.setattr(spectral_norm.SpectralLayer, "__init__", with_zeros)
+
+
+# Millions of parameters of generator and encoder, from architecture.md, section 8.
+SIZES = {
+    "conv_gru": {48: 39.68, 92: 132.2, 120: 219.1},
+    "tsru_c": {48: 44.52, 92: 149.6, 120: 248.6},
+    "tsru_p": {48: 44.52, 92: 149.6, 120: 248.6},
+    "tsru_s": {48: 44.10, 92: 148.1, 120: 246.0},
+    "k_traj_gru": {48: 48.42, 92: 164.0, 120: 273.0},
+    "ptsru_s": {48: 41.05, 92: 137.2, 120: 227.5},
+    "ptsru_c": {48: 41.46},
+    "ptsru_p": {48: 41.46},
+    "conv_lstm": {48: 34.04, 92: 111.5, 120: 183.8},
+}
+_CASES = [
+    pytest.param(unit, ch, size, marks=[] if ch == 48 else pytest.mark.long)
+    for unit, sizes in SIZES.items()
+    for ch, size in sizes.items()
+]
+
+
+@pytest.mark.parametrize(("unit", "channels", "millions"), _CASES)
+def test_parameters_are_those_of_the_table(cheap_weights, unit, channels, millions):
+    generator = Generator(channels, unit, 1)
+    generator.build_variables()
+    count = sum(int(np.prod(weight.shape)) for weight in generator.trainable_variables)
+    assert count / 1e6 == pytest.approx(millions, rel=0.005)

@@ -1,0 +1,112 @@
+"""The loop: resuming bit for bit, refusing what is not finite, full disks, logs."""
+
+import dataclasses
+import json
+import resource
+
+import numpy as np
+import pytest
+
+from trivd_tf.errors import InputError, RunError
+from trivd_tf.training import TrainingOptions
+from trivd_tf.training.checkpoints import Checkpoints, checkpoint_paths
+from trivd_tf.training.loop import check_finite
+from trivd_tf.training.losses_log import LossesLog, read_losses
+
+
+def _run(tiny, steps):
+    metrics = tiny.loop(tiny.iterator(), steps)
+    return {name: values for name, values in metrics.items() if name != "seconds_waiting"}
+
+
+def test_a_run_cut_off_and_resumed_gives_the_same_losses_bit_for_bit(tiny, tmp_path):
+    whole = _run(tiny, 4)
+    tiny.reset()
+    first = _run(tiny, 2)
+    checkpoints = Checkpoints(tmp_path, tiny.step, tiny.counters)
+    checkpoints.save()
+    _run(tiny, 1)  # work that the cut loses
+    assert checkpoints.restore() == 2
+    second = _run(tiny, 2)
+    for name, values in whole.items():
+        np.testing.assert_array_equal(values, np.concatenate([first[name], second[name]]), name)
+    assert len(np.unique(whole["generator/loss"])) == 4
+
+
+def test_counters_tell_steps_and_clips(tiny):
+    _run(tiny, 2)
+    assert int(tiny.counters.step) == 2
+    assert int(tiny.counters.clips) == 2 * 3 * 2
+
+
+def test_a_full_disk_is_an_error_and_the_checkpoint_before_still_loads(tiny, tmp_path):
+    checkpoints = Checkpoints(tmp_path, tiny.step, tiny.counters)
+    tiny.counters.step.assign(1)
+    checkpoints.save()
+    tiny.counters.step.assign(2)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(RunError, match="cannot save to"):
+            checkpoints.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert Checkpoints(tmp_path, tiny.step, tiny.counters).restore() == 1
+
+
+def test_a_damaged_checkpoint_is_passed_over(tiny, tmp_path):
+    checkpoints = Checkpoints(tmp_path, tiny.step, tiny.counters)
+    for step in (3, 5):
+        tiny.counters.step.assign(step)
+        checkpoints.save()
+    newest = checkpoint_paths(tmp_path)[-1]
+    with open(f"{newest}.data-00000-of-00001", "r+b") as file:
+        file.truncate(100)
+    assert checkpoints.restore() == 3
+    for path in tmp_path.glob("*.data*"):
+        path.write_bytes(b"")
+    with pytest.raises(RunError, match="no checkpoint in"):
+        checkpoints.restore()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_stops_with_step_and_term(bad):
+    metrics = {"seconds_waiting": np.zeros(3), "generator/loss": np.array([1.0, bad, bad])}
+    with pytest.raises(RunError, match=r"step 12: generator/loss is (nan|inf)"):
+        check_finite(metrics, first_step=10)
+
+
+def test_the_log_drops_lines_after_the_checkpoint(tmp_path):
+    path = tmp_path / "losses.jsonl"
+    log = LossesLog(path)
+    values = np.array([1.1, 2.2, 3.3], np.float32)
+    log.write({"a": values, "seconds_waiting": values}, 0)
+    log.flush()
+    with path.open("a") as file:
+        file.write('{"step": 4, "a"')  # cut off by a kill
+    again = LossesLog(path, resume_at=2)
+    again.write({"a": values[:1], "seconds_waiting": values[:1]}, 2)
+    again.flush()
+    rows = read_losses(path)
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    np.testing.assert_array_equal(np.float32([row["a"] for row in rows]), np.float32([1.1, 2.2, 1.1]))
+    assert all(set(json.loads(line)) == {"step", "a"} for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"ema_decay": 1.0}, "ema_decay must be"),
+        ({"precision": "float8"}, "precision must be one of float32"),
+        ({"generator_learning_rate": float("nan")}, "generator_learning_rate must be more than 0"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        TrainingOptions(**options)
+
+
+def test_class_conditional_needs_labels(tiny):
+    with pytest.raises(InputError, match="has no labels"):
+        dataclasses.replace(tiny.experiment, class_conditional=True)

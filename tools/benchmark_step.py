@@ -1,0 +1,130 @@
+"""Times the train step of a gin file against the rate of a large convolution in the same run.
+
+example:
+  python tools/benchmark_step.py --gin_file quickstart --data_dir ~/videos
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow as tf
+
+from trivd_tf import config
+from trivd_tf.ops.graph_costs import flops, traced
+from trivd_tf.training.checkpoints import Counters
+from trivd_tf.training.loop import CompiledLoop, build_step, make_iterator
+
+_FORWARD_AND_BACKWARD = 3  # a convolution and its two gradients cost the same
+
+
+class Yardstick:
+    """A 3x3 convolution, 64 to 64 channels, forward and backward, on 16 frames of 64 x 64."""
+
+    def __init__(self) -> None:
+        self._inputs = tf.random.normal([16, 64, 64, 64])
+        self._kernel = tf.random.normal([3, 3, 64, 64])
+        self._run = tf.function(self._gradients, autograph=False)
+        self._run()
+        self.rates: list[float] = []
+
+    def _gradients(self) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([self._inputs, self._kernel])
+            outputs = tf.nn.conv2d(self._inputs, self._kernel, 1, "SAME")
+        return tape.gradient(outputs, [self._inputs, self._kernel], output_gradients=outputs)
+
+    def measure(self, seconds: float = 2.0) -> None:
+        """Adds rates (FLOP/s) measured for about this long."""
+        work = 2 * 16 * 64 * 64 * 64 * 64 * 9 * _FORWARD_AND_BACKWARD
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            self._run()[1].numpy()
+            self.rates.append(work / (time.perf_counter() - start))
+
+
+def step_flops(step, experiment) -> dict[str, int]:
+    """What the updates of one step cost, each traced once."""
+    clip, batch = experiment.clip, step.replica_batch_size
+    spec = {
+        "video": tf.TensorSpec([batch, clip.num_frames, clip.size, clip.size, 3], tf.uint8),
+        "label": tf.TensorSpec([batch], tf.int32),
+    }
+    number, update = tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)
+    count = experiment.training.discriminator_steps
+    return {
+        "discriminator updates": count
+        * flops(traced(step.update_discriminators, spec, number, update)),
+        "generator update": flops(traced(step.update_generator, spec, number)),
+    }
+
+
+def measure(experiment, *, loops: int, steps: int, seed: int = 0) -> dict[str, float]:
+    """Runs `loops` compiled loops of `steps` steps, the yardstick before and after each."""
+    strategy = tf.distribute.get_strategy()
+    experiment.data.prepare(experiment.clip)
+    step = build_step(experiment, strategy, seed)
+    costs = step_flops(step, experiment)
+    loop = CompiledLoop(step, strategy, Counters())
+    iterator = make_iterator(experiment, strategy, seed, 0)
+    started = time.perf_counter()
+    loop(iterator, 1)
+    first = time.perf_counter() - started
+    loop(iterator, steps)
+    yardstick, seconds, waiting, shares = Yardstick(), [], [], []
+    yardstick.measure()
+    for _ in range(loops):
+        before = statistics.median(yardstick.rates[-5:])
+        started = time.perf_counter()
+        metrics = loop(iterator, steps)
+        seconds.append((time.perf_counter() - started) / steps)
+        waiting.append(float(metrics["seconds_waiting"].sum()) / steps / seconds[-1])
+        yardstick.measure()
+        rate = (before + statistics.median(yardstick.rates[-5:])) / 2
+        shares.append(sum(costs.values()) / seconds[-1] / rate)
+    clips = experiment.training.batch_size * (experiment.training.discriminator_steps + 1)
+    return {
+        "seconds_a_step": statistics.median(seconds),
+        "clips_a_second": clips / statistics.median(seconds),
+        "gflop_a_step": sum(costs.values()) / 1e9,
+        **{f"gflop_{name.replace(' ', '_')}": cost / 1e9 for name, cost in costs.items()},
+        "convolution_gflop_a_second": statistics.median(yardstick.rates) / 1e9,
+        "share_of_convolution_rate": statistics.median(shares),
+        "share_waiting_for_data": statistics.median(waiting),
+        "first_call_seconds": first,
+        "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def main() -> int:
+    """Prints the figures of a gin file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--gin_file", action="append", required=True)
+    parser.add_argument("--gin_bindings", action="append", default=[])
+    parser.add_argument("--data_dir")
+    parser.add_argument("--loops", type=int, default=5, help="timed loops (default 5)")
+    parser.add_argument("--steps", type=int, default=5, help="steps in a loop (default 5)")
+    parser.add_argument("--json", help="also write the figures to this file")
+    args = parser.parse_args()
+    parsed = config.parse(args.gin_file, args.gin_bindings, data_dir=args.data_dir)
+    figures = measure(parsed.build(), loops=args.loops, steps=args.steps)
+    for name, value in figures.items():
+        print(f"{name.replace('_', ' '):32} {value:10.3f}")
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(figures, file, indent=1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""What a TensorFlow graph costs: the multiply-adds of its convolutions and matrix products."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_CONVOLUTIONS = ("Conv2D", "Conv3D")
+_INPUT_GRADIENTS = ("Conv2DBackpropInput", "Conv3DBackpropInputV2")
+_KERNEL_GRADIENTS = ("Conv2DBackpropFilter", "Conv3DBackpropFilterV2")
+_PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
+# The warp multiplies mostly zeros; what it has to do is k*k multiply-adds a value.
+_WARP = "pixelwise_warp"
+
+
+def traced(function: Callable[..., Any], *specs: Any) -> tf.Graph:
+    """The graph of `function` for inputs of these `tf.TensorSpec`s; nothing is computed."""
+    return tf.function(function, autograph=False).get_concrete_function(*specs).graph
+
+
+def operations(graph: tf.Graph) -> Iterator[tf.Operation]:
+    """Every operation of a graph, those of the functions that it calls once for each call."""
+    for operation in graph.get_operations():
+        if operation.type in _CALLS:
+            function = operation.graph._get_function(operation.get_attr("f").name)
+            yield from operations(function.graph)
+        else:
+            yield operation
+
+
+def _size(tensor: tf.Tensor) -> int:
+    return math.prod(size or 1 for size in tensor.shape.as_list())
+
+
+def _product_flops(operation: tf.Operation) -> int:
+    inner = operation.inputs[0].shape
+    if _WARP in operation.name:
+        # [.., W, k W] times [.., k W, C] stands for k*k multiply-adds of each of [.., W, C].
+        taps = inner[-1] // inner[-2]
+        return 2 * taps**2 * _size(operation.outputs[0])
+    transposed = "transpose_a" if operation.type == "MatMul" else "adj_x"
+    axis = -2 if operation.get_attr(transposed) else -1
+    return 2 * _size(operation.outputs[0]) * (inner[axis] or 1)
+
+
+def operation_flops(operation: tf.Operation) -> int:
+    """Two for each multiply-add of a convolution, its gradients or a matrix product; else 0."""
+    if operation.type in _CONVOLUTIONS:
+        return 2 * _size(operation.outputs[0]) * math.prod(operation.inputs[1].shape[:-1])
+    if operation.type in _INPUT_GRADIENTS:
+        return 2 * _size(operation.inputs[2]) * math.prod(operation.inputs[1].shape[:-1])
+    if operation.type in _KERNEL_GRADIENTS:
+        return 2 * _size(operation.inputs[2]) * math.prod(operation.outputs[0].shape[:-1])
+    if operation.type in _PRODUCTS:
+        return _product_flops(operation)
+    return 0
+
+
+def flops(graph: tf.Graph) -> int:
+    """Floating point operations of all convolutions and matrix products of a graph."""
+    return sum(operation_flops(operation) for operation in operations(graph))
