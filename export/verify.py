@@ -87,12 +87,14 @@ np.save(folder + "/frames.npy", frames)
 np.save(folder + "/z.npy", z)
 command = [os.path.join(os.path.dirname(sys.executable), "saved_model_cli"), "run"]
 def run(signature, inputs):
-    subprocess.run(
+    done = subprocess.run(
         [*command, "--dir", export, "--tag_set", "serve", "--signature_def", signature,
-         "--inputs", inputs, "--outdir", folder, "--overwrite"],
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+         "--inputs", inputs, "--outdir", folder + "/out", "--overwrite"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )
-    return {k: np.load(folder + f"/{k}.npy") for k in ("frames", "frames_float")}
+    if done.returncode:
+        sys.exit("saved_model_cli: " + (done.stderr.strip().splitlines() or ["failed"])[-1])
+    return {k: np.load(folder + f"/out/{k}.npy") for k in ("frames", "frames_float")}
 clips = f"conditioning_frames={folder}/frames.npy"
 result = run("sample_from_z", clips + f";z={folder}/z.npy")
 result["z_is_0"] = run("serving_default", clips)["frames_float"]
@@ -146,6 +148,7 @@ def run_way(code: str, arguments: list[str], folder: Path) -> dict[str, np.ndarr
 
 def make_inputs(export_dir: Path, folder: Path) -> None:
     """Writes clips and latents of the export's shapes, read from its signature, not from us."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from tensorflow.core.protobuf import saved_model_pb2
 
     saved = saved_model_pb2.SavedModel.FromString((export_dir / "saved_model.pb").read_bytes())

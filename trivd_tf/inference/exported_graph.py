@@ -110,6 +110,7 @@ class ExportedGraph:
         num_frames: tf.Tensor,
     ) -> Outputs:
         conditioning = self._check_conditioning(conditioning_frames)
+        num_frames = _scalar("num_frames", num_frames)
         with tf.control_dependencies([_check_at_least_one("num_frames", num_frames)]):
             num_frames = tf.identity(num_frames)
         repeated, z = self._draw(conditioning, seed, truncation, num_samples, num_frames)
@@ -239,10 +240,11 @@ class ExportedGraph:
             ],
             summarize=8,
         )
-        finite = tf.debugging.Assert(
-            tf.reduce_all(tf.math.is_finite(z)), ["z must be finite; it holds infinity or NaN"]
-        )
-        with tf.control_dependencies([shape_check, finite]):
+        with tf.control_dependencies([shape_check]):
+            # Flat: the check runs whatever shape was fed.
+            all_finite = tf.reduce_all(tf.math.is_finite(tf.reshape(z, [-1])))
+        finite = tf.debugging.Assert(all_finite, ["z must be finite; it holds infinity or NaN"])
+        with tf.control_dependencies([finite]):
             return tf.ensure_shape(tf.identity(z), [None, self.latent_size])
 
     def _zeros(self, conditioning: tf.Tensor) -> tf.Tensor:

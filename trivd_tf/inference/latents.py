@@ -8,7 +8,9 @@ the threshold; it is drawn here at once by its inverse distribution function,
 which is exact, needs no loop, is 0 for truncation 0 and a plain normal for infinity.
 """
 
+import functools
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -77,6 +79,22 @@ def check_truncation(truncation: float | None) -> float:
     return float(truncation)
 
 
+@functools.cache
+def _compiled(latent_size: int) -> Any:
+    # Thousands of latents take seconds when the loop over them runs in Python.
+    integer = tf.TensorSpec([], tf.int64)
+
+    @tf.function(
+        input_signature=[integer, integer, integer, tf.TensorSpec([], tf.float64)], autograph=False
+    )
+    def draw(
+        seed: tf.Tensor, num_clips: tf.Tensor, num_samples: tf.Tensor, limit: tf.Tensor
+    ) -> tf.Tensor:
+        return draw_latents(row_seeds(seed, num_clips), num_samples, latent_size, limit)
+
+    return draw
+
+
 def latents(
     seed: int, *, num_clips: int, num_samples: int, latent_size: int, truncation: float | None
 ) -> np.ndarray:
@@ -92,6 +110,10 @@ def latents(
     limit = check_truncation(truncation)
     if limit == 0:
         return np.zeros([num_clips, num_samples, latent_size], np.float32)
-    seeds = row_seeds(tf.constant(seed, tf.int64), tf.constant(num_clips, tf.int64))
-    z = draw_latents(seeds, tf.constant(num_samples), latent_size, tf.constant(limit, tf.float64))
+    z = _compiled(latent_size)(
+        tf.constant(seed, tf.int64),
+        tf.constant(num_clips, tf.int64),
+        tf.constant(num_samples, tf.int64),
+        tf.constant(limit, tf.float64),
+    )
     return z.numpy().reshape(num_clips, num_samples, latent_size)

@@ -94,10 +94,12 @@ futures = model.sample(clip, seed=1, truncation=0.8, num_samples=3)["frames"]
 {table}
 
 Frames are resized so that the smallest side is {side}, and the centre is cropped. `truncation`: 0
-is z = 0 (one typical future), 0.8 is good to look at, infinity is none. The same seed gives the same
-answer; a clip's place in the batch counts, what else is in it does not. Flow holds (dy, dx) in pixels from a pixel to
-where its value comes from: what moves, moves by its negative. Through `signatures[...]` every input
-must be given, as a keyword; a TF1 session and TensorFlow Serving may leave out all but the frames.
+is z = 0 (one typical future), 0.8 is good to look at, infinity is none. The same seed gives the
+same answer; a clip's place in the batch counts, what else is in it does not.
+
+Flow holds (dy, dx) in pixels from a pixel to where its value comes from: what moves, moves by its
+negative. Through `signatures[...]` every input must be given, as a keyword; a TF1 session and
+TensorFlow Serving may leave out all but the frames (and z).
 """
 
 
