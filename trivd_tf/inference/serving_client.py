@@ -1,0 +1,201 @@
+"""Predicts with a model that TensorFlow Serving serves: `trivd predict --server`."""
+
+import dataclasses
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from trivd_tf.errors import InputError, RunError
+from trivd_tf.inference.predictor_base import Predictor
+
+DEFAULT_MODEL_NAME = "trivd"
+_FIRST_PAUSE = 0.2  # seconds before the first retry, doubled each time
+
+T = TypeVar("T")
+
+
+class NotReady(Exception):
+    """The server is away or overloaded; the same request may succeed in a moment."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """Where a model is served: `grpc://HOST:PORT[/MODEL]` or `http://HOST:PORT[/MODEL]`."""
+
+    scheme: str
+    host: str
+    port: int
+    model: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Raises `InputError` with an example where `text` is no address."""
+        try:
+            parts = urlsplit(text)
+            port, model = parts.port, parts.path.strip("/") or DEFAULT_MODEL_NAME
+        except ValueError:
+            port = None
+        if port is None or parts.scheme not in ("grpc", "http") or not parts.hostname:
+            raise InputError(
+                f"{text}: no address of a server; give grpc://HOST:PORT or http://HOST:PORT, such "
+                f"as grpc://localhost:8500 or http://localhost:8501/{DEFAULT_MODEL_NAME}"
+            )
+        if "/" in model or parts.query or parts.fragment or parts.username:
+            raise InputError(f"{text}: after the port only /MODEL may follow")
+        return cls(parts.scheme, parts.hostname, port, model)
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}/{self.model}"
+
+
+@dataclasses.dataclass(frozen=True)
+class SignatureShapes:
+    """Shapes (None: any) of one signature's inputs and outputs, by name."""
+
+    inputs: dict[str, list[int | None]]
+    outputs: dict[str, list[int | None]]
+
+
+class Transport(Protocol):
+    """One way to speak to a server. Its errors: `NotReady`, `InputError`, `RunError`."""
+
+    def signatures(self, timeout: float) -> dict[str, SignatureShapes]:
+        """What the served model offers."""
+
+    def predict(
+        self, signature: str, inputs: Mapping[str, np.ndarray], outputs: list[str], timeout: float
+    ) -> dict[str, np.ndarray]:
+        """Runs one signature; only `outputs` are needed back."""
+
+    def close(self) -> None:
+        """Ends the connection."""
+
+
+class ServerPredictor(Predictor):
+    """A predictor whose model runs on a server.
+
+    Latents are drawn here and sent along (`sample_from_z`), so that a seed gives the same answer
+    as in process, and so that the server may batch requests: its batching refuses inputs without a
+    batch axis, such as a seed.
+
+    Args:
+        address: `grpc://HOST:PORT[/MODEL]` or `http://HOST:PORT[/MODEL]`.
+        timeout: seconds to wait for one answer (of up to 16 clips).
+        retries: how often to try again while the server is away or overloaded.
+        max_message_bytes: largest gRPC message to send or receive.
+        stride: every stride-th frame of a video is given to the model; the server does not tell it.
+
+    Raises:
+        InputError: no address, or another model than `trivd export` makes.
+        RunError: no server there, or no answer in time.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        timeout: float = 60.0,
+        retries: int = 3,
+        max_message_bytes: int = 2**28,
+        stride: int = 1,
+    ) -> None:
+        if not timeout > 0:
+            raise InputError(f"timeout must be a positive number of seconds; received {timeout!r}")
+        self.address = Address.parse(address)
+        self.timeout = timeout
+        self.retries = retries
+        self.stride = stride
+        self._transport = _connect(self.address, max_message_bytes)
+        self._read_shapes(self._try(lambda left: self._transport.signatures(left)))
+
+    def _read_shapes(self, signatures: dict[str, SignatureShapes]) -> None:
+        try:
+            plain = signatures["sample_from_z"]
+            _, count, height, width, channels = plain.inputs["conditioning_frames"]
+            _, latent_size = plain.inputs["z"]
+            horizon = plain.outputs["frames"][1]
+        except (KeyError, ValueError, IndexError):
+            raise self._other_model() from None
+        if None in (count, height, latent_size, horizon) or height != width or channels != 3:
+            raise self._other_model()
+        self.num_conditioning_frames = int(count or 0)
+        self.frame_size = int(height or 0)
+        self.latent_size = int(latent_size or 0)
+        self.num_predicted_frames = int(horizon or 0)
+        self.has_motion = "predict_with_motion_from_z" in signatures
+
+    def _other_model(self) -> InputError:
+        return InputError(
+            f"{self.address}: serves another model than `trivd export` makes (no signature "
+            "sample_from_z from conditioning_frames and z to frames); check the model's name and "
+            "version there"
+        )
+
+    def _run(
+        self, conditioning: np.ndarray, z: np.ndarray, with_motion: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        signature = "predict_with_motion_from_z" if with_motion else "sample_from_z"
+        outputs = ["frames", "flow"] if with_motion else ["frames"]
+        inputs = {"conditioning_frames": conditioning, "z": z}
+        answer = self._try(lambda left: self._transport.predict(signature, inputs, outputs, left))
+        wanted = (len(conditioning), self.num_predicted_frames, *conditioning.shape[2:])
+        frames = answer.get("frames")
+        if frames is None or frames.shape != wanted:
+            # The server may have gone over to a new version of the model.
+            received = None if frames is None else list(frames.shape)
+            raise RunError(
+                f"{self.address}: answered frames of shape {received} instead of {list(wanted)}; "
+                "was the model changed meanwhile? Start again"
+            )
+        return frames.astype(np.uint8), answer["flow"] if with_motion else None
+
+    def _try(self, call: Callable[[float], T]) -> T:
+        """Calls with what is left of the time, and again while the server is not ready."""
+        end = time.monotonic() + self.timeout
+        for attempt in range(self.retries + 1):
+            try:
+                return call(max(end - time.monotonic(), 0.001))
+            except NotReady as error:
+                # Spread out, so that many clients do not come back in step.
+                pause = _FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5)
+                if attempt == self.retries or time.monotonic() + pause >= end:
+                    raise RunError(
+                        f"{self.address}: no server answers there ({error}); is it running, and is "
+                        "the port right?"
+                    ) from error
+                time.sleep(pause)
+        raise AssertionError("the loop returns or raises")
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._transport.close()
+
+    def __enter__(self) -> "ServerPredictor":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+
+def _connect(address: Address, max_message_bytes: int) -> Transport:
+    if address.scheme == "http":
+        from trivd_tf.inference.serving_rest import RestTransport
+
+        return RestTransport(address)
+    try:
+        from trivd_tf.inference.serving_grpc import GrpcTransport
+    except ImportError as error:
+        raise InputError(
+            f"{address}: needs the packages of TensorFlow Serving's clients ({error}); "
+            "pip install 'trivd-tf[serving]', or use http://"
+        ) from error
+    return GrpcTransport(address, max_message_bytes)
