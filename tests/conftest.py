@@ -7,6 +7,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# As `trivd train` does, so that a run repeats to the last bit.
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import random
 import shutil

@@ -10,7 +10,7 @@ from trivd_tf.training.step import penalized_kernels, to_float
 
 
 def _values(variables):
-    return [np.array(variable) for variable in variables]
+    return [variable.numpy() for variable in variables]
 
 
 def _state(step):

@@ -11,6 +11,7 @@ example:
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -35,6 +36,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains until the configured number of steps or until a signal."""
+    # Convolutions on CPU add up in an order that depends on which thread starts them: with one
+    # thread that starts operations (each still uses all cores), a run repeats to the last bit.
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     import_tensorflow(debug=args.debug)

@@ -19,6 +19,7 @@ from trivd_tf.inference.latents import latents
 from trivd_tf.inference.predictor import GeneratorPredictor
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.metrics import (
+    I3D,
     FeatureExtractor,
     StreamedInceptionScore,
     StreamedMoments,
@@ -120,7 +121,8 @@ def evaluate(
     if include_untrained:
         untrained = build_untrained(experiment, seed)
         predictors["untrained model"] = GeneratorPredictor(untrained)
-    extractor = FeatureExtractor(resize=options.resize)
+    i3d = I3D.from_pretrained(options.i3d) if options.i3d else None
+    extractor = FeatureExtractor(i3d, resize=options.resize)
     real = real_features(experiment, extractor)
     scored = _score_all(experiment, predictors, extractor)
     report = Report.build(experiment, options, step, [part.row(real) for part in scored])

@@ -17,6 +17,8 @@ class EvaluationOptions:
         batch_size: clips predicted at once.
         standing_batches, standing_batch_size: how the standing statistics are estimated.
         resize: rule that brings frames to I3D's 224 x 224.
+        i3d: where the I3D weights come from: None finds the installed ones; else a file of weights,
+            or a TF-Hub handle or directory of deepmind/i3d-kinetics-400/1.
         seed: of the latents and of the order of what is drawn.
         truncation: z redrawn beyond this; None for none, 0 for z = 0.
     """
@@ -27,6 +29,7 @@ class EvaluationOptions:
     standing_batches: int = 100
     standing_batch_size: int = 256
     resize: str = "tf1_bilinear"
+    i3d: str | None = None
     seed: int = 0
     truncation: float | None = None
 

@@ -30,7 +30,7 @@ def cache_key(experiment: "Experiment") -> str:
         "resize": options.resize,
         "frames": experiment.clip.num_frames,
         "size": experiment.clip.size,
-        "classifier": "i3d-kinetics-400",
+        "classifier": options.i3d or "i3d-kinetics-400",
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 

@@ -199,7 +199,9 @@ class SpectralEmbedding(SpectralLayer):
         self.built = True
 
     def call(self, labels: tf.Tensor) -> tf.Tensor:
-        return tf.gather(self.normalized_kernel(), labels)
+        # A product, not a gather: its gradient is a plain tensor, on TPU and across replicas too.
+        kernel = self.normalized_kernel()
+        return tf.linalg.matmul(tf.one_hot(labels, self.num_classes, dtype=kernel.dtype), kernel)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.units)

@@ -96,7 +96,7 @@ class Checkpoints:
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
                 return int(self.counters.step)
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
                 problem = problem or f"{path}: {str(error).strip().splitlines()[0]}"
         if problem:
             raise RunError(

@@ -223,6 +223,10 @@ def train(
         stop: looked at between compiled loops; when set, the run is saved and ends.
         on_score: called with the step at `evaluate_every_steps`, after a checkpoint of it.
 
+    Operations are made deterministic. On CPU, repeating a run to the last bit also needs the
+    environment variable TF_NUM_INTEROP_THREADS=1, set before TensorFlow is imported, as the command
+    does.
+
     Raises:
         InputError: the data or the configuration is at fault.
         RunError: disk full, or a loss or gradient that is not finite.

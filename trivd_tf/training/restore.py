@@ -50,7 +50,7 @@ def restore_generator(experiment: "Experiment", checkpoint: str) -> Generator:
     try:
         status = tf.train.Checkpoint(variables=names).restore(checkpoint)
         status.assert_existing_objects_matched()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
             f"{checkpoint} is not a checkpoint of this model or cannot be read: {reason}"
