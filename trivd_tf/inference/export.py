@@ -151,7 +151,10 @@ def _warm_up_requests(graph: ExportedGraph) -> list[tuple[str, dict[str, np.ndar
     """One clip for each signature whose inputs have a batch axis, see `warm_up.write`."""
     frames = {"conditioning_frames": np.full([1, *graph.clip_shape], 127, np.uint8)}
     z = {"z": np.zeros([1, graph.latent_size], np.float32)}
-    requests = [("serving_default", frames), ("sample_from_z", {**frames, **z})]
+    requests: list[tuple[str, dict[str, np.ndarray]]] = [
+        ("serving_default", frames),
+        ("sample_from_z", {**frames, **z}),
+    ]
     if graph.has_motion:
         requests.append(("predict_with_motion", frames))
         requests.append(("predict_with_motion_from_z", {**frames, **z}))

@@ -70,11 +70,10 @@ def predict_files(
         InputError: an option is out of range.
         RunError: `output_dir` cannot be written, or the server is lost; nothing can follow then.
     """
-    paths = [Path(path) for path in paths]
     _check_options(num_samples, truncation, num_frames, window)
-    stems = _unique_stems(paths)
+    inputs = [Path(path) for path in paths]
     results = []
-    items: Iterable[tuple[Path, str]] = list(zip(paths, stems, strict=True))
+    items: Iterable[tuple[Path, str]] = list(zip(inputs, _unique_stems(inputs), strict=True))
     for path, stem in track(items, "predicting", unit="clip") if progress else items:
         try:
             clip = _read(predictor, path, num_frames, window)
@@ -104,18 +103,14 @@ def predict_clip(
     num_frames: int | None = None,
 ) -> Prediction:
     """Futures of one clip that was read, with their motion where the model has it."""
-    options = {
-        "num_samples": num_samples,
-        "truncation": truncation,
-        "seed": seed,
-        "num_frames": num_frames,
-    }
-    conditioning = clip.conditioning[None]
-    flow: np.ndarray | None = None
-    if predictor.has_motion:
-        futures, flow = predictor.predict_samples_with_motion(conditioning, **options)
-    else:
-        futures = predictor.predict_samples(conditioning, **options)
+    futures, flow = predictor.samples(
+        clip.conditioning[None],
+        num_samples=num_samples,
+        seed=seed,
+        truncation=truncation,
+        num_frames=num_frames,
+        with_motion=predictor.has_motion,
+    )
     return Prediction(
         conditioning=clip.conditioning,
         futures=futures[0],

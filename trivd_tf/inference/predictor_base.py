@@ -58,9 +58,10 @@ class Predictor(abc.ABC):
         Raises:
             InputError: a value out of range; the message names it.
         """
-        return self.predict_samples(
+        frames = self.predict_samples(
             conditioning, num_samples=1, seed=seed, truncation=truncation, num_frames=num_frames
-        )[:, 0]
+        )
+        return frames[:, 0]
 
     def predict_with_motion(
         self,
@@ -93,7 +94,13 @@ class Predictor(abc.ABC):
         num_frames: int | None = None,
     ) -> np.ndarray:
         """Several futures a clip, uint8 `[B, num_samples, num_frames, S, S, 3]`."""
-        frames, _ = self._samples(conditioning, num_samples, seed, truncation, num_frames, False)
+        frames, _ = self.samples(
+            conditioning,
+            num_samples=num_samples,
+            seed=seed,
+            truncation=truncation,
+            num_frames=num_frames,
+        )
         return frames
 
     def predict_samples_with_motion(
@@ -106,7 +113,14 @@ class Predictor(abc.ABC):
         num_frames: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `predict_samples`, with flow `[B, num_samples, num_frames, S, S, 2]`."""
-        frames, flow = self._samples(conditioning, num_samples, seed, truncation, num_frames, True)
+        frames, flow = self.samples(
+            conditioning,
+            num_samples=num_samples,
+            seed=seed,
+            truncation=truncation,
+            num_frames=num_frames,
+            with_motion=True,
+        )
         assert flow is not None
         return frames, flow
 
@@ -149,18 +163,21 @@ class Predictor(abc.ABC):
             part = slice(start, start + _CLIPS_AT_ONCE)
             predicted, flow = self._long(conditioning[part], z[part], length, with_motion)
             frames.append(predicted)
-            flows.append(flow)
+            if flow is not None:
+                flows.append(flow)
         return np.concatenate(frames), np.concatenate(flows) if with_motion else None
 
-    def _samples(
+    def samples(
         self,
         conditioning: np.ndarray,
+        *,
         num_samples: int,
-        seed: int,
-        truncation: float | None,
-        num_frames: int | None,
-        with_motion: bool,
+        seed: int = 0,
+        truncation: float | None = None,
+        num_frames: int | None = None,
+        with_motion: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
+        """`predict_samples` or `predict_samples_with_motion`; without motion the flow is None."""
         conditioning = self._check_conditioning(conditioning)
         z = latents(
             seed,
@@ -187,12 +204,13 @@ class Predictor(abc.ABC):
         while done < length:
             predicted, flow = self._run(conditioning, z, with_motion)
             frames.append(predicted)
-            flows.append(flow)
+            if flow is not None:
+                flows.append(flow)
             done += predicted.shape[1]
             conditioning = np.concatenate([conditioning, predicted], axis=1)
             conditioning = conditioning[:, -self.num_conditioning_frames :]
-        flow = np.concatenate(flows, axis=1)[:, :length] if with_motion else None
-        return np.concatenate(frames, axis=1)[:, :length], flow
+        joined = np.concatenate(flows, axis=1)[:, :length] if with_motion else None
+        return np.concatenate(frames, axis=1)[:, :length], joined
 
     def _check_conditioning(self, conditioning: np.ndarray) -> np.ndarray:
         conditioning = np.asarray(conditioning)

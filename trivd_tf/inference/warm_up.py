@@ -6,7 +6,7 @@ the official classes.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ _MAP_KEY, _MAP_VALUE = 1, 2
 
 
 def write(
-    directory: str | os.PathLike[str], requests: list[tuple[str, Mapping[str, np.ndarray]]]
+    directory: str | os.PathLike[str], requests: Sequence[tuple[str, Mapping[str, np.ndarray]]]
 ) -> Path:
     """Writes `requests`, (signature, inputs by name) each, into an export's `assets.extra`.
 

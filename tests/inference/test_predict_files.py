@@ -1,0 +1,99 @@
+"""`predict_files`: pictures of every clip, and a bad file that stops nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trivd_tf.data.decode import decode_frames, probe
+from trivd_tf.errors import InputError, RunError
+from trivd_tf.inference import predict_files
+from trivd_tf.inference.predictor_base import Predictor
+
+
+class FadingPredictor(Predictor):
+    """Each predicted frame is the last one given, 10 grey levels darker; moves right by 1 pixel."""
+
+    num_conditioning_frames, num_predicted_frames, frame_size, latent_size = 2, 3, 16, 4
+    has_motion = True
+    stride = 2
+
+    def _run(self, conditioning, z, with_motion):
+        last = conditioning[:, -1:].astype(int)
+        frames = np.concatenate([last - 10 * (step + 1) for step in range(3)], axis=1)
+        flow = np.zeros((*frames.shape[:-1], 2), np.float32) - (0, 1)
+        return np.clip(frames, 0, 255).astype(np.uint8), flow if with_motion else None
+
+
+def test_one_bad_file_never_stops_the_others(sample_videos: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "notes.mp4"
+    bad.write_text("no video")
+    names = sorted(path for path in sample_videos.iterdir() if path.suffix in (".mkv", ".mp4"))
+    paths = [names[0], bad, tmp_path / "missing.avi", names[1], names[0]]
+    output = tmp_path / "new" / "folder"
+    results = predict_files(FadingPredictor(), paths, output, num_samples=2, progress=False)
+    assert [result.path for result in results] == paths
+    assert [result.error is None for result in results] == [True, False, False, True, True]
+    assert str(bad) in (results[1].error or "")
+    assert "missing.avi" in (results[2].error or "")
+    kinds = {"gif", "mp4", "sheet", "motion", "sample_1", "sample_2"}
+    assert set(results[0].outputs) == kinds
+    written = [path for result in results for path in result.outputs.values()]
+    assert len(set(written)) == len(written) == 18
+    assert sorted(output.iterdir()) == sorted(written)
+    assert results[4].outputs["gif"].name == f"{names[0].stem}-2.gif"
+    for result in (results[0], results[3]):
+        assert len(list(decode_frames(result.outputs["gif"]))) == 5
+        assert len(list(decode_frames(result.outputs["mp4"]))) == 5
+
+
+def test_what_is_predicted_is_what_is_drawn(made_videos: Path, tmp_path: Path) -> None:
+    path = sorted(made_videos.glob("*.mp4"))[0]
+    (result,) = predict_files(FadingPredictor(), [path], tmp_path, num_frames=4, progress=False)
+    prediction = result.prediction
+    assert prediction is not None
+    given = np.stack(list(decode_frames(path, size=16)))[:13:2]  # stride 2
+    left = (given.shape[2] - 16) // 2
+    given = given[:, :, left : left + 16]
+    np.testing.assert_array_equal(prediction.conditioning, given[:2])
+    np.testing.assert_array_equal(prediction.continuation, given[2:6])
+    darker = np.clip(given[1].astype(int) - 40, 0, 255)
+    np.testing.assert_array_equal(prediction.futures[0, 3], darker)
+    alone = np.stack(list(decode_frames(result.outputs["sample_1"]))).astype(float)
+    assert alone.shape == (6, 256, 256, 3)
+    means = [frame.mean() for frame in alone]
+    np.testing.assert_allclose(means[0], given[0].mean(), atol=3)
+    np.testing.assert_allclose(means[5], darker.mean(), atol=3)
+    assert probe(result.outputs["mp4"]).frame_rate == pytest.approx(25 / 2)
+
+
+def test_last_frames_have_nothing_to_compare_with(made_videos: Path, tmp_path: Path) -> None:
+    path = sorted(made_videos.glob("*.mp4"))[0]
+    options = {"window": "last", "progress": False}
+    (result,) = predict_files(FadingPredictor(), [path], tmp_path, **options)
+    assert result.prediction is not None
+    assert result.prediction.continuation is None
+    last = np.stack(list(decode_frames(path, size=16)))[-1]
+    left = (last.shape[1] - 16) // 2
+    np.testing.assert_array_equal(result.prediction.conditioning[-1], last[:, left : left + 16])
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"num_samples": 0}, "num_samples"),
+        ({"num_frames": 0}, "num_frames"),
+        ({"truncation": -1.0}, "truncation"),
+        ({"window": "middle"}, "middle"),
+    ],
+)
+def test_wrong_options_are_one_error_not_one_a_file(tmp_path: Path, options, named) -> None:
+    with pytest.raises(InputError, match=named):
+        predict_files(FadingPredictor(), [tmp_path / "a.mp4"], tmp_path, **options)
+
+
+def test_an_output_that_cannot_be_written_stops_all(made_videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    paths = sorted(made_videos.glob("*.mp4"))
+    with pytest.raises(RunError, match="could not be written"):
+        predict_files(FadingPredictor(), paths, tmp_path / "file", progress=False)
