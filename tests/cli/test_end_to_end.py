@@ -28,10 +28,11 @@ data.ClipSpec:
     num_conditioning_frames = 7
     num_predicted_frames = 2
     size = 16
+data.VideoFolder.train_fraction = 0.5
 models.generator.channel_multiplier = 2
 models.discriminators:
     channel_multiplier = 2
-    num_sampled_frames = 1
+    decomposition = "downsampled"
 training.TrainingOptions:
     batch_size = 2
     num_steps = 100000
@@ -136,7 +137,8 @@ def test_evaluate_export_and_predict(model_dir, made_videos, tmp_path):
 
     clip, futures = made_videos / "clip0.mp4", tmp_path / "futures"
     output, errors = run("predict", "--model", exported, clip, "--output", futures)
-    assert errors == ""
+    # Nothing but progress, which a slow machine gets to see: no log lines of TensorFlow.
+    assert [line for line in errors.splitlines() if not line.startswith("predicting: ")] == []
     assert sorted(output.splitlines()) == sorted(str(path) for path in futures.iterdir())
     with Image.open(futures / "clip0.png") as picture:
         assert np.asarray(picture).std() > 10
