@@ -35,6 +35,14 @@ def tiny_experiment(**changes) -> experiment.Experiment:
     )
 
 
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """None here: setting TensorFlow's seed throws its compiled functions away.
+
+    What is random in training is a function of the run's own seed anyway.
+    """
+
+
 @dataclasses.dataclass
 class TinyRun:
     """A compiled loop and all that belongs to it; `reset` goes back to the start."""
