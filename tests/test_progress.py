@@ -22,15 +22,22 @@ def clock(monkeypatch):
 
 def test_lines_come_every_thirty_seconds_with_an_estimate(clock, capsys):
     with Progress("training", total=100, unit="step") as shown:
-        for _ in range(60):
+        for _ in range(65):
             clock.now += 1.0
             shown.update(loss=0.5)
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         "training: 30/100 steps, 1.00 steps/s, about 1 min 10 s left, loss 0.5",
         "training: 60/100 steps, 1.00 steps/s, about 40 s left, loss 0.5",
-        "training: 60/100 steps, 1.00 steps/s, about 40 s left, loss 0.5",
+        "training: 65/100 steps, 1.00 steps/s, about 35 s left, loss 0.5",
     ]
+
+
+def test_the_last_line_is_not_said_twice(clock, capsys):
+    with Progress("predicting", total=2, unit="clip") as shown:
+        clock.now += 40.0
+        shown.update(2)
+    assert capsys.readouterr().err == "predicting: 2/2 clips, 0.05 clips/s\n"
 
 
 def test_short_work_says_nothing(clock, capsys):

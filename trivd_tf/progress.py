@@ -53,7 +53,7 @@ class Progress:
         self._values = ""
         self._started = time.monotonic()
         self._last_line = self._started
-        self._said_something = False
+        self._said: int | None = None  # how many were done when the last line was printed
         self._bar = None
         if sys.stderr.isatty():
             from tqdm import tqdm
@@ -84,9 +84,8 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
-        elif self._said_something:
+        elif self._said not in (None, self._done):
             self._print_line()
-            self._said_something = False
 
     def write(self, line: str) -> None:
         """Prints a line on stderr without tearing the bar."""
@@ -106,7 +105,7 @@ class Progress:
             parts.append(self._values)
         print(", ".join(parts), file=sys.stderr, flush=True)
         self._last_line = time.monotonic()
-        self._said_something = True
+        self._said = self._done
 
     def __enter__(self) -> Progress:
         return self
