@@ -37,7 +37,7 @@ def start(videos, folder, repository):
 
 @pytest.mark.long
 def test_ten_kills_at_random_moments_change_nothing(tmp_path, repository):
-    videos = sources.make_bair(tmp_path, train=60, test=8)
+    videos = sources.make_bair(tmp_path, train=40, test=6)
     unbroken = start(videos, tmp_path / "whole", repository)
     began = time.monotonic()
     assert unbroken.wait() == 0
