@@ -57,7 +57,12 @@ def test_saved_reports_can_be_read_back(report, tmp_path):
 
 def test_the_key_of_real_statistics_changes_with_all_they_depend_on(experiment):
     keys = {cache_key(experiment)}
-    for change in ({"num_samples": 13}, {"split": "train"}, {"resize": "antialiased"}, {"i3d": "x"}):
+    for change in (
+        {"num_samples": 13},
+        {"split": "train"},
+        {"resize": "antialiased"},
+        {"i3d": "x"},
+    ):
         options = dataclasses.replace(experiment.evaluation, **change)
         keys.add(cache_key(dataclasses.replace(experiment, evaluation=options)))
     clip = dataclasses.replace(experiment.clip, size=64)

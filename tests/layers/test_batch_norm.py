@@ -1,4 +1,4 @@
-"""Per-step batch norm against NumPy: moments per time step, conditional maps, standing statistics."""
+"""Per-step batch norm against NumPy: moments, conditional maps, standing statistics."""
 
 import numpy as np
 import pytest

@@ -89,7 +89,9 @@ def test_the_log_drops_lines_after_the_checkpoint(tmp_path):
     again.flush()
     rows = read_losses(path)
     assert [row["step"] for row in rows] == [1, 2, 3]
-    np.testing.assert_array_equal(np.float32([row["a"] for row in rows]), np.float32([1.1, 2.2, 1.1]))
+    np.testing.assert_array_equal(
+        np.float32([row["a"] for row in rows]), np.float32([1.1, 2.2, 1.1])
+    )
     assert all(set(json.loads(line)) == {"step", "a"} for line in path.read_text().splitlines())
 
 

@@ -77,7 +77,7 @@ class ScoredVideos:
     def row(self, real: StreamedMoments) -> Row:
         """The scores, the Frechet distance against the features of `real`."""
         by_frame = {
-            key: (sum(part[key] for part in self._frames) / self.moments.count).tolist()
+            key: np.asarray(sum(p[key] for p in self._frames) / self.moments.count).tolist()
             for key in self._frames[0]
         }
         return Row(

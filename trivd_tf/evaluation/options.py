@@ -45,4 +45,6 @@ class EvaluationOptions:
             self._refuse("truncation", "None, 0 or a positive number")
 
     def _refuse(self, name: str, wanted: str) -> None:
-        raise InputError(f"EvaluationOptions.{name} must be {wanted}; it is {getattr(self, name)!r}")
+        raise InputError(
+            f"EvaluationOptions.{name} must be {wanted}; it is {getattr(self, name)!r}"
+        )

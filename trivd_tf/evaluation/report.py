@@ -55,7 +55,7 @@ class Report:
             "data": experiment.data.name,
             "split": options.split,
             "samples": options.num_samples,
-            "frames": f"{clip.num_conditioning_frames} given, {clip.num_predicted_frames} predicted",
+            "frames": f"{clip.num_conditioning_frames} given + {clip.num_predicted_frames}",
             "size": clip.size,
             "stride": clip.stride,
             "fvd": f"logits of {options.i3d or 'I3D Kinetics-400'}, given frames included",

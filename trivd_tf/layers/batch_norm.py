@@ -77,9 +77,9 @@ class PerStepBatchNorm(keras.layers.Layer):
         self._collecting = False
 
     def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
-        channels = input_shape[-1]
+        channels = int(input_shape[-1] or 0)
         if self.conditional:
-            options = {
+            options: dict[str, Any] = {
                 "use_bias": False,
                 "spectral_norm": self.spectral_norm,
                 "epsilon": self.spectral_epsilon,

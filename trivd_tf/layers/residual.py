@@ -15,9 +15,7 @@ def upsample_nearest(frames: tf.Tensor) -> tf.Tensor:
     batch = tf.shape(frames)[0]
     height, width, channels = frames.shape[1:]
     # A broadcast and a reshape: faster forward and backward than an image resize.
-    wide = tf.broadcast_to(
-        frames[:, :, None, :, None], [batch, height, 2, width, 2, channels]
-    )
+    wide = tf.broadcast_to(frames[:, :, None, :, None], [batch, height, 2, width, 2, channels])
     return tf.reshape(wide, [batch, 2 * height, 2 * width, channels])
 
 
@@ -55,8 +53,8 @@ class GeneratorBlock(keras.layers.Layer):
         self.spectral_norm = spectral_norm
         self.spectral_epsilon = spectral_epsilon
         self.batch_norm_epsilon = batch_norm_epsilon
-        conv = {"spectral_norm": spectral_norm, "epsilon": spectral_epsilon}
-        norm = {
+        conv: dict[str, Any] = {"spectral_norm": spectral_norm, "epsilon": spectral_epsilon}
+        norm: dict[str, Any] = {
             "epsilon": batch_norm_epsilon,
             "spectral_norm": spectral_norm,
             "spectral_epsilon": spectral_epsilon,
@@ -69,7 +67,7 @@ class GeneratorBlock(keras.layers.Layer):
         self.norm_2 = PerStepBatchNorm(num_steps, name="norm_2", **norm)
         self.conv_2 = SpectralConv2D(channels, name="conv_2", **conv)
         self._skip_options = {"kernel_size": 1, "name": "skip", **conv}
-        self.skip = None
+        self.skip: SpectralConv2D | None = None
 
     def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
         if self.upsample or input_shape[-1] != self.channels:
@@ -151,7 +149,7 @@ class DiscriminatorBlock(keras.layers.Layer):
         self.wide = wide
         self.spectral_norm = spectral_norm
         self.spectral_epsilon = spectral_epsilon
-        self.conv_1 = self.conv_2 = self.skip = None
+        self.skip: SpectralConv2D | None = None
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         conv = SpectralConv3D if self.is_3d else SpectralConv2D
@@ -160,7 +158,7 @@ class DiscriminatorBlock(keras.layers.Layer):
             "epsilon": self.spectral_epsilon,
             "dtype": self.dtype_policy,
         }
-        width = self.channels if self.wide else input_shape[-1]
+        width = self.channels if self.wide else int(input_shape[-1] or 0)
         self.conv_1 = conv(width, name="conv_1", **options)
         self.conv_2 = conv(self.channels, name="conv_2", **options)
         if self.pool or input_shape[-1] != self.channels:

@@ -78,10 +78,10 @@ class SpectralLayer(keras.layers.Layer):
         self.spectral_norm = spectral_norm
         self.epsilon = epsilon
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias = None
-        self.u = None
+        self.bias: keras.Variable | None = None
+        self.u: keras.Variable | None = None
 
-    def add_kernel(self, shape: tuple[int, ...]) -> None:
+    def add_kernel(self, shape: tuple[Any, ...]) -> None:
         """Creates kernel, `u` and bias; `u` starts near the first singular vector."""
         with tf.init_scope():
             start = tf.cast(self.kernel_initializer(shape), self.variable_dtype)
@@ -158,7 +158,7 @@ class SpectralConv2D(SpectralLayer):
         self.kernel_size = kernel_size
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.add_kernel((*(self.kernel_size,) * self.rank, input_shape[-1], self.filters))
+        self.add_kernel((*[self.kernel_size] * self.rank, input_shape[-1], self.filters))
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -226,4 +226,4 @@ def power_iterate(root: keras.layers.Layer, steps: int = 1) -> None:
         u = tf.convert_to_tensor(layer.u)
         for _ in range(steps):
             u = next_u(kernel, u)
-        layer.u.assign(u)
+        layer.u.assign(u)  # type: ignore[union-attr]

@@ -83,8 +83,7 @@ def make_discriminators(
     """
     if decomposition not in DECOMPOSITIONS:
         raise ValueError(
-            f"decomposition must be one of {', '.join(DECOMPOSITIONS)}. "
-            f"Received: {decomposition!r}"
+            f"decomposition must be one of {', '.join(DECOMPOSITIONS)}. Received: {decomposition!r}"
         )
     return [
         Discriminator(

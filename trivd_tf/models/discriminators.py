@@ -115,9 +115,7 @@ class Discriminator(keras.Model):
                 count, self.num_sampled_frames, num_frames, self.num_conditioning_frames, seeds[0]
             )
         if self.crop_factor > 1:
-            choices["corners"] = video.draw_corners(
-                count, size, size // self.crop_factor, seeds[1]
-            )
+            choices["corners"] = video.draw_corners(count, size, size // self.crop_factor, seeds[1])
         return choices
 
     def view(self, videos: tf.Tensor, choices: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -183,7 +181,10 @@ class Discriminator(keras.Model):
             `[B, B, T']` outputs of the mixed projection, or `[B]` of the plain one.
         """
         choices = self.draw(
-            tf.shape(videos)[0], videos.shape[1], videos.shape[2], as_seed(0 if seed is None else seed)
+            tf.shape(videos)[0],
+            videos.shape[1],
+            videos.shape[2],
+            as_seed(0 if seed is None else seed),
         )
         return self.combine(*self.scores(self.view(videos, choices), labels))
 

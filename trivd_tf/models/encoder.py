@@ -1,4 +1,4 @@
-"""The encoder: conditioning frames to the recurrent units' initial states (architecture, sec. 3)."""
+"""The encoder: conditioning frames to the recurrent units' initial states (section 3)."""
 
 from typing import Any
 

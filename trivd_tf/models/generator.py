@@ -136,7 +136,7 @@ class Generator(keras.Model):
             raise ValueError(f"hidden_widths must be 'out' or 'in'. Received: {hidden_widths!r}")
         if not 1 <= motion_levels <= NUM_STAGES:
             raise ValueError(f"motion_levels must be 1 to {NUM_STAGES}. Received: {motion_levels}")
-        self._options = {
+        self._options: dict[str, Any] = {
             "channel_multiplier": channel_multiplier,
             "recurrent_unit": recurrent_unit,
             "num_predicted_frames": num_predicted_frames,
@@ -324,8 +324,8 @@ class Generator(keras.Model):
         levels = [video.fold_time(flow) for flow in flows[: self.motion_levels]]
         # Levels that are left out count as no motion of their own.
         while levels[-1].shape[1] < self.frame_size:
-            batch, height, width = tf.shape(levels[-1])[0], *levels[-1].shape[1:3]
-            levels.append(tf.zeros([batch, 2 * height, 2 * width, 2], levels[-1].dtype))
+            batch, side = tf.shape(levels[-1])[0], 2 * levels[-1].shape[1]
+            levels.append(tf.zeros([batch, side, side, 2], levels[-1].dtype))
         flow = warp.compose_flows(levels)
         return tf.reshape(flow, [-1, steps, self.frame_size, self.frame_size, 2])
 

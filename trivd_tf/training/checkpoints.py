@@ -39,7 +39,7 @@ def _average_state(averages: list[tf.Variable]) -> dict[str, tf.Variable]:
 
 
 class Checkpoints:
-    """Saves and restores a run in `directory`; an older checkpoint goes only after a newer is whole.
+    """Saves and restores a run; an older checkpoint goes only after a newer one is whole.
 
     Random state and the position in the data are functions of the seed and of `counters`.
 

@@ -39,37 +39,35 @@ class LoopResult:
     was_stopped: bool
 
 
-def build_step(
-    experiment: "Experiment", strategy: tf.distribute.Strategy, seed: int
-) -> GanStep:
+def build_step(experiment: "Experiment", strategy: tf.distribute.Strategy, seed: int) -> GanStep:
     """Networks, optimisers and the average, all under `strategy`."""
     options = experiment.training
     keras.utils.set_random_seed(seed)
     with strategy.scope():
         generator = experiment.build_generator()
         discriminators = experiment.build_discriminators()
-        optimizers = [
-            _optimizer(options, options.generator_learning_rate),
-            _optimizer(options, options.discriminator_learning_rate),
-        ]
-        weights = [weight for model in discriminators for weight in model.trainable_variables]
-        optimizers[0].build(generator.trainable_variables)
-        optimizers[1].build(weights)
+        of_generator = _optimizer(options, options.generator_learning_rate)
+        of_discriminators = _optimizer(options, options.discriminator_learning_rate)
+        of_generator.build(generator.trainable_variables)
+        of_discriminators.build(
+            [weight for model in discriminators for weight in model.trainable_variables]
+        )
         average = WeightAverage(
             generator.trainable_variables,
             decay=options.ema_decay,
             start_step=options.ema_start_step,
         )
     return GanStep(
-        generator,
-        discriminators,
-        *optimizers,
-        average,
-        options,
-        replica_batch_size(strategy, options.batch_size),
-        strategy.num_replicas_in_sync,
-        seed,
-        experiment.class_conditional,
+        generator=generator,
+        discriminators=discriminators,
+        generator_optimizer=of_generator,
+        discriminator_optimizer=of_discriminators,
+        average=average,
+        options=options,
+        replica_batch_size=replica_batch_size(strategy, options.batch_size),
+        num_replicas=strategy.num_replicas_in_sync,
+        seed=seed,
+        class_conditional=experiment.class_conditional,
     )
 
 
@@ -163,9 +161,7 @@ class CompiledLoop:
     @tf.autograph.experimental.do_not_convert
     def _generator_update(self, iterator, waited: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
         batch, seconds = _next(iterator)
-        metrics = self._strategy.run(
-            self._step.update_generator, args=(batch, self._counters.step)
-        )
+        metrics = self._strategy.run(self._step.update_generator, args=(batch, self._counters.step))
         own = self._reduced(metrics, self._step.generator_metrics)
         whole = tf.concat([row, own, [waited + seconds]], axis=0)
         with tf.control_dependencies([whole]):

@@ -1,4 +1,4 @@
-"""Standing statistics of batch norm, estimated afresh at every evaluation (architecture, sec. 6)."""
+"""Standing statistics of batch norm, estimated afresh at every evaluation (section 6)."""
 
 from collections.abc import Callable, Iterator
 

@@ -22,7 +22,9 @@ def make_strategy(name: str = "one_device", tpu: str | None = None) -> tf.distri
     if name == "mirrored":
         devices = [f"/gpu:{index}" for index in range(len(_gpus()))]
         if not devices:
-            devices = [d.name.replace("/device:", "/") for d in tf.config.list_logical_devices("CPU")]
+            devices = [
+                d.name.replace("/device:", "/") for d in tf.config.list_logical_devices("CPU")
+            ]
         return tf.distribute.MirroredStrategy(devices)
     if name == "multi_worker":
         return tf.distribute.MultiWorkerMirroredStrategy()

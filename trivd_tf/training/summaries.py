@@ -18,7 +18,9 @@ _SAMPLES = 4
 
 def gif_summary(videos: np.ndarray, milliseconds: int = 120) -> bytes:
     """uint8 `[B, T, H, W, 3]` as one animated GIF, the videos side by side."""
-    frames = [Image.fromarray(np.concatenate(list(frame), axis=1)) for frame in videos.swapaxes(0, 1)]
+    frames = [
+        Image.fromarray(np.concatenate(list(frame), axis=1)) for frame in videos.swapaxes(0, 1)
+    ]
     buffer = io.BytesIO()
     frames[0].save(
         buffer,
