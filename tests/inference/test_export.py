@@ -168,13 +168,13 @@ def frames(*shape: int) -> dict[str, np.ndarray]:
         ("sample_from_z", {"z": Z * np.nan}, "z must be finite"),
         ("sample", {"truncation": np.float32(-0.1)}, "truncation must be.*-0.1"),
         ("sample", {"truncation": np.float32(np.nan)}, "truncation"),
-        ("sample", {"truncation": np.zeros(2, np.float32)}, "truncation must be a scalar"),
-        ("sample", {"seed": np.zeros(1, np.int64)}, "seed must be a scalar"),
+        ("sample", {"truncation": np.zeros(2, np.float32)}, r"truncation.*\[2\]"),
+        ("sample", {"seed": np.zeros(1, np.int64)}, r"seed.*\[1\]"),
         ("sample", {"num_samples": np.int32(0)}, "num_samples must be at least 1.*0"),
         ("sample", {"num_samples": np.int32(2**31 - 1)}, f"more than {LARGEST_ANSWER}"),
         ("predict_long", {"num_frames": np.int32(-1)}, "num_frames must be at least 1"),
         ("predict_long", {"num_frames": np.int32(2**31 - 1)}, f"more than {LARGEST_ANSWER}"),
-        ("predict_long", {"num_frames": np.zeros(2, np.int32)}, "num_frames must be a scalar"),
+        ("predict_long", {"num_frames": np.zeros(2, np.int32)}, r"num_frames.*\[2\]"),
     ],
 )
 def test_bad_values_are_named_inside_of_the_graph(session, clips, signature, changes, named):
@@ -203,18 +203,29 @@ def test_half_weights(generator, clips, weight_type) -> None:
     assert all(variable.dtype == "float32" for variable in generator.variables)
 
 
-def test_half_weights_difference_is_measured_and_told(restored, tmp_path: Path, clips) -> None:
-    result = export.export_restored(
-        restored, tmp_path / "half", weight_type="float16", archive=False
-    )
+def test_half_weights_difference_is_measured_and_told(
+    restored, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(saved_model, "save", lambda graph, directory: None)
+    result = export.export_restored(restored, tmp_path / "a", weight_type="float16", archive=False)
     difference = result.metadata["difference_from_float32"]
     assert 0 < difference["mean_in_minus1_to_1"] < difference["largest_in_minus1_to_1"] < 0.2
-    assert (
-        f"{difference['largest_in_minus1_to_1']:.2g}" in (tmp_path / "half/README.md").read_text()
-    )
-    half = tf.saved_model.load(str(tmp_path / "half"))(clips)["frames_float"]
+    card = (tmp_path / "a" / "README.md").read_text()
+    assert f"{difference['largest_in_minus1_to_1']:.2g}" in card
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("weight_type", ["float16", "bfloat16"])
+def test_half_weights_load_everywhere(restored, tmp_path: Path, clips, weight_type) -> None:
+    from tests.inference.serving_stand_in import ServedModel
+
+    export.export_restored(restored, tmp_path / "1", weight_type=weight_type, archive=False)
+    loaded = tf.saved_model.load(str(tmp_path / "1"))(clips)["frames_float"]
+    with ServedModel(tmp_path / "1") as served:
+        session = served.run("serving_default", {"conditioning_frames": clips})["frames_float"]
+    np.testing.assert_allclose(session, loaded, atol=1e-5)
     exact = ExportedGraph(restored.generator).plain(clips, tf.zeros([3, 128]))["frames_float"]
-    assert 0 < np.abs(half - exact).max() < 0.2
+    assert 0 < np.abs(loaded - exact).max() < 0.2
 
 
 def test_what_lies_beside_the_model(export_dir: Path) -> None:

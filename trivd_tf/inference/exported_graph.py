@@ -110,10 +110,13 @@ class ExportedGraph:
         num_frames: tf.Tensor,
     ) -> Outputs:
         conditioning = self._check_conditioning(conditioning_frames)
-        num_frames = _scalar("num_frames", num_frames)
+        num_frames = tf.ensure_shape(num_frames, [])
         with tf.control_dependencies([_check_at_least_one("num_frames", num_frames)]):
             num_frames = tf.identity(num_frames)
         repeated, z = self._draw(conditioning, seed, truncation, num_samples, num_frames)
+        # After z, and so after every check: no memory is set aside for an absurd length.
+        with tf.control_dependencies([z]):
+            num_frames = tf.identity(num_frames)
         return self._run_long(repeated, z, num_frames)
 
     def _run_long(self, conditioning: tf.Tensor, z: tf.Tensor, num_frames: tf.Tensor) -> Outputs:
@@ -165,13 +168,9 @@ class ExportedGraph:
         num_frames: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Conditioning repeated for each sample, and the latents to go with it."""
+        # These refusals name the input too; `_true_shape` could not hide a scalar's known shape.
         seed, truncation, num_samples = (
-            _scalar(name, value)
-            for name, value in (
-                ("seed", seed),
-                ("truncation", truncation),
-                ("num_samples", num_samples),
-            )
+            tf.ensure_shape(value, []) for value in (seed, truncation, num_samples)
         )
         length = self._horizon_shape[0] if num_frames is None else num_frames
         checks = [
@@ -277,18 +276,10 @@ def _true_shape(tensor: tf.Tensor) -> tf.Tensor:
     """The shape that was really fed.
 
     TensorFlow Serving does not hold a request to the signature's shape, and a check against the
-    shape known while tracing would be folded away; this identity hides the known shape.
+    shape known while tracing would be folded away; this identity hides the known shape, where at
+    least the batch is unknown.
     """
     return tf.shape(tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None))
-
-
-def _scalar(name: str, value: tf.Tensor) -> tf.Tensor:
-    shape = _true_shape(value)
-    check = tf.debugging.Assert(
-        tf.equal(tf.size(shape), 0), [f"{name} must be a scalar; received shape:", shape]
-    )
-    with tf.control_dependencies([check]):
-        return tf.ensure_shape(tf.identity(value), [])
 
 
 def _check_at_least_one(name: str, value: tf.Tensor) -> tf.Operation:
