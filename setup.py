@@ -39,8 +39,9 @@ setup(
         "aot": ["jax>=0.10,<0.11", "libtpu>=0.0.42"],
         "serving": ["tensorflow-serving-api>=2.19,<2.22", "grpcio>=1.66"],
         "demo": ["gradio>=5"],
-        "beam": ["apache-beam>=2.60"],
+        "beam": ["apache-beam>=2.77,<2.78"],
         "dev": [
+            "apache-beam>=2.77,<2.78",
             "mypy>=1.15",
             "pytest>=8.3",
             "ruff>=0.11",

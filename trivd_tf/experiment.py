@@ -93,5 +93,5 @@ def _build_or_refuse(build: Callable[[], object]):
     """Options that contradict each other are the user's to mend, in one line."""
     try:
         return build()
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise InputError(f"the model cannot be built: {' '.join(str(error).split())}") from error
