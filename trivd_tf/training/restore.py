@@ -49,7 +49,8 @@ def restore_generator(experiment: "Experiment", checkpoint: str) -> Generator:
     }
     try:
         status = tf.train.Checkpoint(variables=names).restore(checkpoint)
-        status.assert_existing_objects_matched()
+        # Discriminators and optimisers stay behind, on purpose.
+        status.expect_partial().assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
