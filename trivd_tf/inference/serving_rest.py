@@ -28,8 +28,8 @@ class RestTransport:
             signatures = answer["metadata"]["signature_def"]["signature_def"]
             return {
                 name: SignatureShapes(
-                    inputs={key: _shape(info) for key, info in signature["inputs"].items()},
-                    outputs={key: _shape(info) for key, info in signature["outputs"].items()},
+                    inputs=_shapes(signature.get("inputs", {})),
+                    outputs=_shapes(signature.get("outputs", {})),
                 )
                 for name, signature in signatures.items()
             }
@@ -99,6 +99,12 @@ class RestTransport:
         return RunError(f"{self._address}: failed with status {status} ({details})")
 
 
-def _shape(info: dict[str, Any]) -> list[int | None]:
-    sizes = (int(dim["size"]) for dim in info["tensor_shape"]["dim"])
-    return [None if size < 0 else size for size in sizes]
+def _shapes(tensors: dict[str, Any]) -> dict[str, list[int | None]]:
+    """JSON leaves out what is empty: a scalar has no "dim"."""
+    return {
+        name: [
+            None if int(dim["size"]) < 0 else int(dim["size"])
+            for dim in info["tensor_shape"].get("dim", [])
+        ]
+        for name, info in tensors.items()
+    }
