@@ -89,6 +89,7 @@ def test_epsilon_bounds_the_divisor():
     layer.kernel.assign(tf.zeros((3, 2)))
     power_iterate(layer)
     assert np.isfinite(layer.normalized_kernel()).all()
+    np.testing.assert_allclose(np.linalg.norm(layer.u.numpy()), 1.0, rtol=1e-5)  # not stuck at 0
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 8, 4), (4, 12)])

@@ -52,6 +52,12 @@ def test_motion_has_the_frames_size_and_the_stages_add_up(generator, inputs):
     np.testing.assert_allclose(combined, np.broadcast_to([12.0, -6.0], flow.shape), atol=1e-5)
 
 
+def test_vector_based_units_have_a_motion_field_too(inputs):
+    generator = Generator(1, "traj_gru", T, num_conditioning_frames=TC, frame_size=SIZE)
+    _, flow = generator.predict_with_motion(*inputs)
+    assert flow.shape == (2, T, SIZE, SIZE, 2)
+
+
 def test_a_unit_without_warp_says_that_there_is_no_motion(inputs):
     generator = Generator(1, "conv_gru", T, num_conditioning_frames=TC, frame_size=SIZE)
     assert not generator.has_motion

@@ -48,10 +48,11 @@ def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 
 def next_u(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-    """One power iteration: `u <- unit(W^T unit(W u))`."""
+    """One power iteration: `u <- unit(W^T unit(W u))`; u as it was where that is 0."""
     matrix = as_matrix(kernel)
     v = _unit(tf.linalg.matvec(matrix, u))
-    return _unit(tf.linalg.matvec(matrix, v, transpose_a=True))
+    product = tf.linalg.matvec(matrix, v, transpose_a=True)
+    return tf.where(tf.reduce_any(product != 0), _unit(product), u)
 
 
 class SpectralLayer(keras.layers.Layer):

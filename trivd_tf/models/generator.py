@@ -297,8 +297,8 @@ class Generator(keras.Model):
             )
         frames, warps = self._run(conditioning_frames, z, labels, training)
         flows = []
-        for weights in warps:
-            flow = video.framewise(warp.expected_flow, tf.cast(weights, frames.dtype))
+        for stage, found in zip(self.stages, warps, strict=True):
+            flow = video.framewise(stage.cell.flow, tf.cast(found, frames.dtype))
             flows.append(video.swap_time(flow))
         return frames, flows
 
