@@ -34,7 +34,6 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import graph_costs
 import numpy as np
 import tensorflow as tf
 
@@ -43,6 +42,7 @@ from trivd_tf.data import BouncingDigits, ClipSpec
 from trivd_tf.evaluation import EvaluationOptions
 from trivd_tf.experiment import Experiment
 from trivd_tf.layers.recurrent import CELLS, make_cell, unroll
+from trivd_tf.ops import graph_costs
 from trivd_tf.training import TrainingOptions, make_strategy
 from trivd_tf.training.loop import build_step
 
@@ -119,7 +119,7 @@ def step_flops(gan: Any, batch: dict[str, tf.Tensor], updates: int) -> float:
     seed = tf.constant([0, 0], tf.int64)
 
     def flops(run: Callable[[], Any]) -> float:
-        return graph_costs.forward_flops(tf.function(run).get_concrete_function().graph)
+        return graph_costs.flops(tf.function(run).get_concrete_function().graph)
 
     def score() -> list[Any]:
         videos = tf.cast(batch["video"], tf.float32)

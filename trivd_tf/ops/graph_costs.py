@@ -1,4 +1,4 @@
-"""What a TensorFlow graph costs: the multiply-adds of its convolutions and matrix products."""
+"""What a TensorFlow graph costs: multiply-adds that the mathematics needs, and bytes it moves."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -11,6 +11,11 @@ _CONVOLUTIONS = ("Conv2D", "Conv3D")
 _INPUT_GRADIENTS = ("Conv2DBackpropInput", "Conv3DBackpropInputV2")
 _KERNEL_GRADIENTS = ("Conv2DBackpropFilter", "Conv3DBackpropFilterV2")
 _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
+# These hand their input on, or only look at its shape.
+_FREE = {
+    *("Identity", "IdentityN", "Reshape", "ExpandDims", "Squeeze", "Const", "Shape", "NoOp"),
+    *("Placeholder", "StopGradient", "PreventGradient", "ReadVariableOp", "ShapeN", "Rank"),
+}
 # The warp multiplies mostly zeros; what it has to do is k*k multiply-adds a value.
 _WARP = "pixelwise_warp"
 
@@ -61,3 +66,13 @@ def operation_flops(operation: tf.Operation) -> int:
 def flops(graph: tf.Graph) -> int:
     """Floating point operations of all convolutions and matrix products of a graph."""
     return sum(operation_flops(operation) for operation in operations(graph))
+
+
+def moved_bytes(graph: tf.Graph) -> int:
+    """Bytes that all operations read and write, each by itself, as they run without a compiler."""
+    total = 0
+    for operation in operations(graph):
+        if operation.type not in _FREE:
+            tensors = [*operation.inputs, *operation.outputs]
+            total += sum(_size(t) * t.dtype.size for t in tensors if t.dtype != tf.resource)
+    return total
