@@ -10,6 +10,7 @@ Prints a table; exits with 1 where something disagrees and with 2 where there is
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -147,21 +148,15 @@ def run_way(code: str, arguments: list[str], folder: Path) -> dict[str, np.ndarr
 
 
 def make_inputs(export_dir: Path, folder: Path) -> None:
-    """Writes clips and latents of the export's shapes, read from its signature, not from us."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    saved = saved_model_pb2.SavedModel.FromString((export_dir / "saved_model.pb").read_bytes())
-    inputs = saved.meta_graphs[0].signature_def["sample_from_z"].inputs
-    clip, latent = (
-        [dim.size for dim in inputs[name].tensor_shape.dim][1:]
-        for name in ("conditioning_frames", "z")
-    )
+    """Writes clips and latents of the shapes that the export states."""
+    stated = json.loads((export_dir / "export.json").read_text())
+    side = stated["frame_size"]
+    clip = [NUM_CLIPS, stated["num_conditioning_frames"], side, side, 3]
     rng = np.random.default_rng(SEED)
     np.savez(
         folder / "inputs.npz",
-        conditioning_frames=rng.integers(0, 256, [NUM_CLIPS, *clip], np.uint8),
-        z=rng.standard_normal([NUM_CLIPS, *latent]).astype(np.float32),
+        conditioning_frames=rng.integers(0, 256, clip, np.uint8),
+        z=rng.standard_normal([NUM_CLIPS, stated["latent_size"]]).astype(np.float32),
     )
 
 
@@ -226,8 +221,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("export_dir", type=Path, help="what `trivd export` wrote")
     parser.add_argument("--model_dir", type=Path, help="also compare with this model directory")
     arguments = parser.parse_args(argv)
-    if not (arguments.export_dir / "saved_model.pb").is_file():
-        print(f"{arguments.export_dir}: no SavedModel in it", file=sys.stderr)
+    if not all(
+        (arguments.export_dir / name).is_file() for name in ("saved_model.pb", "export.json")
+    ):
+        print(f"{arguments.export_dir}: not what `trivd export` wrote", file=sys.stderr)
         return 2
     model_dir = arguments.model_dir.resolve() if arguments.model_dir else None
     return 0 if verify(arguments.export_dir.resolve(), model_dir) else 1

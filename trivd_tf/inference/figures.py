@@ -229,8 +229,9 @@ def _caption(strip: _Strip, time: int, count: int) -> tuple[str, tuple[int, int,
     number = time - count + 1
     if strip.label == "real" or strip.label == "predicted":
         return f"{strip.label} +{number}", strip.colors[time]
-    state = "predicted" if strip.label.startswith("sample") else "of predicted"
-    return f"{strip.label}: {state} +{number}", strip.colors[time]
+    if strip.label.startswith("motion"):
+        return f"{strip.label}: +{number}", strip.colors[time]
+    return f"{strip.label}: predicted +{number}", strip.colors[time]
 
 
 def _scale(prediction: Prediction) -> float:
