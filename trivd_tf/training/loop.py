@@ -131,8 +131,8 @@ class CompiledLoop:
         """Runs `num_steps` steps.
 
         Returns:
-            For each metric its values, `[num_steps]`; among them `seconds_waiting`, the time that
-            the step waited for data.
+            For each metric its values, `[num_steps]`; among them `seconds_waiting`, at most
+            how long the step waited for data.
         """
         values = self._run(iterator, tf.constant(num_steps)).numpy()
         return dict(zip(self.names, values.T, strict=True))
@@ -144,15 +144,17 @@ class CompiledLoop:
             row = tf.zeros([len(self._step.discriminator_metrics)], tf.float64)
             # A loop here too: the graph of the update is traced and built once, not twice.
             for update in tf.range(self._step.options.discriminator_steps):
-                seconds, row = self._discriminator_update(iterator, update)
+                seconds, row = self._discriminator_update(iterator, update, row)
                 waited += seconds
             rows = rows.write(index, self._generator_update(iterator, waited, row))
         return rows.stack()
 
     # Autograph would rewrite every function below, which takes longer than tracing them.
     @tf.autograph.experimental.do_not_convert
-    def _discriminator_update(self, iterator, update: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch, waited = _next(iterator)
+    def _discriminator_update(
+        self, iterator, update: tf.Tensor, row: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        batch, waited = _next(iterator, row)
         metrics = self._strategy.run(
             self._step.update_discriminators, args=(batch, self._counters.step, update)
         )
@@ -160,7 +162,7 @@ class CompiledLoop:
 
     @tf.autograph.experimental.do_not_convert
     def _generator_update(self, iterator, waited: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
-        batch, seconds = _next(iterator)
+        batch, seconds = _next(iterator, row)
         metrics = self._strategy.run(self._step.update_generator, args=(batch, self._counters.step))
         own = self._reduced(metrics, self._step.generator_metrics)
         whole = tf.concat([row, own, [waited + seconds]], axis=0)
@@ -180,9 +182,14 @@ def _now() -> tf.Tensor:
     return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
 
 
-def _next(iterator) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """The next batch, and how many seconds it was waited for."""
-    start = _now()
+def _next(iterator, after: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """The next batch, and at most how many seconds it was waited for once `after` was known.
+
+    At most: what is left of the update before may run in that time. `tools/benchmark_step.py` tells
+    the two apart.
+    """
+    with tf.control_dependencies([after]):
+        start = _now()
     with tf.control_dependencies([start]):
         batch = next(iterator)
     with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):

@@ -64,7 +64,7 @@ class Summaries:
                 tf.summary.scalar(name, float(values[-1]))
         tf.summary.scalar("time/seconds_a_step", seconds / count)
         waiting = float(metrics["seconds_waiting"].sum())
-        tf.summary.scalar("time/share_waiting_for_data", waiting / seconds)
+        tf.summary.scalar("time/share_waiting_for_data_at_most", waiting / seconds)
         for name, value in self._step.singular_values().items():
             tf.summary.scalar(name, value)
 
