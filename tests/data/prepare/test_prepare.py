@@ -416,8 +416,10 @@ def test_interrupted_preparation_goes_on_and_ends_with_the_same_files(tmp_path, 
         written.append(shard.label)
 
     monkeypatch.setattr(shards, "write_shard", fail_after_some)
+    # One worker: with several, Beam may report the other's clean-up instead of the full disk.
+    flags = {"beam_flags": ["--direct_num_workers=1"]}
     with pytest.raises(RunError, match=r"No space left on device.*run the same command"):
-        prepare("bair", output=str(tmp_path / "resumed"), **options)
+        prepare("bair", output=str(tmp_path / "resumed"), **options, **flags)
     with pytest.raises(InputError, match="not finished"):
         Prepared(data_dir=str(tmp_path / "resumed"))
     with pytest.raises(InputError, match="another --output"):
