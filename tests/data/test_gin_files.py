@@ -1,5 +1,7 @@
 """The gin files of the data sets: what they read, and that the clips are the paper's."""
 
+import functools
+
 import pytest
 
 from trivd_tf import config, data
@@ -19,6 +21,7 @@ def test_gin_file_of_a_data_set_reads_it_from_data_dir(name, tmp_path, monkeypat
     kind, frames = FILES[name]
     seen = {}
 
+    @functools.wraps(data.Prepared.__init__)  # the configuration looks at its parameters
     def open_nothing(self, **options):
         seen.update(options)
         self._report = {"splits": ["train1", "test1"]}
