@@ -1,8 +1,8 @@
 """The paper's figures (Tables 1 to 4 and the text), beside which measured ones are put.
 
-One entry a row. `run` names the gin file of `gin/runs/` that reproduces it, `protocol` the one that
-it is scored by (`trivd evaluate --protocol`); the pair tells rows apart, for one model may be scored
-on several sets.
+One entry a row. `run` names the gin file of `gin/runs/` that reproduces it, `protocol` what it is
+scored by (`trivd evaluate --protocol`); the pair tells rows apart, for one model may be scored on
+several sets.
 """
 
 import dataclasses
@@ -202,7 +202,7 @@ def rows_of_table(table: str) -> list[PaperRow]:
 
 
 def rows_of_run(run: str) -> list[PaperRow]:
-    """The rows that a gin file of `gin/runs/` (its name without `.gin`) reproduces, perhaps none."""
+    """The rows that a gin file of `gin/runs/` (its name without `.gin`) reproduces, if any."""
     return [row for row in PAPER_ROWS if row.run == run]
 
 
