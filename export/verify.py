@@ -32,6 +32,8 @@ import numpy as np
 export, inputs, outputs = sys.argv[1:4]
 given = np.load(inputs)
 frames, z = given["conditioning_frames"], given["z"]
+labels = {"labels": given["labels"]} if "labels" in given else {}
+class_0 = {key: np.zeros_like(value) for key, value in labels.items()}
 """
 
 _EPILOGUE = """
@@ -41,8 +43,11 @@ np.savez(outputs, **{k: np.asarray(v) for k, v in result.items()})
 _SIGNATURES = """
 import tensorflow as tf
 frames, z = tf.constant(frames), tf.constant(z)
-result = dict(model.signatures["sample_from_z"](conditioning_frames=frames, z=z))
-result["z_is_0"] = model.signatures["serving_default"](conditioning_frames=frames)["frames_float"]
+labels = {key: tf.constant(value) for key, value in labels.items()}
+class_0 = {key: tf.zeros_like(value) for key, value in labels.items()}
+result = dict(model.signatures["sample_from_z"](conditioning_frames=frames, z=z, **labels))
+default = model.signatures["serving_default"](conditioning_frames=frames, **class_0)
+result["z_is_0"] = default["frames_float"]
 result["called"] = model(frames)["frames_float"]
 """
 
@@ -64,10 +69,11 @@ layer = hub.KerasLayer(export)
 result = {"called": layer(tf.constant(frames))["frames_float"]}
 def signature(name):
     return hub.KerasLayer(export, signature=name, signature_outputs_as_dict=True)
-result["z_is_0"] = signature("serving_default")(tf.constant(frames))["frames_float"]
-drawn = signature("sample_from_z")(
-    {"conditioning_frames": tf.constant(frames), "z": tf.constant(z)}
-)
+def tensors(**arrays):
+    return {key: tf.constant(value) for key, value in arrays.items()}
+clips = tensors(conditioning_frames=frames, **class_0)
+result["z_is_0"] = signature("serving_default")(clips)["frames_float"]
+drawn = signature("sample_from_z")(tensors(conditioning_frames=frames, z=z, **labels))
 result.update(drawn)
 """,
     "TF1 session": """
@@ -78,7 +84,7 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
         signature = signatures[name]
         fetches = {key: info.name for key, info in signature.outputs.items()}
         return session.run(fetches, {signature.inputs[k].name: v for k, v in feeds.items()})
-    result = run("sample_from_z", conditioning_frames=frames, z=z)
+    result = run("sample_from_z", conditioning_frames=frames, z=z, **labels)
     result["z_is_0"] = run("serving_default", conditioning_frames=frames)["frames_float"]
 """,
     "saved_model_cli run": """
@@ -97,8 +103,14 @@ def run(signature, inputs):
         sys.exit("saved_model_cli: " + (done.stderr.strip().splitlines() or ["failed"])[-1])
     return {k: np.load(folder + f"/out/{k}.npy") for k in ("frames", "frames_float")}
 clips = f"conditioning_frames={folder}/frames.npy"
-result = run("sample_from_z", clips + f";z={folder}/z.npy")
-result["z_is_0"] = run("serving_default", clips)["frames_float"]
+drawn = default = clips
+for key, value in labels.items():
+    np.save(folder + "/labels.npy", value)
+    np.save(folder + "/class_0.npy", class_0[key])
+    drawn += f";{key}={folder}/labels.npy"
+    default += f";{key}={folder}/class_0.npy"
+result = run("sample_from_z", drawn + f";z={folder}/z.npy")
+result["z_is_0"] = run("serving_default", default)["frames_float"]
 """,
 }
 
@@ -110,11 +122,11 @@ import numpy as np
 model_dir, inputs, outputs, repository = sys.argv[1:5]
 sys.path.insert(0, repository)
 given = np.load(inputs)
-frames, z = given["conditioning_frames"], given["z"]
+frames, z, labels = given["conditioning_frames"], given["z"], given.get("labels")
 from trivd_tf.inference.horizon import predict_horizon
 from trivd_tf.inference.model_directory import from_model_directory
 generator = from_model_directory(model_dir).generator
-result = {k: v.numpy() for k, v in predict_horizon(generator, frames, z).items()}
+result = {k: v.numpy() for k, v in predict_horizon(generator, frames, z, labels).items()}
 result["z_is_0"] = predict_horizon(generator, frames, np.zeros_like(z))["frames_float"].numpy()
 """
 
@@ -148,15 +160,18 @@ def run_way(code: str, arguments: list[str], folder: Path) -> dict[str, np.ndarr
 
 
 def make_inputs(export_dir: Path, folder: Path) -> None:
-    """Writes clips and latents of the shapes that the export states."""
+    """Writes clips, latents and labels (of a model with classes) of the shapes stated."""
     stated = json.loads((export_dir / "export.json").read_text())
     side = stated["frame_size"]
     clip = [NUM_CLIPS, stated["num_conditioning_frames"], side, side, 3]
     rng = np.random.default_rng(SEED)
+    classes = stated.get("num_classes", 1)
+    labels = {"labels": rng.integers(0, classes, [NUM_CLIPS], np.int32)} if classes > 1 else {}
     np.savez(
         folder / "inputs.npz",
         conditioning_frames=rng.integers(0, 256, clip, np.uint8),
         z=rng.standard_normal([NUM_CLIPS, stated["latent_size"]]).astype(np.float32),
+        **labels,
     )
 
 

@@ -20,7 +20,7 @@ class NoisyCopies(inference.Predictor):
     has_motion = True
     stride = 1
 
-    def _run(self, conditioning, z, with_motion):
+    def _run(self, conditioning, z, labels, with_motion):
         brighter = np.clip(np.round(z[:, 0] * 20), -40, 40).astype(int)
         frames = conditioning[:, -1:].astype(int) + brighter[:, None, None, None, None]
         frames = np.clip(frames, 0, 255).astype(np.uint8).repeat(COPIES, axis=1)

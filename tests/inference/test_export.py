@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from trivd_tf.errors import InputError, RunError
 from trivd_tf.inference import export, saved_model, warm_up
-from trivd_tf.inference.exported_graph import LARGEST_ANSWER, ExportedGraph
+from trivd_tf.inference.exported_graph import ExportedGraph
+from trivd_tf.inference.graph_checks import LARGEST_ANSWER
 from trivd_tf.inference.latents import latents
 
 SIGNATURES = {

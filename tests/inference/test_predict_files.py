@@ -18,7 +18,7 @@ class FadingPredictor(Predictor):
     has_motion = True
     stride = 2
 
-    def _run(self, conditioning, z, with_motion):
+    def _run(self, conditioning, z, labels, with_motion):
         last = conditioning[:, -1:].astype(int)
         frames = np.concatenate([last - 10 * (step + 1) for step in range(3)], axis=1)
         flow = np.zeros((*frames.shape[:-1], 2), np.float32) - (0, 1)

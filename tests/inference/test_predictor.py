@@ -95,7 +95,7 @@ class StillPredictor(Predictor):
     num_conditioning_frames, num_predicted_frames, frame_size, latent_size = 2, 2, 16, 128
     has_motion = False
 
-    def _run(self, conditioning, z, with_motion):
+    def _run(self, conditioning, z, labels, with_motion):
         return np.repeat(conditioning[:, -1:], 2, axis=1), None
 
 

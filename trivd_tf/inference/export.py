@@ -113,6 +113,7 @@ def describe(restored: RestoredModel, graph: ExportedGraph, weight_type: str) ->
         "frame_size": generator.frame_size,
         "stride": restored.stride,
         "latent_size": generator.latent_size,
+        "num_classes": graph.num_classes,
         "has_motion": graph.has_motion,
         "parameters": int(sum(np.prod(weight.shape) for weight in kernels)),
         "weight_type": weight_type,
@@ -150,6 +151,8 @@ def _difference(restored: RestoredModel, graph: ExportedGraph) -> dict[str, floa
 def _warm_up_requests(graph: ExportedGraph) -> list[tuple[str, dict[str, np.ndarray]]]:
     """One clip for each signature whose inputs have a batch axis, see `warm_up.write`."""
     frames = {"conditioning_frames": np.full([1, *graph.clip_shape], 127, np.uint8)}
+    if graph.has_classes:
+        frames["labels"] = np.zeros([1], np.int32)
     z = {"z": np.zeros([1, graph.latent_size], np.float32)}
     requests: list[tuple[str, dict[str, np.ndarray]]] = [
         ("serving_default", frames),

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trivd_tf.inference import graph_checks
 from trivd_tf.inference.horizon import (
     next_conditioning,
     predict_horizon,
@@ -14,9 +15,6 @@ from trivd_tf.inference.horizon import (
 from trivd_tf.inference.latents import draw_latents, row_seeds
 
 WEIGHT_TYPES = ("float32", "float16", "bfloat16")
-# Numbers in one answer: 1 GiB as float32. One request must not take a server's memory.
-LARGEST_ANSWER = 2**28
-
 Outputs = dict[str, tf.Tensor]
 
 
@@ -50,45 +48,69 @@ class ExportedGraph:
         self.latent_size = int(generator.latent_size)
         self.stride = stride
         self.has_motion = bool(generator.has_motion)
+        self.num_classes = int(generator.num_classes)
+        self.has_classes = self.num_classes > 1
         # Each is traced once and called by every signature.
         specs = [
             tf.TensorSpec([None, *self.clip_shape], tf.uint8),
             tf.TensorSpec([None, self.latent_size], tf.float32),
+            tf.TensorSpec([None], tf.int32),
         ]
-        self.plain = _function(self._bind(predict_horizon), specs)
+        self._plain = _function(self._bind(predict_horizon), specs)
         self._moving = _function(self._bind(predict_horizon_with_motion), specs)
 
-    def _bind(self, run: Callable[..., Outputs]) -> Callable[[tf.Tensor, tf.Tensor], Outputs]:
+    def _bind(self, run: Callable[..., Outputs]) -> Callable[..., Outputs]:
         """`run` with the generator reading this object's weights in place of its own."""
 
-        def function(conditioning: tf.Tensor, z: tf.Tensor) -> Outputs:
+        def function(conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor) -> Outputs:
             # Read here, once a call, and not inside of the recurrent steps.
             values = [
                 (original, tf.cast(tf.convert_to_tensor(weight), original.dtype))
                 for original, weight in zip(self._originals, self.weights, strict=True)
             ]
             with keras.StatelessScope(state_mapping=values):
-                return run(self._generator, conditioning, z)
+                return run(self._generator, conditioning, z, labels)
 
         return function
 
-    # The signatures' bodies. Their argument names are the signatures' input names.
+    def plain(
+        self, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor | None = None
+    ) -> Outputs:
+        """One horizon, inputs unchecked; class 0 without labels."""
+        return self._plain(conditioning, z, self._class_0(z) if labels is None else labels)
 
-    def serving_default(self, conditioning_frames: tf.Tensor) -> Outputs:
-        conditioning = self._check_conditioning(conditioning_frames)
-        return self.plain(conditioning, self._zeros(conditioning))
+    # The signatures' bodies. Their argument names are the signatures' input names; `labels` is an
+    # input of models with classes only.
 
-    def sample_from_z(self, conditioning_frames: tf.Tensor, z: tf.Tensor) -> Outputs:
+    def serving_default(
+        self, conditioning_frames: tf.Tensor, labels: tf.Tensor | None = None
+    ) -> Outputs:
         conditioning = self._check_conditioning(conditioning_frames)
-        return self.plain(conditioning, self._check_z(z, conditioning))
+        return self._plain(
+            conditioning, self._zeros(conditioning), self._check_labels(labels, conditioning)
+        )
 
-    def predict_with_motion(self, conditioning_frames: tf.Tensor) -> Outputs:
+    def sample_from_z(
+        self, conditioning_frames: tf.Tensor, z: tf.Tensor, labels: tf.Tensor | None = None
+    ) -> Outputs:
         conditioning = self._check_conditioning(conditioning_frames)
-        return self._moving(conditioning, self._zeros(conditioning))
+        z = graph_checks.check_z(z, conditioning, self.latent_size)
+        return self._plain(conditioning, z, self._check_labels(labels, conditioning))
 
-    def predict_with_motion_from_z(self, conditioning_frames: tf.Tensor, z: tf.Tensor) -> Outputs:
+    def predict_with_motion(
+        self, conditioning_frames: tf.Tensor, labels: tf.Tensor | None = None
+    ) -> Outputs:
         conditioning = self._check_conditioning(conditioning_frames)
-        return self._moving(conditioning, self._check_z(z, conditioning))
+        return self._moving(
+            conditioning, self._zeros(conditioning), self._check_labels(labels, conditioning)
+        )
+
+    def predict_with_motion_from_z(
+        self, conditioning_frames: tf.Tensor, z: tf.Tensor, labels: tf.Tensor | None = None
+    ) -> Outputs:
+        conditioning = self._check_conditioning(conditioning_frames)
+        z = graph_checks.check_z(z, conditioning, self.latent_size)
+        return self._moving(conditioning, z, self._check_labels(labels, conditioning))
 
     def sample(
         self,
@@ -96,10 +118,12 @@ class ExportedGraph:
         seed: tf.Tensor,
         truncation: tf.Tensor,
         num_samples: tf.Tensor,
+        labels: tf.Tensor | None = None,
     ) -> Outputs:
         conditioning = self._check_conditioning(conditioning_frames)
+        labels = self._check_labels(labels, conditioning)
         repeated, z = self._draw(conditioning, seed, truncation, num_samples, None)
-        return self.plain(repeated, z)
+        return self._plain(repeated, z, tf.repeat(labels, num_samples))
 
     def predict_long(
         self,
@@ -108,18 +132,23 @@ class ExportedGraph:
         truncation: tf.Tensor,
         num_samples: tf.Tensor,
         num_frames: tf.Tensor,
+        labels: tf.Tensor | None = None,
     ) -> Outputs:
         conditioning = self._check_conditioning(conditioning_frames)
+        labels = self._check_labels(labels, conditioning)
         num_frames = tf.ensure_shape(num_frames, [])
-        with tf.control_dependencies([_check_at_least_one("num_frames", num_frames)]):
+        with tf.control_dependencies([graph_checks.check_at_least_one("num_frames", num_frames)]):
             num_frames = tf.identity(num_frames)
         repeated, z = self._draw(conditioning, seed, truncation, num_samples, num_frames)
         # After z, and so after every check: no memory is set aside for an absurd length.
         with tf.control_dependencies([z]):
             num_frames = tf.identity(num_frames)
-        return self._run_long(repeated, z, num_frames)
+            num_samples = tf.identity(num_samples)
+        return self._run_long(repeated, z, tf.repeat(labels, num_samples), num_frames)
 
-    def _run_long(self, conditioning: tf.Tensor, z: tf.Tensor, num_frames: tf.Tensor) -> Outputs:
+    def _run_long(
+        self, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor, num_frames: tf.Tensor
+    ) -> Outputs:
         """Horizon after horizon; the bytes that the user sees are fed back, with the same z."""
         steps = self._horizon_shape[0]
         rounds = (num_frames + steps - 1) // steps
@@ -127,7 +156,7 @@ class ExportedGraph:
         def body(
             index: tf.Tensor, given: tf.Tensor, parts: tf.TensorArray, floats: tf.TensorArray
         ) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray, tf.TensorArray]:
-            outputs = self.plain(given, z)
+            outputs = self._plain(given, z, labels)
             parts = parts.write(index, outputs["frames"])
             floats = floats.write(index, outputs["frames_float"])
             return index + 1, next_conditioning(given, outputs["frames"]), parts, floats
@@ -168,7 +197,7 @@ class ExportedGraph:
         num_frames: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Conditioning repeated for each sample, and the latents to go with it."""
-        # These refusals name the input too; `_true_shape` could not hide a scalar's known shape.
+        # These refusals name the input too; `true_shape` could not hide a scalar's known shape.
         seed, truncation, num_samples = (
             tf.ensure_shape(value, []) for value in (seed, truncation, num_samples)
         )
@@ -182,69 +211,26 @@ class ExportedGraph:
                     truncation,
                 ],
             ),
-            _check_at_least_one("num_samples", num_samples),
-            self._check_answer(tf.shape(conditioning)[0], num_samples, length),
+            graph_checks.check_at_least_one("num_samples", num_samples),
+            graph_checks.check_answer(
+                tf.shape(conditioning)[0], num_samples, length, self._horizon_shape[1:]
+            ),
         ]
         with tf.control_dependencies(checks):
             num_clips = tf.shape(conditioning)[0]
             z = draw_latents(row_seeds(seed, num_clips), num_samples, self.latent_size, truncation)
             return tf.repeat(conditioning, num_samples, axis=0), z
 
-    def _check_answer(
-        self, num_clips: tf.Tensor, num_samples: tf.Tensor, num_frames: tf.Tensor | int
-    ) -> tf.Operation:
-        _, height, width, channels = self._horizon_shape
-        # In floating point: the product of the requested integers may not fit one.
-        requested = [num_clips, num_samples, num_frames]
-        total = float(height * width * channels) * tf.reduce_prod(
-            tf.stack([tf.cast(number, tf.float64) for number in requested])
-        )
-        return tf.debugging.Assert(
-            total <= float(LARGEST_ANSWER),
-            [
-                f"the answer would hold more than {LARGEST_ANSWER} numbers; ask for fewer clips, "
-                "num_samples or num_frames at once; received clips, num_samples, num_frames:",
-                *requested,
-            ],
-        )
-
     def _check_conditioning(self, frames: tf.Tensor) -> tf.Tensor:
-        wanted = ", ".join(str(length) for length in self.clip_shape)
-        shape = _true_shape(frames)
-        # Padded, so that a wrong rank gets this message too and not one about slicing.
-        padded = tf.concat([shape, [-1] * 6], axis=0)
-        right = tf.reduce_all(tf.equal(padded[1:6], [*self.clip_shape, -1])) & (padded[0] > 0)
-        check = tf.debugging.Assert(
-            right,
-            [
-                f"conditioning_frames must be uint8 [batch, {wanted}] (clips, frames, height, "
-                "width, RGB) with at least one clip; received shape:",
-                shape,
-            ],
-            summarize=8,
-        )
-        with tf.control_dependencies([check]):
-            return tf.ensure_shape(tf.identity(frames), [None, *self.clip_shape])
+        return graph_checks.check_conditioning(frames, self.clip_shape)
 
-    def _check_z(self, z: tf.Tensor, conditioning: tf.Tensor) -> tf.Tensor:
-        shape = _true_shape(z)
-        wanted = tf.stack([tf.shape(conditioning)[0], self.latent_size, -1])
-        padded = tf.concat([shape, [-1] * 3], axis=0)[:3]
-        shape_check = tf.debugging.Assert(
-            tf.reduce_all(tf.equal(padded, wanted)),
-            [
-                f"z must be float32 [batch, {self.latent_size}], one row for each clip of "
-                "conditioning_frames; received shape:",
-                shape,
-            ],
-            summarize=8,
-        )
-        with tf.control_dependencies([shape_check]):
-            # Flat: the check runs whatever shape was fed.
-            all_finite = tf.reduce_all(tf.math.is_finite(tf.reshape(z, [-1])))
-        finite = tf.debugging.Assert(all_finite, ["z must be finite; it holds infinity or NaN"])
-        with tf.control_dependencies([finite]):
-            return tf.ensure_shape(tf.identity(z), [None, self.latent_size])
+    def _check_labels(self, labels: tf.Tensor | None, conditioning: tf.Tensor) -> tf.Tensor:
+        if labels is None:
+            return self._class_0(conditioning)
+        return graph_checks.check_labels(labels, conditioning, self.num_classes)
+
+    def _class_0(self, like: tf.Tensor) -> tf.Tensor:
+        return tf.zeros([tf.shape(like)[0]], tf.int32)
 
     def _zeros(self, conditioning: tf.Tensor) -> tf.Tensor:
         return tf.zeros([tf.shape(conditioning)[0], self.latent_size])
@@ -270,17 +256,3 @@ def _is_kernel(variable: Any) -> bool:
 
 def _name(variable: Any) -> str:
     return str(getattr(variable, "path", variable.name)).split(":")[0].replace("/", ".")
-
-
-def _true_shape(tensor: tf.Tensor) -> tf.Tensor:
-    """The shape that was really fed.
-
-    TensorFlow Serving does not hold a request to the signature's shape, and a check against the
-    shape known while tracing would be folded away; this identity hides the known shape, where at
-    least the batch is unknown.
-    """
-    return tf.shape(tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None))
-
-
-def _check_at_least_one(name: str, value: tf.Tensor) -> tf.Operation:
-    return tf.debugging.Assert(value >= 1, [f"{name} must be at least 1; received:", value])

@@ -21,23 +21,27 @@ def next_conditioning(conditioning: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
     return tf.concat([conditioning, frames], axis=1)[:, -count:]
 
 
-def predict_horizon(generator: Any, conditioning: tf.Tensor, z: tf.Tensor) -> dict[str, tf.Tensor]:
+def predict_horizon(
+    generator: Any, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor | None = None
+) -> dict[str, tf.Tensor]:
     """Runs the generator once.
 
     Args:
         generator: a `trivd_tf.models.Generator`, or what is called like one.
         conditioning: uint8 `[B, Tc, S, S, 3]`.
         z: float32 `[B, latent_size]`.
+        labels: int32 `[B]`, the class of each clip; class 0 when left out.
 
     Returns:
         `frames` uint8 and `frames_float` float32 in [-1, 1], `[B, T, S, S, 3]`.
     """
-    frames = tf.cast(generator(to_float(conditioning), z, training=False), tf.float32)
+    frames = generator(to_float(conditioning), z, labels=labels, training=False)
+    frames = tf.cast(frames, tf.float32)
     return {"frames": to_bytes(frames), "frames_float": frames}
 
 
 def predict_horizon_with_motion(
-    generator: Any, conditioning: tf.Tensor, z: tf.Tensor
+    generator: Any, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
     """As `predict_horizon`, and the motion fields, (dy, dx) pixels to the source (architecture, 4).
 
@@ -45,7 +49,9 @@ def predict_horizon_with_motion(
         Also `flow` `[B, T, S, S, 2]` in pixels of the frames, and each stage's own field
         `flow_stage_1` ... `[B, T, h, w, 2]` in pixels of that stage, coarsest first.
     """
-    frames, stages = generator.predict_with_stage_motion(to_float(conditioning), z, training=False)
+    frames, stages = generator.predict_with_stage_motion(
+        to_float(conditioning), z, labels=labels, training=False
+    )
     frames = tf.cast(frames, tf.float32)
     outputs = {
         "frames": to_bytes(frames),

@@ -78,6 +78,13 @@ def _use(metadata: dict[str, Any]) -> str:
         flow = "also `flow` [B, T, H, W, 2] and each stage's `flow_stage_1` ..., coarsest first"
         rows.append(("`predict_with_motion`", "as `serving_default`", flow))
         rows.append(("`predict_with_motion_from_z`", "as `sample_from_z`", flow))
+    labels = ""
+    if metadata["num_classes"] > 1:
+        labels = (
+            f"\nEvery signature also takes `labels` int32 [B], from 0 to "
+            f"{metadata['num_classes'] - 1}: each clip's class, a line of `labels.txt` (the first "
+            "is 0). Left out, it is class 0.\n"
+        )
     table = "\n".join(f"| {name} | {inputs} | {outputs} |" for name, inputs, outputs in rows)
     return f"""\
 ## Use
@@ -96,7 +103,7 @@ futures = model.sample(clip, seed=1, truncation=0.8, num_samples=3)["frames"]
 Frames are resized so that the smallest side is {side}, and the centre is cropped. `truncation`: 0
 is z = 0 (one typical future), 0.8 is good to look at, infinity is none. The same seed gives the
 same answer; a clip's place in the batch counts, what else is in it does not.
-
+{labels}
 Flow holds (dy, dx) in pixels from a pixel to where its value comes from: what moves, moves by its
 negative. Through `signatures[...]` every input must be given, as a keyword; a TF1 session and
 TensorFlow Serving may leave out all but the frames (and z).

@@ -46,6 +46,7 @@ def predict_files(
     seed: int = 0,
     num_frames: int | None = None,
     window: str = "first",
+    label: int | None = None,
     progress: bool = True,
 ) -> list[PredictedFile]:
     """Predicts futures of every clip; one bad file never stops the others.
@@ -61,6 +62,7 @@ def predict_files(
         num_frames: length of a future; None is the trained horizon.
         window: `first` predicts from the first frames of a clip (the real continuation is shown
             beside), `last` from its last ones.
+        label: class of all clips, for a model with classes; None is class 0.
         progress: show a progress bar.
 
     Returns:
@@ -87,6 +89,7 @@ def predict_files(
             truncation=truncation,
             seed=seed,
             num_frames=num_frames,
+            label=label,
         )
         outputs = write_prediction(Path(output_dir), stem, prediction, clip.frame_rate)
         results.append(PredictedFile(path, outputs=outputs, prediction=prediction))
@@ -101,6 +104,7 @@ def predict_clip(
     truncation: float | None = None,
     seed: int = 0,
     num_frames: int | None = None,
+    label: int | None = None,
 ) -> Prediction:
     """Futures of one clip that was read, with their motion where the model has it."""
     futures, flow = predictor.samples(
@@ -109,6 +113,7 @@ def predict_clip(
         seed=seed,
         truncation=truncation,
         num_frames=num_frames,
+        labels=label,
         with_motion=predictor.has_motion,
     )
     return Prediction(

@@ -20,9 +20,12 @@ class GeneratorPredictor(Predictor):
     Args:
         generator: with averaged weights and standing statistics in place.
         stride: of the frames it was trained on.
+        class_names: of its classes.
     """
 
-    def __init__(self, generator: Any, *, stride: int = 1) -> None:
+    def __init__(
+        self, generator: Any, *, stride: int = 1, class_names: tuple[str, ...] = ()
+    ) -> None:
         self.generator = generator
         self.num_conditioning_frames = generator.num_conditioning_frames
         self.num_predicted_frames = generator.num_predicted_frames
@@ -30,23 +33,28 @@ class GeneratorPredictor(Predictor):
         self.latent_size = generator.latent_size
         self.has_motion = generator.has_motion
         self.stride = stride
+        self.num_classes = generator.num_classes
+        self.class_names = class_names
         side = self.frame_size
         signature = [
             tf.TensorSpec([None, self.num_conditioning_frames, side, side, 3], tf.uint8),
             tf.TensorSpec([None, self.latent_size], tf.float32),
+            tf.TensorSpec([None], tf.int32),
         ]
         self._plain = tf.function(
-            lambda frames, z: predict_horizon(generator, frames, z), input_signature=signature
+            lambda *inputs: predict_horizon(generator, *inputs), input_signature=signature
         )
         self._moving = tf.function(
-            lambda frames, z: predict_horizon_with_motion(generator, frames, z),
+            lambda *inputs: predict_horizon_with_motion(generator, *inputs),
             input_signature=signature,
         )
 
     def _run(
-        self, conditioning: np.ndarray, z: np.ndarray, with_motion: bool
+        self, conditioning: np.ndarray, z: np.ndarray, labels: np.ndarray | None, with_motion: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        outputs = (self._moving if with_motion else self._plain)(conditioning, z)
+        if labels is None:
+            labels = np.zeros([len(z)], np.int32)  # the dummy class
+        outputs = (self._moving if with_motion else self._plain)(conditioning, z, labels)
         return outputs["frames"].numpy(), outputs["flow"].numpy() if with_motion else None
 
 
@@ -70,6 +78,9 @@ class SavedModelPredictor(Predictor):
             self.latent_size = inputs["z"].shape[-1]
             self.num_predicted_frames = self._plain.structured_outputs["frames"].shape[1]
             self.stride = int(self._model.stride.numpy())
+            if "labels" in inputs:
+                self.num_classes = int(self._model.num_classes.numpy())
+                self.class_names = _class_names(Path(path), self.num_classes)
         except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
@@ -80,10 +91,13 @@ class SavedModelPredictor(Predictor):
         self.has_motion = self._moving is not None
 
     def _run(
-        self, conditioning: np.ndarray, z: np.ndarray, with_motion: bool
+        self, conditioning: np.ndarray, z: np.ndarray, labels: np.ndarray | None, with_motion: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         run = self._moving if with_motion and self._moving is not None else self._plain
-        outputs = run(conditioning_frames=tf.constant(conditioning), z=tf.constant(z))
+        inputs = {"conditioning_frames": tf.constant(conditioning), "z": tf.constant(z)}
+        if labels is not None:
+            inputs["labels"] = tf.constant(labels)
+        outputs = run(**inputs)
         return outputs["frames"].numpy(), outputs["flow"].numpy() if with_motion else None
 
 
@@ -112,7 +126,18 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
     from trivd_tf.inference.model_directory import from_model_directory
 
     restored = from_model_directory(path)
-    return GeneratorPredictor(restored.generator, stride=restored.stride)
+    return GeneratorPredictor(
+        restored.generator, stride=restored.stride, class_names=restored.labels
+    )
+
+
+def _class_names(export_dir: Path, num_classes: int | None) -> tuple[str, ...]:
+    """The names beside an export; none where the file is gone or another model's."""
+    try:
+        names = (export_dir / "labels.txt").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ()
+    return tuple(names) if len(names) == num_classes else ()
 
 
 def _fetch(handle: str) -> str:

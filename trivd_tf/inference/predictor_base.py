@@ -1,11 +1,15 @@
 """What every predictor does, whatever runs the model: samples, latents, long futures, checks."""
 
 import abc
+import difflib
+from collections.abc import Sequence
 
 import numpy as np
 
 from trivd_tf.errors import InputError
 from trivd_tf.inference.latents import latents
+
+Labels = int | Sequence[int] | np.ndarray | None
 
 _CLIPS_AT_ONCE = 16  # bounds memory, whatever the number of clips and samples
 
@@ -20,6 +24,9 @@ class Predictor(abc.ABC):
         latent_size: length of z.
         has_motion: whether the model has a motion field.
         stride: every stride-th frame of a video was used in training.
+        num_classes: of a model that was trained with class labels; 1 without, None where only
+            the server that runs the model knows.
+        class_names: of those classes, in their order; empty where they are not known.
     """
 
     num_conditioning_frames: int
@@ -28,12 +35,17 @@ class Predictor(abc.ABC):
     latent_size: int
     has_motion: bool
     stride: int = 1
+    num_classes: int | None = 1
+    class_names: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def _run(
-        self, conditioning: np.ndarray, z: np.ndarray, with_motion: bool
+        self, conditioning: np.ndarray, z: np.ndarray, labels: np.ndarray | None, with_motion: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """One horizon of a few clips: `[M, Tc, S, S, 3]` and `[M, latent_size]` to frames, flow."""
+        """One horizon of a few clips: `[M, Tc, S, S, 3]` and `[M, latent_size]` to frames, flow.
+
+        `labels` are int32 `[M]`; None for a model without classes.
+        """
 
     def predict(
         self,
@@ -42,6 +54,7 @@ class Predictor(abc.ABC):
         seed: int = 0,
         truncation: float | None = None,
         num_frames: int | None = None,
+        labels: Labels = None,
     ) -> np.ndarray:
         """One future a clip.
 
@@ -51,6 +64,7 @@ class Predictor(abc.ABC):
             truncation: latents beyond this are redrawn; 0 is z = 0, None or infinity no truncation.
             num_frames: how many frames; None is T. Beyond T, predicted frames are fed back as
                 conditioning, with the same latent.
+            labels: the class of each clip, or one for all, for a model with classes; None is 0.
 
         Returns:
             uint8 `[B, num_frames, S, S, 3]`.
@@ -59,7 +73,12 @@ class Predictor(abc.ABC):
             InputError: a value out of range; the message names it.
         """
         frames = self.predict_samples(
-            conditioning, num_samples=1, seed=seed, truncation=truncation, num_frames=num_frames
+            conditioning,
+            num_samples=1,
+            seed=seed,
+            truncation=truncation,
+            num_frames=num_frames,
+            labels=labels,
         )
         return frames[:, 0]
 
@@ -70,6 +89,7 @@ class Predictor(abc.ABC):
         seed: int = 0,
         truncation: float | None = None,
         num_frames: int | None = None,
+        labels: Labels = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `predict`, with the motion field float32 `[B, num_frames, S, S, 2]`.
 
@@ -80,7 +100,12 @@ class Predictor(abc.ABC):
             InputError: also when the model has no motion field.
         """
         frames, flow = self.predict_samples_with_motion(
-            conditioning, num_samples=1, seed=seed, truncation=truncation, num_frames=num_frames
+            conditioning,
+            num_samples=1,
+            seed=seed,
+            truncation=truncation,
+            num_frames=num_frames,
+            labels=labels,
         )
         return frames[:, 0], flow[:, 0]
 
@@ -92,6 +117,7 @@ class Predictor(abc.ABC):
         seed: int = 0,
         truncation: float | None = None,
         num_frames: int | None = None,
+        labels: Labels = None,
     ) -> np.ndarray:
         """Several futures a clip, uint8 `[B, num_samples, num_frames, S, S, 3]`."""
         frames, _ = self.samples(
@@ -100,6 +126,7 @@ class Predictor(abc.ABC):
             seed=seed,
             truncation=truncation,
             num_frames=num_frames,
+            labels=labels,
         )
         return frames
 
@@ -111,6 +138,7 @@ class Predictor(abc.ABC):
         seed: int = 0,
         truncation: float | None = None,
         num_frames: int | None = None,
+        labels: Labels = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """As `predict_samples`, with flow `[B, num_samples, num_frames, S, S, 2]`."""
         frames, flow = self.samples(
@@ -119,6 +147,7 @@ class Predictor(abc.ABC):
             seed=seed,
             truncation=truncation,
             num_frames=num_frames,
+            labels=labels,
             with_motion=True,
         )
         assert flow is not None
@@ -130,6 +159,7 @@ class Predictor(abc.ABC):
         z: np.ndarray,
         *,
         num_frames: int | None = None,
+        labels: Labels = None,
         with_motion: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """One future a clip from given latents.
@@ -138,6 +168,7 @@ class Predictor(abc.ABC):
             conditioning: uint8 `[B, Tc, S, S, 3]`.
             z: `[B, latent_size]`, finite.
             num_frames: as in `predict`.
+            labels: as in `predict`.
             with_motion: also compute the motion field.
 
         Returns:
@@ -155,13 +186,17 @@ class Predictor(abc.ABC):
                 "this model has no motion field: its recurrent unit does not warp; use one with a "
                 "TSRU, PTSRU or K-TrajGRU unit"
             )
+        classes = self._check_labels(labels, len(conditioning))
         length = self.num_predicted_frames if num_frames is None else num_frames
         if length < 1:
             raise InputError(f"num_frames must be at least 1; received {num_frames}")
         frames, flows = [], []
         for start in range(0, len(conditioning), _CLIPS_AT_ONCE):
             part = slice(start, start + _CLIPS_AT_ONCE)
-            predicted, flow = self._long(conditioning[part], z[part], length, with_motion)
+            label_part = None if classes is None else classes[part]
+            predicted, flow = self._long(
+                conditioning[part], z[part], label_part, length, with_motion
+            )
             frames.append(predicted)
             if flow is not None:
                 flows.append(flow)
@@ -175,10 +210,12 @@ class Predictor(abc.ABC):
         seed: int = 0,
         truncation: float | None = None,
         num_frames: int | None = None,
+        labels: Labels = None,
         with_motion: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """`predict_samples` or `predict_samples_with_motion`; without motion the flow is None."""
         conditioning = self._check_conditioning(conditioning)
+        classes = self._check_labels(labels, len(conditioning))
         z = latents(
             seed,
             num_clips=len(conditioning),
@@ -190,6 +227,7 @@ class Predictor(abc.ABC):
             np.repeat(conditioning, num_samples, axis=0),
             z.reshape(-1, self.latent_size),
             num_frames=num_frames,
+            labels=None if classes is None else np.repeat(classes, num_samples),
             with_motion=with_motion,
         )
         shape = (len(conditioning), num_samples)
@@ -197,12 +235,17 @@ class Predictor(abc.ABC):
         return frames, None if flow is None else flow.reshape(*shape, *flow.shape[1:])
 
     def _long(
-        self, conditioning: np.ndarray, z: np.ndarray, length: int, with_motion: bool
+        self,
+        conditioning: np.ndarray,
+        z: np.ndarray,
+        labels: np.ndarray | None,
+        length: int,
+        with_motion: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Horizon after horizon: what is fed back are the bytes that the user sees."""
         frames, flows, done = [], [], 0
         while done < length:
-            predicted, flow = self._run(conditioning, z, with_motion)
+            predicted, flow = self._run(conditioning, z, labels, with_motion)
             frames.append(predicted)
             if flow is not None:
                 flows.append(flow)
@@ -211,6 +254,42 @@ class Predictor(abc.ABC):
             conditioning = conditioning[:, -self.num_conditioning_frames :]
         joined = np.concatenate(flows, axis=1)[:, :length] if with_motion else None
         return np.concatenate(frames, axis=1)[:, :length], joined
+
+    def class_index(self, label: str) -> int:
+        """The class that a name, or a number from 0 on, stands for; raises `InputError`."""
+        if label in self.class_names:
+            return self.class_names.index(label)
+        if label.isdecimal():
+            return int(label)
+        close = difflib.get_close_matches(label, self.class_names, 3)
+        if close:
+            hint = f"did you mean {', '.join(map(repr, close))}?"
+        elif self.class_names:
+            hint = f"classes are {', '.join(map(repr, self.class_names[:5]))}" + (
+                f", ... ({len(self.class_names)} in all)" if len(self.class_names) > 5 else ""
+            )
+        else:
+            hint = "give the number of a class, from 0 on"
+        raise InputError(f"label {label!r} is no class of this model; {hint}")
+
+    def _check_labels(self, labels: Labels, num_clips: int) -> np.ndarray | None:
+        """int32 `[num_clips]`, or None for a model without classes."""
+        if self.num_classes == 1:
+            if labels is not None:
+                raise InputError(
+                    "labels were given, but this model was trained without classes; leave them out"
+                )
+            return None
+        given = np.asarray(0 if labels is None else labels)
+        largest = 2**31 if self.num_classes is None else self.num_classes
+        if not np.issubdtype(given.dtype, np.integer) or given.shape not in ((), (num_clips,)):
+            raise InputError(
+                f"labels must be one whole number, or one a clip ([{num_clips}]); received "
+                f"{given.dtype} {list(given.shape)}"
+            )
+        if given.size and (given.min() < 0 or given.max() >= largest):
+            raise InputError(f"labels must be from 0 to {largest - 1}; received {given.tolist()}")
+        return np.broadcast_to(given, [num_clips]).astype(np.int32)
 
     def _check_conditioning(self, conditioning: np.ndarray) -> np.ndarray:
         conditioning = np.asarray(conditioning)

@@ -132,6 +132,8 @@ class ServerPredictor(Predictor):
         self.latent_size = int(latent_size or 0)
         self.num_predicted_frames = int(horizon or 0)
         self.has_motion = "predict_with_motion_from_z" in signatures
+        # How many classes there are, the server does not tell; it refuses what is out of range.
+        self.num_classes = None if "labels" in plain.inputs else 1
 
     def _other_model(self) -> InputError:
         return InputError(
@@ -141,11 +143,13 @@ class ServerPredictor(Predictor):
         )
 
     def _run(
-        self, conditioning: np.ndarray, z: np.ndarray, with_motion: bool
+        self, conditioning: np.ndarray, z: np.ndarray, labels: np.ndarray | None, with_motion: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
         signature = "predict_with_motion_from_z" if with_motion else "sample_from_z"
         outputs = ["frames", "flow"] if with_motion else ["frames"]
         inputs = {"conditioning_frames": conditioning, "z": z}
+        if labels is not None:
+            inputs["labels"] = labels
         answer = self._try(lambda left: self._transport.predict(signature, inputs, outputs, left))
         wanted = (len(conditioning), self.num_predicted_frames, *conditioning.shape[2:])
         frames = answer.get("frames")
