@@ -10,13 +10,32 @@ from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralConv3D
 from trivd_tf.ops import video
 
 
-def upsample_nearest(frames: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient
+def upsample_nearest(frames: tf.Tensor) -> tuple[tf.Tensor, Any]:
     """Nearest-neighbour x2: `[N, H, W, C] -> [N, 2H, 2W, C]`."""
     batch = tf.shape(frames)[0]
     height, width, channels = frames.shape[1:]
-    # A broadcast and a reshape: faster forward and backward than an image resize.
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        # The sum of 2 x 2 pixels; pooling is several times faster than a sum over two axes.
+        return 4.0 * tf.nn.avg_pool2d(upstream, 2, 2, "VALID")
+
+    # A broadcast and a reshape: faster than an image resize.
     wide = tf.broadcast_to(frames[:, :, None, :, None], [batch, height, 2, width, 2, channels])
-    return tf.reshape(wide, [batch, 2 * height, 2 * width, channels])
+    return tf.reshape(wide, [batch, 2 * height, 2 * width, channels]), gradient
+
+
+def average_pool_3d(frames: tf.Tensor, time: int) -> tf.Tensor:
+    """Average pooling of `[B, T, H, W, C]` by `time` x 2 x 2; an odd rest is averaged alone."""
+    if frames.dtype != tf.float64:
+        return tf.nn.avg_pool3d(frames, [time, 2, 2], [time, 2, 2], "SAME")
+    # TensorFlow has no such kernel for float64 on CPU; two poolings in 2D give the same.
+    shape = tf.shape(frames)
+    pooled = tf.nn.avg_pool2d(video.fold_time(frames), 2, 2, "SAME")
+    _, height, width, channels = pooled.shape
+    rows = tf.reshape(pooled, [shape[0], shape[1], height * width, channels])
+    rows = tf.nn.avg_pool2d(rows, [time, 1], [time, 1], "SAME")
+    return tf.reshape(rows, [shape[0], -1, height, width, channels])
 
 
 class GeneratorBlock(keras.layers.Layer):
@@ -170,8 +189,7 @@ class DiscriminatorBlock(keras.layers.Layer):
             return frames
         if not self.is_3d:
             return tf.nn.avg_pool2d(frames, 2, 2, "SAME")
-        window = [2 if self.pool_time else 1, 2, 2]
-        return tf.nn.avg_pool3d(frames, window, window, "SAME")
+        return average_pool_3d(frames, 2 if self.pool_time else 1)
 
     def call(self, frames: tf.Tensor) -> tf.Tensor:
         hidden = tf.nn.relu(frames) if self.leading_relu else frames

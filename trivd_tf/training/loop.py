@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from trivd_tf.errors import RunError
 from trivd_tf.progress import Progress
+from trivd_tf.training.adam import FusedAdam
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.ema import WeightAverage
 from trivd_tf.training.losses_log import LossesLog
@@ -74,7 +75,7 @@ def build_step(experiment: "Experiment", strategy: tf.distribute.Strategy, seed:
 def _optimizer(options, learning_rate: float) -> keras.optimizers.Optimizer:
     if options.optimizer == "sgd":
         return keras.optimizers.SGD(learning_rate)
-    return keras.optimizers.Adam(
+    return FusedAdam(
         learning_rate,
         beta_1=options.beta_1,
         beta_2=options.beta_2,
