@@ -30,7 +30,11 @@ setup(
     # own name: a top-level `gin` is the gin-config library; so it never holds an __init__.py.
     packages=[*find_packages(include=["trivd_tf", "trivd_tf.*"]), "trivd_tf.gin_files"],
     package_dir={"trivd_tf.gin_files": "gin"},
-    package_data={"": ["*.txt", "py.typed"], "trivd_tf.gin_files": ["*/*.gin"]},
+    package_data={
+        "": ["*.txt", "py.typed"],
+        "trivd_tf.gin_files": ["*/*.gin"],
+        "trivd_tf.demo": ["page/*"],
+    },
     install_requires=read_requirements(),
     extras_require={
         # Cloud TPU: replaces the tensorflow package, so install it into an environment of its own.
@@ -38,7 +42,7 @@ setup(
         # Compiles a train step for a TPU on a machine that has none.
         "aot": ["jax>=0.10,<0.11", "libtpu>=0.0.42"],
         "serving": ["tensorflow-serving-api>=2.19,<2.22", "grpcio>=1.66"],
-        "demo": ["gradio>=5"],
+        "demo": ["starlette>=0.40", "uvicorn>=0.30"],
         "beam": ["apache-beam>=2.77,<2.78"],
         "dev": [
             "apache-beam>=2.77,<2.78",
@@ -47,6 +51,10 @@ setup(
             "ruff>=0.11",
             "pyyaml>=6",
             "scikit-image>=0.25",
+            # The demo, and what drives a browser in its test (where Chromium is installed).
+            "starlette>=0.40",
+            "uvicorn>=0.30",
+            "playwright>=1.45",
             "tensorflow-serving-api>=2.19,<2.22",
         ],
     },

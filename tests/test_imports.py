@@ -19,6 +19,7 @@ BELOW = {
     "metrics": BASE | {"ops"},
     "models": BASE | {"ops", "layers"},
     "inference": BASE | {"ops", "layers", "models", "data", "metrics"},
+    "demo": BASE | {"data", "inference"},
     "training": BASE | {"ops", "layers", "models", "data", "metrics"},
     "evaluation": BASE
     | {"ops", "layers", "models", "data", "metrics", "inference", "training", "run_record"},

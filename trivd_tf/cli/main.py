@@ -17,7 +17,7 @@ from trivd_tf.errors import InputError, RunError
 
 # Modules of trivd_tf.cli, in the order in which --help lists them. They import nothing heavy
 # before they run, so that --help and a mistyped flag are answered at once.
-COMMANDS = ("train", "evaluate", "export", "predict")
+COMMANDS = ("train", "evaluate", "export", "predict", "demo")
 
 EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
 
@@ -28,6 +28,7 @@ Predict the future frames of a video with TrIVD-GAN.
   trivd evaluate  score a trained model, next to simple baselines
   trivd export    write a trained model as a TensorFlow SavedModel
   trivd predict   continue your own clips
+  trivd demo      try a model in the browser
 
 `trivd COMMAND --help` shows the flags and an example of each.
 """

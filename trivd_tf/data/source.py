@@ -123,15 +123,22 @@ class ClipSource(abc.ABC):
         )
 
     def evaluation_clips(
-        self, clip: ClipSpec, *, split: str, num_clips: int, batch_size: int
+        self,
+        clip: ClipSpec,
+        *,
+        split: str,
+        num_clips: int,
+        batch_size: int,
+        first_clip: int = 0,
     ) -> tf.data.Dataset:
-        """The first `num_clips` of the split's evaluation clips: fixed order, centre crop.
+        """`num_clips` of the split's evaluation clips: fixed order, centre crop.
 
         Args:
           clip: the clips wanted.
           split: "train" or "test".
           num_clips: how many; at most `num_evaluation_clips`.
           batch_size: clips in a batch; the last batch may be smaller.
+          first_clip: where in the list to begin.
 
         Returns:
           Finite data set of batches.
@@ -140,7 +147,9 @@ class ClipSource(abc.ABC):
           InputError: the split has fewer distinct clips.
         """
         available = self.num_evaluation_clips(clip, split)
-        if not 1 <= num_clips <= available:
+        if first_clip < 0:
+            raise InputError(f"the first clip must be 0 or later; received {first_clip}")
+        if not 1 <= num_clips <= available - first_clip:
             raise InputError(
                 f"{self.name}: {num_clips} evaluation clips were asked for, the {split} split "
                 f"holds {available} of {clip.num_frames} frames at stride {clip.stride}"
@@ -150,7 +159,7 @@ class ClipSource(abc.ABC):
 
         def build(n: int) -> pipeline.Batch | pipeline.EncodedBatch:
             first = n * batch_size
-            indices = np.arange(first, min(first + batch_size, num_clips))
+            indices = first_clip + np.arange(first, min(first + batch_size, num_clips))
             return self._evaluation_batch(clip, split, indices)
 
         return pipeline.finite_batches(

@@ -1,0 +1,121 @@
+"""Predicts futures of very many clips with Apache Beam, on all cores or on a cluster.
+
+    python tools/batch_predict.py --model exported/mine --output futures 'videos/**/*.mp4'
+    python tools/batch_predict.py --model exported/mine --output futures --format records \\
+        --data_dir data/ucf101 --split test
+    python tools/batch_predict.py --model gs://bucket/trivd/1 --output gs://bucket/futures \\
+        'gs://bucket/videos/*.mp4' --runner=DataflowRunner --project=mine --region=europe-west4 \\
+        --temp_location=gs://bucket/tmp --setup_file=./setup.py
+
+Every input gets exactly one output: `NAME.predicted.mp4` (given frames, then the future; samples
+side by side), or one example of a TFRecord file (exact pixels; `trivd_tf.inference.batch.outputs.
+parse_record` reads it). Outputs appear whole or not at all: a job that was stopped goes on with the
+same command. An input that cannot be used is named in OUTPUT/report.json and passed over; then the
+exit status is 2. Flags that are not listed here go to Apache Beam.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from trivd_tf.cli.flags import add_seed_flag, positive_number
+from trivd_tf.cli.predict import non_negative_number
+from trivd_tf.errors import InputError, RunError
+
+_SHOWN = 10  # failures that are printed; all are in the report
+
+
+def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """The flags, and those for Apache Beam."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("patterns", metavar="PATTERN", nargs="*", help="video files, quoted")
+    parser.add_argument("--model", metavar="DIR", required=True, help="what `trivd export` wrote")
+    parser.add_argument("--output", metavar="DIR", required=True, help="where to; may exist")
+    parser.add_argument(
+        "--data_dir", metavar="DIR", help="a set of `trivd prepare`, in place of PATTERNs"
+    )
+    parser.add_argument("--split", choices=("train", "test"), default="test")
+    parser.add_argument("--format", choices=("videos", "records"), default="videos")
+    parser.add_argument("--num_samples", metavar="N", type=positive_number, default=1)
+    parser.add_argument("--num_frames", metavar="N", type=positive_number)
+    parser.add_argument("--truncation", metavar="X", type=non_negative_number)
+    parser.add_argument("--window", choices=("first", "last"), default="first")
+    parser.add_argument(
+        "--label", metavar="CLASS", help="of all inputs (a prepared set has its own)"
+    )
+    parser.add_argument(
+        "--group_size",
+        metavar="N",
+        type=positive_number,
+        default=16,
+        help="inputs predicted, and with records written, together (default: 16)",
+    )
+    add_seed_flag(parser, "each input's latents depend on it and its name alone (default: 0)", 0)
+    args, beam_flags = parser.parse_known_args(argv)
+    # `--flag value` of Beam would leave the value among the patterns, seldom noticed.
+    if bool(args.patterns) == bool(args.data_dir):
+        raise InputError("give either PATTERNs of video files or --data_dir, quoted and not both")
+    loose = [flag for flag in beam_flags if not flag.startswith("--")]
+    if loose:
+        raise InputError(f"{loose[0]!r} is no flag; write Beam's as --name=value")
+    return args, beam_flags
+
+
+def run(args: argparse.Namespace, beam_flags: list[str]) -> int:
+    """Runs the job and prints what came of it."""
+    from trivd_tf.inference import load_predictor
+    from trivd_tf.inference.batch import BatchOptions, PreparedClips, VideoFiles, predict_batch
+    from trivd_tf.inference.batch.inputs import Inputs
+
+    inputs: Inputs = VideoFiles(tuple(map(os.path.expanduser, args.patterns)), args.window)
+    label = None
+    if args.data_dir or args.label is not None:
+        model = load_predictor(args.model)
+        label = None if args.label is None else model.class_index(args.label)
+        if args.data_dir:
+            inputs = PreparedClips(
+                os.path.expanduser(args.data_dir),
+                args.split,
+                num_predicted_frames=model.num_predicted_frames,
+                use_labels=model.num_classes != 1,
+            )
+    options = BatchOptions(
+        model=os.path.expanduser(args.model),
+        num_samples=args.num_samples,
+        truncation=args.truncation,
+        seed=args.seed,
+        num_frames=args.num_frames,
+        label=label,
+        format=args.format,
+        group_size=args.group_size,
+    )
+    report = predict_batch(inputs, os.path.expanduser(args.output), options, beam_flags)
+    failed = report["failed"]
+    print(f"{report['predicted']} of {report['inputs']} predicted: {args.output}")
+    for name, reason in list(failed.items())[:_SHOWN]:
+        print(f"batch_predict: error: {name}: {reason}", file=sys.stderr)
+    if len(failed) > _SHOWN:
+        more = len(failed) - _SHOWN
+        print(f"batch_predict: and {more} more, see {args.output}/report.json", file=sys.stderr)
+    return 2 if failed else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    try:
+        return run(*parse(argv))
+    except (InputError, RunError) as error:
+        print(f"batch_predict: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
