@@ -43,12 +43,37 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         "--data_dir", metavar="DIR", help="a set of `trivd prepare`, in place of PATTERNs"
     )
-    parser.add_argument("--split", choices=("train", "test"), default="test")
-    parser.add_argument("--format", choices=("videos", "records"), default="videos")
-    parser.add_argument("--num_samples", metavar="N", type=positive_number, default=1)
-    parser.add_argument("--num_frames", metavar="N", type=positive_number)
-    parser.add_argument("--truncation", metavar="X", type=non_negative_number)
-    parser.add_argument("--window", choices=("first", "last"), default="first")
+    parser.add_argument(
+        "--split", choices=("train", "test"), default="test", help="of it (default: test)"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("videos", "records"),
+        default="videos",
+        help="an MP4 an input, or TFRecord files (default: videos)",
+    )
+    parser.add_argument(
+        "--num_samples",
+        metavar="N",
+        type=positive_number,
+        default=1,
+        help="futures of each input (default: 1)",
+    )
+    parser.add_argument(
+        "--num_frames", metavar="N", type=positive_number, help="their length (default: as trained)"
+    )
+    parser.add_argument(
+        "--truncation",
+        metavar="X",
+        type=non_negative_number,
+        help="draw latents from within X only; 0 is z = 0 (default: no truncation)",
+    )
+    parser.add_argument(
+        "--window",
+        choices=("first", "last"),
+        default="first",
+        help="frames of a video to start from (default: first)",
+    )
     parser.add_argument(
         "--label", metavar="CLASS", help="of all inputs (a prepared set has its own)"
     )

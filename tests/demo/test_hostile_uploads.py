@@ -53,9 +53,9 @@ PIXELS = [
     ("ffv1", "gbrp16le", "mkv"),
     ("ffv1", "bgr0", "avi"),
     ("mjpeg", "yuvj420p", "avi"),
-    ("png", "rgb48be", "mkv"),
-    ("png", "gray16be", "mkv"),
-    ("png", "monob", "mkv"),
+    ("png", "rgb48be", "avi"),
+    ("png", "gray16be", "avi"),
+    ("png", "monob", "avi"),
     ("rawvideo", "bgr24", "avi"),
     ("rawvideo", "rgb555le", "nut"),
     ("qtrle", "argb", "mov"),
@@ -67,7 +67,9 @@ PIXELS = [
 def test_pixel_formats(demo, tmp_path: Path, codec, pixels, container) -> None:
     found = send(demo, video(tmp_path / f"clip.{container}", codec, pixels=pixels))
     assert found is not None
-    if pixels != "monob":  # one bit: black or white
+    if (codec, pixels) == ("libx264", "gray"):
+        assert (np.diff(found) > 15).all()  # the encoder does not say which range it means
+    elif pixels != "monob":  # one bit: black or white
         np.testing.assert_allclose(found, BRIGHTNESS[:7], atol=6)
 
 

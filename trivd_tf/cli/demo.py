@@ -12,6 +12,7 @@ example:
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ from trivd_tf.cli.flags import natural_number, positive_number
 from trivd_tf.errors import InputError
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# What is left of [::1]:7860 where the port is cut off at the first colon; no site has such a name.
+_CALLED = (*_LOOPBACK, "[::1]", "[")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     folder = None if args.examples is None else Path(args.examples).expanduser()
     predictor = load_predictor(os.path.expanduser(args.model))
     clips = examples(predictor, folder, limits.frames)
-    service = Service(predictor, clips, title=Path(args.model).name or args.model, limits=limits)
+    service = Service(predictor, clips, _title(args.model), limits)
     print("trivd: getting the model ready", file=sys.stderr)
     with held_back_stderr():  # what loads TensorFlow there prints its greetings again
         warm_up()
@@ -88,5 +91,14 @@ def run(args: argparse.Namespace) -> int:
     local = args.host in _LOOPBACK
     host = "localhost" if local else args.host
     print(f"http://{host}:{bound.getsockname()[1]}/", flush=True)
-    serve(make_app(service, [*_LOOPBACK, "[::1]"] if local else ["*"]), bound)
+    serve(make_app(service, _CALLED if local else ["*"]), bound)
     return 0
+
+
+def _title(model: str) -> str:
+    """What an export calls itself, or the last part of the path that is not a version."""
+    path = Path(model).expanduser()
+    try:
+        return str(json.loads((path / "export.json").read_text(encoding="utf-8"))["title"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return next((part for part in reversed(path.parts) if not part.isdecimal()), model)

@@ -198,6 +198,8 @@ def serve(app: Starlette, bound: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
+        ws="none",
+        lifespan="off",
         access_log=False,
         server_header=False,
         h11_max_incomplete_event_size=16 * 1024,

@@ -122,8 +122,7 @@ class ExportedGraph:
     ) -> Outputs:
         conditioning = self._check_conditioning(conditioning_frames)
         labels = self._check_labels(labels, conditioning)
-        repeated, z = self._draw(conditioning, seed, truncation, num_samples, None)
-        return self._plain(repeated, z, tf.repeat(labels, num_samples))
+        return self._plain(*self._draw(conditioning, labels, seed, truncation, num_samples, None))
 
     def predict_long(
         self,
@@ -139,12 +138,13 @@ class ExportedGraph:
         num_frames = tf.ensure_shape(num_frames, [])
         with tf.control_dependencies([graph_checks.check_at_least_one("num_frames", num_frames)]):
             num_frames = tf.identity(num_frames)
-        repeated, z = self._draw(conditioning, seed, truncation, num_samples, num_frames)
+        repeated, z, labels = self._draw(
+            conditioning, labels, seed, truncation, num_samples, num_frames
+        )
         # After z, and so after every check: no memory is set aside for an absurd length.
         with tf.control_dependencies([z]):
             num_frames = tf.identity(num_frames)
-            num_samples = tf.identity(num_samples)
-        return self._run_long(repeated, z, tf.repeat(labels, num_samples), num_frames)
+        return self._run_long(repeated, z, labels, num_frames)
 
     def _run_long(
         self, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor, num_frames: tf.Tensor
@@ -191,12 +191,13 @@ class ExportedGraph:
     def _draw(
         self,
         conditioning: tf.Tensor,
+        labels: tf.Tensor,
         seed: tf.Tensor,
         truncation: tf.Tensor,
         num_samples: tf.Tensor,
         num_frames: tf.Tensor | None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Conditioning repeated for each sample, and the latents to go with it."""
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Conditioning repeated for each sample, the latents and labels to go with it."""
         # These refusals name the input too; `true_shape` could not hide a scalar's known shape.
         seed, truncation, num_samples = (
             tf.ensure_shape(value, []) for value in (seed, truncation, num_samples)
@@ -219,7 +220,9 @@ class ExportedGraph:
         with tf.control_dependencies(checks):
             num_clips = tf.shape(conditioning)[0]
             z = draw_latents(row_seeds(seed, num_clips), num_samples, self.latent_size, truncation)
-            return tf.repeat(conditioning, num_samples, axis=0), z
+            # Not before the checks: an absurd number must not set memory aside.
+            count = tf.identity(num_samples)
+            return tf.repeat(conditioning, count, axis=0), z, tf.repeat(labels, count)
 
     def _check_conditioning(self, frames: tf.Tensor) -> tf.Tensor:
         return graph_checks.check_conditioning(frames, self.clip_shape)
