@@ -21,7 +21,8 @@ import tensorflow as tf
 from trivd_tf import config
 from trivd_tf.ops.graph_costs import flops, traced
 from trivd_tf.training.checkpoints import Counters
-from trivd_tf.training.loop import CompiledLoop, build_step, make_iterator
+from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.loop import build_step, make_iterator
 
 _FORWARD_AND_BACKWARD = 3  # a convolution and its two gradients cost the same
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from trivd_tf import data, evaluation, experiment, models, training
 from trivd_tf.training.checkpoints import Checkpoints, Counters
-from trivd_tf.training.loop import CompiledLoop, build_step, make_iterator
+from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.loop import build_step, make_iterator
 
 
 def tiny_experiment(**changes) -> experiment.Experiment:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from trivd_tf.errors import InputError
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from trivd_tf.config import ParsedConfig
     from trivd_tf.experiment import Experiment
 
@@ -61,6 +63,40 @@ def add_model_dir_flag(parser: argparse.ArgumentParser, help_text: str) -> None:
 def add_seed_flag(parser: argparse.ArgumentParser, help_text: str, default: int | None) -> None:
     """`--seed`, a number from 0 on."""
     parser.add_argument("--seed", metavar="N", type=natural_number, default=default, help=help_text)
+
+
+def add_strategy_flags(parser: argparse.ArgumentParser) -> None:
+    """`--strategy`, `--tpu` and `--logical_devices`; `strategy_from` builds what they say."""
+    group = parser.add_argument_group("devices (docs/scaling.md)")
+    group.add_argument(
+        "--strategy",
+        choices=("one_device", "mirrored", "multi_worker", "tpu"),
+        default="one_device",
+        help="one_device (default): the first GPU, or the CPU; mirrored: all GPUs of this machine; "
+        "multi_worker: the machines that TF_CONFIG names; tpu: a TPU or a slice of a pod",
+    )
+    group.add_argument(
+        "--tpu",
+        metavar="NAME",
+        help="with --strategy tpu: its name or address, or local (default) on a Cloud TPU VM",
+    )
+    group.add_argument(
+        "--logical_devices",
+        metavar="N",
+        type=positive_number,
+        help="divide the CPU into N devices, to try --strategy mirrored without GPUs",
+    )
+
+
+def strategy_from(args: argparse.Namespace) -> tf.distribute.Strategy:
+    """The strategy that the flags ask for; before TensorFlow computes anything.
+
+    Raises:
+        InputError: flags that contradict each other, no such TPU, a wrong TF_CONFIG.
+    """
+    from trivd_tf.training.strategy import make_strategy
+
+    return make_strategy(args.strategy, tpu=args.tpu, logical_devices=args.logical_devices)
 
 
 def natural_number(text: str) -> int:

@@ -12,14 +12,14 @@ from types import ModuleType
 from typing import NoReturn
 
 from trivd_tf._version import __version__
-from trivd_tf.cli.signals import Terminated, raise_on_sigterm
+from trivd_tf.cli.signals import EXIT_TERMINATED, Terminated, raise_on_sigterm
 from trivd_tf.errors import InputError, RunError
 
 # Modules of trivd_tf.cli, in the order in which --help lists them. They import nothing heavy
 # before they run, so that --help and a mistyped flag are answered at once.
 COMMANDS = ("train", "evaluate", "export", "predict", "demo")
 
-EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
+EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _DESCRIPTION = """\
 Predict the future frames of a video with TrIVD-GAN.

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
 
 class Terminated(BaseException):
     """SIGTERM came; like KeyboardInterrupt, not for `except Exception` to catch."""
@@ -41,6 +43,12 @@ class StopSignal:
     def is_set(self) -> bool:
         """Whether a signal came."""
         return self._number is not None
+
+    def set(self, reason: str) -> None:
+        """Asks to stop as SIGTERM does, for a reason that is printed."""
+        if self._number is None:
+            self._number = signal.SIGTERM
+            print(f"trivd: stopping: {reason}; the run is saved", file=sys.stderr, flush=True)
 
     @property
     def exit_status(self) -> int:

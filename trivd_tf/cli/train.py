@@ -1,11 +1,13 @@
 """Train a model, or go on with one.
 
 Running the same command again goes on where the last run ended, from its newest checkpoint; then
---gin_file may be left out. Ctrl-C and SIGTERM save first.
+--gin_file may be left out. Ctrl-C and SIGTERM save first; over several machines, a signal to any
+of them saves and stops all.
 
 example:
   trivd train --gin_file folder --data_dir ~/videos --model_dir runs/mine
   trivd train --model_dir runs/mine            # goes on with it
+  trivd train --gin_file folder --data_dir ~/videos --model_dir runs/gpus --strategy mirrored
 """
 
 from __future__ import annotations
@@ -20,8 +22,10 @@ from trivd_tf.cli.flags import (
     add_config_flags,
     add_model_dir_flag,
     add_seed_flag,
+    add_strategy_flags,
     has_checkpoint,
     load_config,
+    strategy_from,
 )
 
 
@@ -31,6 +35,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_config_flags(parser)
     add_seed_flag(
         parser, "of weights, data order and latents (default: the run's own, at first 0)", None
+    )
+    add_strategy_flags(parser)
+    parser.add_argument(
+        "--watch_maintenance",
+        action="store_true",
+        help="on Google Cloud: also save and stop when the machine is told of maintenance or "
+        "preemption",
     )
 
 
@@ -45,8 +56,11 @@ def run(args: argparse.Namespace) -> int:
     import_tensorflow(debug=args.debug)
 
     from trivd_tf import run_record
-    from trivd_tf.cli.signals import StopSignal
+    from trivd_tf.cli.maintenance import watching_maintenance
+    from trivd_tf.cli.signals import EXIT_TERMINATED, StopSignal
     from trivd_tf.training import train
+    from trivd_tf.training.strategy import replica_batch_size
+    from trivd_tf.training.workers import Workers
 
     model_dir = Path(args.model_dir).expanduser()
     parsed, experiment = load_config(args, model_dir)
@@ -54,16 +68,22 @@ def run(args: argparse.Namespace) -> int:
     seed = run_record.choose_seed(model_dir, args.seed) if resume else (args.seed or 0)
     # Before anything is written: a wrong folder must not leave a run directory behind.
     experiment.data.prepare(experiment.clip)
-    run_record.write(model_dir, seed=seed, resume=resume)
-    parsed.save(model_dir / CONFIG_NAME)
-    with StopSignal() as stop:
-        result = train(experiment, model_dir=model_dir, seed=seed, stop=stop)
+    strategy = strategy_from(args)
+    # Refused before anything is written, too.
+    replica_batch_size(strategy, experiment.training.batch_size)
+    workers = Workers(strategy)
+    if workers.is_chief:
+        run_record.write(model_dir, seed=seed, resume=resume)
+        parsed.save(model_dir / CONFIG_NAME)
+    with StopSignal() as stop, watching_maintenance(stop, wanted=args.watch_maintenance):
+        result = train(experiment, model_dir=model_dir, seed=seed, strategy=strategy, stop=stop)
     if result.was_stopped:
         print(
             f"trivd: stopped and saved at step {result.step} of {experiment.training.num_steps}; "
             "the same command goes on",
             file=sys.stderr,
         )
-        return stop.exit_status
+        # Another worker may have got the signal; none of them has finished.
+        return stop.exit_status or EXIT_TERMINATED
     print(f"trained {result.step} steps: {model_dir}")
     return 0

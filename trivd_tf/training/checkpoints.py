@@ -2,7 +2,8 @@
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -48,10 +49,16 @@ class Checkpoints:
         step: networks, optimisers and the average.
         counters: where the run stands.
         keep: how many checkpoints to keep.
+        patience: seconds for which `save_patiently` tries again.
     """
 
     def __init__(
-        self, directory: str | pathlib.Path, step: GanStep, counters: Counters, keep: int = 3
+        self,
+        directory: str | pathlib.Path,
+        step: GanStep,
+        counters: Counters,
+        keep: int = 3,
+        patience: float = 0.0,
     ):
         self.directory = pathlib.Path(directory)
         self.counters = counters
@@ -59,6 +66,7 @@ class Checkpoints:
         variables |= {"step": counters.step, "clips": counters.clips}
         self._checkpoint = tf.train.Checkpoint(variables=variables)
         self._keep = keep
+        self._patience = patience
         self._manager: tf.train.CheckpointManager | None = None
 
     @property
@@ -81,6 +89,35 @@ class Checkpoints:
         step = int(self.counters.step)
         with _disk_errors(self.directory):
             return self.manager.save(checkpoint_number=step)
+
+    def save_patiently(
+        self,
+        report: Callable[[str], None],
+        before: Callable[[], None] = lambda: None,
+    ) -> str:
+        """As `save`, but a disk that is full or gone for a while is waited for.
+
+        Args:
+            report: gets a line at each attempt that fails.
+            before: what else has to be written first, tried again likewise.
+
+        Raises:
+            RunError: when it still fails after `patience` seconds.
+        """
+        deadline, pause = time.monotonic() + self._patience, 1.0
+        while True:
+            try:
+                with _disk_errors(self.directory):
+                    before()
+                return self.save()
+            except RunError as error:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise
+                pause = min(pause, left)
+                report(f"trivd: warning: {error}; trying again in {pause:.0f} s")
+                time.sleep(pause)
+                pause *= 2
 
     def restore(self) -> int:
         """Goes to the newest checkpoint that is whole.

@@ -16,11 +16,13 @@ from trivd_tf.errors import RunError
 from trivd_tf.progress import Progress
 from trivd_tf.training.adam import FusedAdam
 from trivd_tf.training.checkpoints import Checkpoints, Counters
+from trivd_tf.training.compiled_loop import CompiledLoop
 from trivd_tf.training.ema import WeightAverage
 from trivd_tf.training.losses_log import LossesLog
 from trivd_tf.training.step import GanStep
 from trivd_tf.training.strategy import replica_batch_size
 from trivd_tf.training.summaries import Summaries
+from trivd_tf.training.workers import Watchdog, Workers
 
 if TYPE_CHECKING:
     from trivd_tf.experiment import Experiment
@@ -110,96 +112,9 @@ def make_iterator(
     return iter(strategy.distribute_datasets_from_function(dataset))
 
 
-class CompiledLoop:
-    """Runs several steps in one call and returns every step's metrics.
-
-    Args:
-        step: the step inside a replica.
-        strategy: how replicas run it.
-        counters: advanced by one for each step.
-    """
-
-    def __init__(self, step: GanStep, strategy: tf.distribute.Strategy, counters: Counters):
-        self._step = step
-        self._strategy = strategy
-        self._counters = counters
-        options = step.options
-        self._clips_a_step = (options.discriminator_steps + 1) * options.batch_size
-        self.names = [*step.discriminator_metrics, *step.generator_metrics, "seconds_waiting"]
-        self._run = tf.function(self._many)
-
-    def __call__(self, iterator, num_steps: int) -> dict[str, np.ndarray]:
-        """Runs `num_steps` steps.
-
-        Returns:
-            For each metric its values, `[num_steps]`; among them `seconds_waiting`, at most
-            how long the step waited for data.
-        """
-        values = self._run(iterator, tf.constant(num_steps)).numpy()
-        return dict(zip(self.names, values.T, strict=True))
-
-    def _many(self, iterator, num_steps: tf.Tensor) -> tf.Tensor:
-        rows = tf.TensorArray(tf.float64, size=num_steps)
-        for index in tf.range(num_steps):
-            waited = tf.zeros([], tf.float64)
-            row = tf.zeros([len(self._step.discriminator_metrics)], tf.float64)
-            # A loop here too: the graph of the update is traced and built once, not twice.
-            for update in tf.range(self._step.options.discriminator_steps):
-                seconds, row = self._discriminator_update(iterator, update, row)
-                waited += seconds
-            rows = rows.write(index, self._generator_update(iterator, waited, row))
-        return rows.stack()
-
-    # Autograph would rewrite every function below, which takes longer than tracing them.
-    @tf.autograph.experimental.do_not_convert
-    def _discriminator_update(
-        self, iterator, update: tf.Tensor, row: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        batch, waited = _next(iterator, row)
-        metrics = self._strategy.run(
-            self._step.update_discriminators, args=(batch, self._counters.step, update)
-        )
-        return waited, self._reduced(metrics, self._step.discriminator_metrics)
-
-    @tf.autograph.experimental.do_not_convert
-    def _generator_update(self, iterator, waited: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
-        batch, seconds = _next(iterator, row)
-        metrics = self._strategy.run(self._step.update_generator, args=(batch, self._counters.step))
-        own = self._reduced(metrics, self._step.generator_metrics)
-        whole = tf.concat([row, own, [waited + seconds]], axis=0)
-        with tf.control_dependencies([whole]):
-            self._counters.step.assign_add(1)
-            self._counters.clips.assign_add(self._clips_a_step)
-        return whole
-
-    def _reduced(self, metrics: dict[str, tf.Tensor], names: list[str]) -> tf.Tensor:
-        mean = tf.distribute.ReduceOp.MEAN
-        values = [self._strategy.reduce(mean, metrics[name], axis=None) for name in names]
-        return tf.stack([tf.cast(value, tf.float64) for value in values])
-
-
-def _now() -> tf.Tensor:
-    """Seconds on the host's clock; `tf.timestamp` is refused where operations are deterministic."""
-    return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
-
-
-def _next(iterator, after: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """The next batch, and at most how many seconds it was waited for once `after` was known.
-
-    At most: what is left of the update before may run in that time. `tools/benchmark_step.py` tells
-    the two apart.
-    """
-    with tf.control_dependencies([after]):
-        start = _now()
-    with tf.control_dependencies([start]):
-        batch = next(iterator)
-    with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-        return batch, _now() - start
-
-
 def check_finite(metrics: dict[str, np.ndarray], first_step: int) -> None:
     """Raises RunError with step and term where a loss or a gradient is NaN or infinite."""
-    for index in range(len(metrics["seconds_waiting"])):
+    for index in range(len(next(iter(metrics.values())))):
         for name, values in metrics.items():
             if not math.isfinite(values[index]):
                 raise RunError(
@@ -223,9 +138,10 @@ def train(
         experiment: what to train, on what.
         model_dir: gets `checkpoints/`, `tensorboard/` and `losses.jsonl`.
         seed: of weights, data order and latents.
-        strategy: devices; one device when left out.
-        stop: looked at between compiled loops; when set, the run is saved and ends.
-        on_score: called with the step at `evaluate_every_steps`, after a checkpoint of it.
+        strategy: devices; one device when left out. With several workers every one calls this.
+        stop: looked at between compiled loops; when set in any worker, the run is saved and ends.
+        on_score: called with the step at `evaluate_every_steps`, after a checkpoint of it, in
+            every worker.
 
     Operations are made deterministic. On CPU, repeating a run to the last bit also needs the
     environment variable TF_NUM_INTEROP_THREADS=1, set before TensorFlow is imported, as the command
@@ -233,48 +149,110 @@ def train(
 
     Raises:
         InputError: the data or the configuration is at fault.
-        RunError: disk full, or a loss or gradient that is not finite.
+        RunError: disk full, a loss or gradient that is not finite, or a worker that is gone.
     """
     model_dir = pathlib.Path(model_dir)
     options = experiment.training
     strategy = strategy or tf.distribute.get_strategy()
-    stop = stop or threading.Event()
+    workers = Workers(strategy)
     # Threads that add up in another order give other last bits, and so another run.
     tf.config.experimental.enable_op_determinism()
     experiment.data.prepare(experiment.clip)
     step = build_step(experiment, strategy, seed)
     counters = Counters()
     checkpoints = Checkpoints(
-        model_dir / "checkpoints", step, counters, keep=options.keep_checkpoints
+        model_dir / "checkpoints",
+        step,
+        counters,
+        keep=options.keep_checkpoints,
+        patience=options.save_patience_seconds,
     )
     done = checkpoints.restore()
+    workers.check_same_step(done)
     if done >= options.num_steps:
         return LoopResult(done, was_stopped=False)
-    loop = CompiledLoop(step, strategy, counters)
-    iterator = make_iterator(experiment, strategy, seed, int(counters.clips))
-    log = LossesLog(model_dir / "losses.jsonl", resume_at=done)
-    summaries = Summaries(model_dir / "tensorboard", experiment, step)
-    with Progress("training", total=options.num_steps, initial=done) as progress:
-        while done < options.num_steps and not stop.is_set():
-            count = _steps_to_next_event(done, options)
-            started = time.perf_counter()
-            metrics = loop(iterator, count)
-            seconds = time.perf_counter() - started
-            check_finite(metrics, done)
-            log.write(metrics, done)
-            done += count
-            progress.update(count, loss=float(metrics["generator/loss"][-1]))
-            summaries.write(metrics, done, seconds)
-            if done % options.checkpoint_every_steps == 0 or done >= options.num_steps:
-                log.flush()
-                checkpoints.save()
-            if on_score and _is_due(done, options.evaluate_every_steps):
-                on_score(done)
-    if done < options.num_steps:
-        log.flush()
-        checkpoints.save()
-    summaries.close()
-    return LoopResult(done, was_stopped=done < options.num_steps)
+    with workers.reporting_losses(lambda: int(counters.step)):
+        run = _Run(experiment, strategy, step, counters, checkpoints, workers, model_dir, seed)
+        return run.until_end(done, stop or threading.Event(), on_score)
+
+
+class _Run:
+    """A run under way: what the host does between compiled loops."""
+
+    def __init__(
+        self,
+        experiment: "Experiment",
+        strategy: tf.distribute.Strategy,
+        step: GanStep,
+        counters: Counters,
+        checkpoints: Checkpoints,
+        workers: Workers,
+        model_dir: pathlib.Path,
+        seed: int,
+    ):
+        self._options = experiment.training
+        self._checkpoints = checkpoints
+        self._workers = workers
+        self._loop = CompiledLoop(step, strategy, counters)
+        self._iterator = make_iterator(experiment, strategy, seed, int(counters.clips))
+        self._log = self._summaries = None
+        if workers.is_chief:
+            self._log = LossesLog(model_dir / "losses.jsonl", resume_at=int(counters.step))
+            self._summaries = Summaries(model_dir / "tensorboard", experiment, step)
+        self._watchdog = Watchdog(workers)
+
+    def until_end(
+        self, done: int, stop: Stop, on_score: Callable[[int], None] | None
+    ) -> LoopResult:
+        """Trains from step `done` to the last one, or until some worker is told to stop."""
+        options, first = self._options, done
+        with Progress("training", total=options.num_steps, initial=done) as progress:
+            while done < options.num_steps and not self._workers.any(stop.is_set()):
+                count = 1 if done == first else _steps_to_next_event(done, options)
+                started = time.perf_counter()
+                with self._watchdog.watching(done):
+                    metrics = self._loop(self._iterator, count)
+                seconds = time.perf_counter() - started
+                check_finite(metrics, done)
+                self._tell_compiling(progress, seconds, is_first=done == first)
+                done += count
+                progress.update(count, loss=float(metrics["generator/loss"][-1]))
+                self._write(metrics, done, seconds)
+                if done % options.checkpoint_every_steps == 0 or done >= options.num_steps:
+                    self._save(progress)
+                if on_score and _is_due(done, options.evaluate_every_steps):
+                    on_score(done)
+            if done < options.num_steps:
+                self._save(progress)
+        # Who leaves earlier would look like a dead worker to one that is still saving.
+        self._workers.wait()
+        if self._summaries:
+            self._summaries.close()
+        return LoopResult(done, was_stopped=done < options.num_steps)
+
+    def _tell_compiling(self, progress: Progress, seconds: float, *, is_first: bool) -> None:
+        if is_first:
+            progress.write(
+                f"trivd: compiled: the first step took {seconds:.1f} s, "
+                f"{self._loop.tracing_seconds:.1f} s of it tracing"
+            )
+            self._times_traced = self._loop.times_traced
+        elif self._loop.times_traced > self._times_traced:
+            self._times_traced = self._loop.times_traced
+            progress.write(
+                f"trivd: warning: the training loop was compiled again, which took {seconds:.0f} s "
+                "with its steps: batches must keep their shapes and types"
+            )
+
+    def _write(self, metrics: dict[str, np.ndarray], done: int, seconds: float) -> None:
+        if self._log and self._summaries:
+            self._log.write(metrics, done - len(metrics["generator/loss"]))
+            self._summaries.write(metrics, done, seconds)
+
+    def _save(self, progress: Progress) -> None:
+        """The chief saves; what it saves is the same on every worker."""
+        if self._log:
+            self._checkpoints.save_patiently(progress.write, before=self._log.flush)
 
 
 def _is_due(step: int, every: int) -> bool:

@@ -25,6 +25,8 @@ class TrainingOptions:
         precision: `float32`, `mixed_bfloat16` or `float64`.
         steps_per_loop: generator updates in one call of the compiled loop.
         checkpoint_every_steps, keep_checkpoints: how often to save, how many to keep.
+        save_patience_seconds: for how long a checkpoint that cannot be written is tried again
+            before the run ends.
         summary_every_steps: how often TensorBoard gets scalars.
         sample_every_steps: how often TensorBoard gets sample videos; 0 for never.
         evaluate_every_steps: how often the score on the training set is measured, which chooses
@@ -49,6 +51,7 @@ class TrainingOptions:
     steps_per_loop: int = 100
     checkpoint_every_steps: int = 1000
     keep_checkpoints: int = 3
+    save_patience_seconds: float = 60.0
     summary_every_steps: int = 100
     sample_every_steps: int = 1000
     evaluate_every_steps: int = 0
@@ -61,6 +64,7 @@ class TrainingOptions:
         for name in ("orthogonal_penalty", "ema_start_step", "sample_every_steps"):
             self._at_least(name, 0)
         self._at_least("evaluate_every_steps", 0)
+        self._at_least("save_patience_seconds", 0)
         for name in ("generator_learning_rate", "discriminator_learning_rate", "adam_epsilon"):
             if not getattr(self, name) > 0:
                 self._refuse(name, "more than 0")

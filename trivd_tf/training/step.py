@@ -30,6 +30,10 @@ def to_float(videos: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
     return tf.cast(videos, dtype) / 127.5 - 1.0
 
 
+def _as_they_are(gradients_and_weights: list) -> list:
+    return gradients_and_weights
+
+
 def penalized_kernels(generator: keras.Model) -> list[keras.Variable]:
     """The raw weights under the orthogonality penalty: all but the class embedding."""
     return [
@@ -63,6 +67,11 @@ class GanStep:
     num_replicas: int
     seed: int
     class_conditional: bool = False
+
+    def __post_init__(self) -> None:
+        # `_apply` sums gradients over replicas, so that their norm is the global batch's.
+        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+            optimizer._all_reduce_sum_gradients = _as_they_are
 
     @property
     def discriminator_metrics(self) -> list[str]:
@@ -172,11 +181,11 @@ class GanStep:
                 metrics[f"{model.name}/loss"] = terms[-1]
                 metrics[f"{model.name}/real_score"] = tf.reduce_mean(on_real)
                 metrics[f"{model.name}/predicted_score"] = tf.reduce_mean(on_predicted)
-            # Applying gradients sums them over replicas.
+            # `_apply` sums the gradients over replicas.
             loss = self._total(terms) / self.num_replicas
-        gradients = tape.gradient(loss, sources)
-        self.discriminator_optimizer.apply(gradients, weights)
-        metrics["discriminators/gradient_norm"] = tf.linalg.global_norm(gradients)
+        metrics["discriminators/gradient_norm"] = self._apply(
+            self.discriminator_optimizer, tape.gradient(loss, sources), weights
+        )
         return metrics
 
     def update_generator(self, batch: Batch, step: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -205,11 +214,26 @@ class GanStep:
             )
             metrics["generator/loss"] = loss
             loss = loss / self.num_replicas
-        gradients = tape.gradient(loss, sources)
-        self.generator_optimizer.apply(gradients, weights)
-        metrics["generator/gradient_norm"] = tf.linalg.global_norm(gradients)
+        metrics["generator/gradient_norm"] = self._apply(
+            self.generator_optimizer, tape.gradient(loss, sources), weights
+        )
         self.average.update(step + 1)
         return metrics
+
+    def _apply(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        gradients: list[tf.Tensor],
+        weights: list[keras.Variable],
+    ) -> tf.Tensor:
+        """Updates the weights; returns the norm of the gradient over all replicas."""
+        # The class embedding's comes as rows, which have no norm before they are added up.
+        summed = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        if self.num_replicas > 1:
+            replica = tf.distribute.get_replica_context()
+            summed = replica.all_reduce(tf.distribute.ReduceOp.SUM, summed)
+        optimizer.apply(summed, weights)
+        return tf.linalg.global_norm(summed)
 
     def penalty(self) -> tf.Tensor:
         """The orthogonality penalty, before its weight, on the generator's raw weights."""

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from trivd_tf.training.compiled_loop import WAITING
 from trivd_tf.training.step import GanStep
 
 if TYPE_CHECKING:
@@ -58,13 +59,14 @@ class Summaries:
                 self._videos()
 
     def _scalars(self, metrics: dict[str, np.ndarray], seconds: float) -> None:
-        count = len(metrics["seconds_waiting"])
+        count = len(metrics["generator/loss"])
         for name, values in metrics.items():
-            if name != "seconds_waiting":
+            if name != WAITING:
                 tf.summary.scalar(name, float(values[-1]))
         tf.summary.scalar("time/seconds_a_step", seconds / count)
-        waiting = float(metrics["seconds_waiting"].sum())
-        tf.summary.scalar("time/share_waiting_for_data_at_most", waiting / seconds)
+        if WAITING in metrics:
+            waiting = float(metrics[WAITING].sum())
+            tf.summary.scalar("time/share_waiting_for_data_at_most", waiting / seconds)
         for name, value in self._step.singular_values().items():
             tf.summary.scalar(name, value)
 
