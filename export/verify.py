@@ -92,7 +92,9 @@ import subprocess, tempfile
 folder = tempfile.mkdtemp()
 np.save(folder + "/frames.npy", frames)
 np.save(folder + "/z.npy", z)
-command = [os.path.join(os.path.dirname(sys.executable), "saved_model_cli"), "run"]
+script = os.path.join(os.path.dirname(sys.executable), "saved_model_cli")
+module = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
+command = [*([script] if os.path.exists(script) else module), "run"]
 def run(signature, inputs):
     done = subprocess.run(
         [*command, "--dir", export, "--tag_set", "serve", "--signature_def", signature,

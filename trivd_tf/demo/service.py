@@ -194,7 +194,7 @@ class Service:
         if prediction.num_real and prediction.continuation is not None:
             answer["real"] = _strip(prediction.continuation[: prediction.num_real])
         if prediction.flow is not None:
-            largest = motion.full_scale(prediction.flow)
+            largest = _overlay_scale(prediction.flow)
             pairs = zip(prediction.futures, prediction.flow, strict=True)
             answer["motion"] = {
                 "largest": largest,
@@ -227,6 +227,12 @@ class Service:
 def watchable_rate(rate: float) -> float:
     """So few frames are over in half a second at a camera's rate; the page plays them slower."""
     return min(rate, 8.0)
+
+
+def _overlay_scale(flow: np.ndarray) -> float:
+    """Lower than for a picture of the field alone: over a frame, weak colours are not seen."""
+    speeds = np.linalg.norm(flow, axis=-1)
+    return max(float(np.percentile(speeds, 85.0)), motion.SMALLEST_FULL_SCALE)
 
 
 def _strip(frames: np.ndarray) -> str:

@@ -135,7 +135,7 @@ let held = 0;
 function show() {
   const { content, real, futures } = shown;
   const titles = futures.map((_, n) => (futures.length === 1 ? "Future" : `Future ${n + 1}`));
-  if (real) titles.unshift("What really followed");
+  if (real) titles.unshift("What followed");
   $("panels").replaceChildren(...titles.map(panel));
   $("transport").hidden = false;
   $("time").max = content.num_given + content.num_frames - 1;
