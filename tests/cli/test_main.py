@@ -102,7 +102,7 @@ def test_help_shows_an_example_that_the_parser_takes(capsys, command):
     for line in lines:
         program, *arguments = shlex.split(line, comments=True)
         assert program == "trivd"
-        assert cli.build_parser().parse_args(arguments).command == command
+        assert cli.parse(arguments).command == command
 
 
 def test_help_lists_every_command(capsys):

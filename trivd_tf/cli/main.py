@@ -17,13 +17,14 @@ from trivd_tf.errors import InputError, RunError
 
 # Modules of trivd_tf.cli, in the order in which --help lists them. They import nothing heavy
 # before they run, so that --help and a mistyped flag are answered at once.
-COMMANDS = ("train", "evaluate", "export", "predict", "demo")
+COMMANDS = ("prepare", "train", "evaluate", "export", "predict", "demo")
 
 EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _DESCRIPTION = """\
 Predict the future frames of a video with TrIVD-GAN.
 
+  trivd prepare   turn a data set into records, once
   trivd train     learn from videos
   trivd evaluate  score a trained model, next to simple baselines
   trivd export    write a trained model as a TensorFlow SavedModel
@@ -70,6 +71,22 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parses the command line; a subcommand may take unknown flags: `take_other_flags`.
+
+    Raises:
+        InputError: the usage is wrong.
+    """
+    args, others = build_parser().parse_known_args(arguments)
+    take = getattr(command_module(args.command), "take_other_flags", None)
+    if others and not (take and take(args, others)):
+        raise InputError(
+            f"unrecognized arguments: {' '.join(others)}; `trivd {args.command} --help` shows what "
+            "it takes"
+        )
+    return args
+
+
 def command_module(name: str) -> ModuleType:
     """The module of a subcommand: `add_flags(parser)` and `run(args) -> exit status`."""
     return importlib.import_module(f"trivd_tf.cli.{name}")
@@ -86,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Known before parsing, because parsing itself can fail.
     debug = "--debug" in arguments
     try:
-        args = build_parser().parse_args(arguments)
+        args = parse(arguments)
         with raise_on_sigterm():
             return command_module(args.command).run(args)
     except (InputError, RunError, OSError) as error:

@@ -10,8 +10,11 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.data.jpeg_strips import FRAMES_IN_STRIP
+
 Batch = tuple[np.ndarray, np.ndarray]  # (video uint8 [b, T, S, S, 3], label int32 [b])
-# (JPEG files, bytes objects [b, T]; crop (top, left, height, width) int32 [b, 4]; label int32 [b])
+# (strips of JPEG frames, bytes objects [b, ceil(T / FRAMES_IN_STRIP)]; (rows of a frame in a strip,
+# top and left of the crop) int32 [b, 3]; label int32 [b])
 EncodedBatch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _PARALLEL_BATCHES = 2
@@ -30,7 +33,7 @@ def endless_batches(
     Args:
       build: makes batch n; called from several threads.
       video_shape: static shape `[b, T, size, size, 3]`.
-      encoded: `build` gives JPEG files, which are decoded and cropped here, outside Python.
+      encoded: `build` gives strips of JPEG frames, to be decoded and cropped here, not in Python.
     """
     batches = _decoded if encoded else _plain
     return _finish(batches(build, _ENDLESS, video_shape, video_shape[0]))
@@ -76,28 +79,31 @@ def _decoded(
     video_shape: tuple[int | None, ...],
     batch_size: int | None,
 ) -> tf.data.Dataset:
-    num_frames = video_shape[1] or 0
+    num_frames, size = video_shape[1] or 0, video_shape[2]
+    lengths = strip_lengths(num_frames)
 
     def load(n: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        images, crops, labels = tf.numpy_function(
+        strips, crops, labels = tf.numpy_function(
             lambda number: build(int(number)),
             [n],
             [tf.string, tf.int32, tf.int32],
             stateful=False,
         )
-        images.set_shape([None, num_frames])
-        crops.set_shape([None, 4])
+        strips.set_shape([None, len(lengths)])
+        crops.set_shape([None, 3])
         labels.set_shape([None])
-        return images, crops, labels
+        return strips, crops, labels
 
-    def decode(images: tf.Tensor, crop: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
-        frames = [
-            tf.io.decode_and_crop_jpeg(
-                images[frame], crop, channels=3, dct_method="INTEGER_ACCURATE"
+    def decode(strips: tf.Tensor, crop: tf.Tensor, label: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows, top, left = tf.unstack(crop)
+        parts = []
+        for number, length in enumerate(lengths):
+            columns = tf.stack([0, left, rows * length, size])
+            pixels = tf.io.decode_and_crop_jpeg(
+                strips[number], columns, channels=3, dct_method="INTEGER_ACCURATE"
             )
-            for frame in range(num_frames)
-        ]
-        video = tf.stack(frames)
+            parts.append(tf.reshape(pixels, [length, rows, size, 3])[:, top : top + size])
+        video = parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
         video.set_shape(video_shape[1:])
         return {"video": video, "label": label}
 
@@ -108,6 +114,13 @@ def _decoded(
     clips = batches.unbatch().map(decode, num_parallel_calls=cores, deterministic=True)
     # A static batch size where there is one: endless batches are all full.
     return clips.batch(batch_size, drop_remainder=video_shape[0] is not None)
+
+
+def strip_lengths(num_frames: int) -> list[int]:
+    """Frames in each strip of a clip."""
+    return [
+        min(FRAMES_IN_STRIP, num_frames - first) for first in range(0, num_frames, FRAMES_IN_STRIP)
+    ]
 
 
 def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:

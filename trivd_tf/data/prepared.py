@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.data import clips, pipeline
+from trivd_tf.data import clips, jpeg_strips, pipeline
 from trivd_tf.data.clips import ClipSpec, require_integer
 from trivd_tf.data.prepare import layout
 from trivd_tf.data.records import RecordFiles
@@ -191,15 +191,19 @@ class Prepared(ClipSource):
         labels = np.maximum(rows["label"], 0).astype(np.int32)
         encoded = self._encoded()
         if encoded:
-            images = np.empty((count, clip.num_frames), object)
-            crops = np.empty((count, 4), np.int32)
+            lengths = pipeline.strip_lengths(clip.num_frames)
+            strips = np.empty((count, len(lengths)), object)
+            crops = np.empty((count, 3), np.int32)
         else:
             video = np.empty((count, clip.num_frames, clip.size, clip.size, 3), np.uint8)
 
         def read(part: range) -> None:
             for n in part:
                 if encoded:
-                    images[n] = _read_images(opened, rows[n], int(starts[n]), clip)
+                    images = _read_images(opened, rows[n], int(starts[n]), clip)
+                    for number, length in enumerate(lengths):
+                        strips[n, number] = jpeg_strips.join(images[:length])
+                        del images[:length]
                     crops[n] = _crop(rows[n], clip, positions[n])
                 else:
                     frames = _read_pixels(opened, rows[n], int(starts[n]), clip)
@@ -207,7 +211,7 @@ class Prepared(ClipSource):
 
         parts = [range(first, count, self._num_readers) for first in range(self._num_readers)]
         list(self._readers.map(read, parts))
-        return (images, crops, labels) if encoded else (video, labels)
+        return (strips, crops, labels) if encoded else (video, labels)
 
 
 def _load_table(path: str) -> np.ndarray:
@@ -239,9 +243,10 @@ def _read_images(opened: _Opened, row: np.void, start: int, clip: ClipSpec) -> l
     return [data[offset - begin : offset - begin + length] for offset, length in taken]
 
 
-def _crop(row: np.void, clip: ClipSpec, position: _Position) -> tuple[int, int, int, int]:
-    """(top, left, height, width), as `cut_clip` cuts."""
+def _crop(row: np.void, clip: ClipSpec, position: _Position) -> tuple[int, int, int]:
+    """Rows of a frame in a strip, and top and left of the crop, where `cut_clip` cuts."""
     vertical, horizontal = (None, None) if position is None else position
-    top = clips.crop_offset(int(row["height"]) - clip.size, vertical)
+    height = int(row["height"])
+    top = clips.crop_offset(height - clip.size, vertical)
     left = clips.crop_offset(int(row["width"]) - clip.size, horizontal)
-    return top, left, clip.size, clip.size
+    return jpeg_strips.padded_height(height), top, left

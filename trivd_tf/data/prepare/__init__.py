@@ -71,9 +71,10 @@ class Report:
         """A few lines for people."""
         content = self.content
         lines = [f"{self.output} was finished before; nothing to do."] if self.was_finished else []
+        why = f" ({os.path.join(self.output, layout.REPORT)} says why)"
         lines.append(
             f"{content['kind']}: {content['written']} videos written, {content['skipped']} of "
-            f"{content['listed']} skipped ({os.path.join(self.output, layout.REPORT)} says why)"
+            f"{content['listed']} skipped{why if content['skipped'] else ''}"
         )
         for split, numbers in content["splits"].items():
             lines.append(

@@ -131,7 +131,11 @@ def _write_shards(job: Job, todo: Sequence[Shard], beam_flags: Sequence[str]) ->
     beam, options = _beam(beam_flags)
     description = job.to_json()
     try:
-        with beam.Pipeline(options=options) as pipeline:
+        unfilled = beam.Pipeline(options=options)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise InputError(f"--runner: {_first_line(error).strip()}") from error
+    try:
+        with unfilled as pipeline:
             _ = (
                 pipeline
                 | "list shards" >> beam.Create([shard.to_json() for shard in left])

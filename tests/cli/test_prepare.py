@@ -1,0 +1,103 @@
+"""`trivd prepare`: the command line in front of the library, whose own tests make every layout."""
+
+import json
+
+import pytest
+
+from tests.data.prepare import sources
+from trivd_tf.cli import main as cli
+from trivd_tf.data import prepare as library
+
+pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:::apache_beam.*"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+
+def test_kinetics_is_prepared_told_and_then_left_alone(tmp_path, capsys):
+    videos, annotations = sources.make_kinetics(tmp_path)
+    command = ["prepare", "kinetics600", "--videos", videos, "--annotations", *annotations]
+    command += ["--output", str(tmp_path / "out"), "--size", "32", "--encoding", "jpeg"]
+    assert cli.main(command) == 0
+    first = capsys.readouterr()
+    assert "kinetics600: 5 videos written, 4 of 9 skipped" in first.out
+    assert "train: 3 videos, " in first.out
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["encoding"] == "jpeg"
+    assert report["options"]["jpeg_quality"] == 95
+    assert cli.main(command) == 0
+    again = capsys.readouterr()
+    assert again.out.splitlines()[0].endswith("out was finished before; nothing to do.")
+    assert again.out.splitlines()[1:] == first.out.splitlines()
+    assert cli.main([*command, "--jpeg_quality", "90"]) == 2
+    assert "name another --output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "options"),
+    [
+        (
+            ["ucf101", "--videos", "v", "--annotations", "l"],
+            {"kind": "ucf101", "videos": "v", "annotations": ["l"], "size": 64, "encoding": "raw"},
+        ),
+        (
+            ["ucf101", "--tfds_dir", "d", "--official_split", "2"],
+            {"tfds_dir": "d", "official_split": 2, "videos": None, "annotations": None},
+        ),
+        (["bair", "--videos", "v", "--camera", "image_aux1"], {"camera": "image_aux1"}),
+        (["moving_mnist", "--tfds_dir", "d"], {"kind": "moving_mnist", "tfds_dir": "d"}),
+        (
+            ["folder", "--videos", "v", "--train_fraction", "0.5", "--videos_per_shard", "8"],
+            {"train_fraction": 0.5, "videos_per_shard": 8, "beam_flags": []},
+        ),
+        (
+            ["folder", "--videos", "v", "--runner", "FlinkRunner", "--flink_master=h:1"],
+            {"beam_flags": ["--runner=FlinkRunner", "--flink_master=h:1"]},
+        ),
+    ],
+)
+def test_flags_reach_the_library(monkeypatch, capsys, flags, options):
+    seen = {}
+
+    def note(kind, **given):
+        seen.update(given, kind=kind)
+        splits = {"train": {"videos": 1, "frames": 2, "bytes": 3, "shards": 1}}
+        content = {"kind": kind, "written": 1, "skipped": 0, "listed": 1, "splits": splits}
+        return library.Report("out", content, False)
+
+    monkeypatch.setattr(library, "prepare", note)
+    assert cli.main(["prepare", *flags, "--output", "out"]) == 0
+    assert {name: seen[name] for name in options} == options
+    assert seen["output"] == "out"
+    assert "1 videos written, 0 of 1 skipped\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["imagenet"], "invalid choice: 'imagenet'"),
+        (["folder", "--videos", "v", "--vidoes", "w"], "unrecognized arguments: --vidoes w"),
+        (["folder"], "folder takes --videos [--train_fraction]; received none"),
+        (["bair", "--tfds_dir", "d", "--annotations", "x"], "bair takes --videos [--camera] or"),
+        (["folder", "--videos", "missing"], "no such folder"),
+        (["folder", "--videos", "v", "--size", "0"], "0 is too few"),
+        (["folder", "--videos", "v", "--jpeg_quality", "101"], "must lie in 1 to 100"),
+        (["kinetics600", "--videos", "v", "--annotations", "no.csv"], "no.csv: cannot be read"),
+    ],
+)
+def test_wrong_flags_are_one_line_with_status_2(tmp_path, monkeypatch, capsys, flags, message):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["prepare", *flags, "--output", "out"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_runner_is_told_by_name(tmp_path, made_videos, capsys):
+    flags = ["folder", "--videos", str(made_videos), "--output", str(tmp_path / "out")]
+    assert cli.main(["prepare", *flags, "--runner", "Foo", "--speed=3"]) == 2
+    assert "--runner: Unexpected pipeline runner: Foo" in capsys.readouterr().err
+    assert cli.main(["prepare", *flags]) == 0

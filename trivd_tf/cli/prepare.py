@@ -1,0 +1,147 @@
+"""Prepare a data set once: decoded at the training size, in shards, with a report.
+
+Run it again after it was stopped or killed, and it goes on; on a finished set it does nothing and
+says so. OUTPUT is an ordinary TensorFlow Datasets folder, which `trivd train --data_dir OUTPUT`
+reads; OUTPUT/report.json says what was read, written and skipped, and why.
+
+sources:
+  kinetics600   --videos FOLDER --annotations CSV...        official CSV files; videos named
+                                                            <id>_<start>_<end>.mp4 in any subfolders
+  ucf101        --videos UCF-101 --annotations ucfTrainTestlist
+                or --tfds_dir DIR [--official_split N]
+  bair          --videos softmotion30_44k [--camera NAME]   or --tfds_dir DIR [--camera NAME]
+  moving_mnist  --tfds_dir DIR
+  folder        --videos FOLDER [--train_fraction SHARE]    any videos
+
+With --runner, all flags that are not listed below go to Apache Beam.
+
+example:
+  trivd prepare folder --videos ~/videos --output data/mine
+  trivd prepare kinetics600 --videos k600 --annotations train.csv validate.csv test.csv \\
+      --output data/kinetics600 --encoding jpeg
+  trivd prepare ucf101 --videos UCF-101 --annotations ucfTrainTestlist --output data/ucf101
+  trivd prepare bair --videos softmotion30_44k --output data/bair
+  trivd prepare moving_mnist --tfds_dir ~/tensorflow_datasets --output data/moving_mnist
+  trivd prepare folder --videos /shared/videos --output /shared/prepared \\
+      --runner FlinkRunner --flink_master=host:8081
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from trivd_tf.cli.flags import positive_number
+
+KINDS = ("kinetics600", "ucf101", "bair", "moving_mnist", "folder")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags of `trivd prepare`."""
+    parser.add_argument("kind", metavar="SET", choices=KINDS, help=f"one of {', '.join(KINDS)}")
+    parser.add_argument(
+        "--output", metavar="DIR", required=True, help="folder of the prepared set; made here"
+    )
+    _add_sources(parser)
+    _add_storage(parser)
+    group = parser.add_argument_group("workers")
+    group.add_argument(
+        "--runner",
+        metavar="NAME",
+        help="a runner of Apache Beam, such as DataflowRunner or FlinkRunner; its workers need "
+        "this package and must reach sources and output (default: all cores of this machine)",
+    )
+    parser.set_defaults(beam_flags=[])
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("sources, as the set needs them")
+    group.add_argument("--videos", metavar="DIR", help="folder of what was downloaded")
+    group.add_argument(
+        "--annotations",
+        metavar="PATH",
+        nargs="+",
+        help="Kinetics-600: its CSV files; UCF-101: the folder ucfTrainTestlist",
+    )
+    group.add_argument(
+        "--tfds_dir",
+        metavar="DIR",
+        help="data_dir of TensorFlow Datasets, in which it has prepared the set",
+    )
+    group.add_argument(
+        "--camera", choices=("image_main", "image_aux1"), help="BAIR (default: image_main)"
+    )
+    group.add_argument(
+        "--official_split",
+        type=int,
+        choices=(1, 2, 3),
+        help="UCF-101 from --tfds_dir, which holds each split as a set (default: 1); from --videos "
+        "all three are prepared, and the configuration chooses",
+    )
+    group.add_argument(
+        "--train_fraction",
+        metavar="SHARE",
+        type=float,
+        help="folder: share of the videos for training (default: 0.9)",
+    )
+
+
+def _add_storage(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("storage")
+    group.add_argument(
+        "--size",
+        metavar="N",
+        type=positive_number,
+        default=64,
+        help="smallest side of the stored frames in pixels, the size of the clips (default: 64)",
+    )
+    group.add_argument(
+        "--encoding",
+        choices=("raw", "jpeg"),
+        default="raw",
+        help="raw: exact, fastest to read; jpeg: several times smaller (default: raw)",
+    )
+    group.add_argument(
+        "--jpeg_quality", metavar="N", type=positive_number, default=95, help="1-100 (default: 95)"
+    )
+    group.add_argument(
+        "--videos_per_shard",
+        metavar="N",
+        type=positive_number,
+        default=64,
+        help="at most so many videos a file; what a killed run was writing is written again "
+        "(default: 64)",
+    )
+
+
+def take_other_flags(args: argparse.Namespace, flags: list[str]) -> bool:
+    """Takes flags that only the runner knows; False without a runner."""
+    args.beam_flags = flags
+    return args.runner is not None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepares the set, or what is left of it, and prints what the report says."""
+    from trivd_tf.cli.tensorflow_log import import_tensorflow
+
+    import_tensorflow(debug=args.debug)
+
+    from trivd_tf.data.prepare import prepare
+
+    runner = [] if args.runner is None else [f"--runner={args.runner}"]
+    report = prepare(
+        args.kind,
+        output=args.output,
+        videos=args.videos,
+        annotations=args.annotations,
+        tfds_dir=args.tfds_dir,
+        camera=args.camera,
+        official_split=args.official_split,
+        train_fraction=args.train_fraction,
+        size=args.size,
+        encoding=args.encoding,
+        jpeg_quality=args.jpeg_quality,
+        videos_per_shard=args.videos_per_shard,
+        beam_flags=[*runner, *args.beam_flags],
+    )
+    print(report.describe())
+    return 0
