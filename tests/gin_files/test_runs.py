@@ -1,0 +1,170 @@
+"""Every gin file that comes with the package: it parses, builds in small, and trains a step."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trivd_tf import config, data
+from trivd_tf.evaluation.paper_figures import PAPER_ROWS, describe
+from trivd_tf.models import DECOMPOSITIONS
+from trivd_tf.training import train
+from trivd_tf.training.loop import build_step, make_iterator
+
+RUNS = [path.stem for path in config.known_gin_files() if path.parts[0] == "runs"]
+PARTS = [str(path) for path in config.known_gin_files() if path.parts[0] != "runs"]
+REDUCED = [
+    "models.generator.channel_multiplier = 1",
+    "models.discriminators.channel_multiplier = 1",
+    "data.ClipSpec.num_conditioning_frames = 1",
+    "data.ClipSpec.num_predicted_frames = 2",
+    "data.ClipSpec.size = 16",
+    "training.TrainingOptions.batch_size = 2",
+]
+# Enough for two frames after one that is given.
+FRAMES = "models.discriminators.num_sampled_frames = {}"
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """None here: each run has its own seed, and setting one throws compiled functions away."""
+
+
+@pytest.fixture(scope="module")
+def reduced(prepared_sets, made_videos, tmp_path_factory):
+    """Builds the experiment of a gin file at a size that trains a step in a second."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def build(name, *bindings):
+        text = config.find_gin_file(name).read_text()
+        kind = re.search(r'include "data/(kinetics600|ucf101|bair|video_folder)', text)
+        folder, more = None, []
+        if kind:
+            folder = prepared_sets.get(kind[1], made_videos)
+        if kind and kind[1] == "video_folder":
+            more = [f"data.VideoFolder.cache_dir = '{cache}'"]
+        drawn = 1 if "mocogan_k1" in text else 2
+        lines = [
+            "from trivd_tf import data",
+            "from trivd_tf import models",
+            "from trivd_tf import training",
+            *REDUCED,
+            FRAMES.format(drawn),
+            *more,
+            *bindings,
+        ]
+        return config.parse([name], lines, data_dir=folder).build()
+
+    return build
+
+
+def structure(experiment):
+    """What decides the networks and the step; data sets differ in their pixels only."""
+    options = experiment.training
+    return (
+        str(experiment.generator.keywords),
+        str(experiment.discriminators.keywords),
+        options.discriminator_steps,
+        options.optimizer,
+        options.precision,
+    )
+
+
+def header_of(name):
+    text = config.find_gin_file(name).read_text()
+    return " ".join(re.match(r"(#.*\n)+", text)[0].replace("#", " ").split())
+
+
+@pytest.mark.parametrize("name", [*RUNS, *PARTS])
+def test_the_header_says_what_is_required_and_what_deviates(name):
+    header = header_of(name)
+    assert re.search(r"REQUIRED( of a run that includes it)?:", header)
+    assert "Deviations:" in header
+    if name in RUNS:
+        assert "Reproduces:" in header
+    for row in PAPER_ROWS:
+        if row.run == name.removesuffix("_small"):
+            figures = describe(row).rpartition(": ")[2].replace("±", "+-").split(", ")
+            assert all(figure in header for figure in figures), header
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_shared_parts_parse_over_a_run(name):
+    config.parse(
+        ["bouncing_digits", name], data_dir="x" if "data_dir = %" in text_of(name) else None
+    )
+
+
+def text_of(name):
+    return config.find_gin_file(name).read_text()
+
+
+def test_every_row_has_its_run_and_its_small_run():
+    rows = {row.run for row in PAPER_ROWS if row.run is not None}
+    small = {f"{row}_small" for row in rows if not row.startswith(("table4", "ucf101"))}
+    assert {*rows, *small} <= set(RUNS)
+
+
+_stepped: dict = {}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_builds_and_trains_a_step(name, reduced):
+    experiment = reduced(name)
+    assert experiment.title
+    table, _, row = name.removesuffix("_small").partition("_")
+    unit, decomposition = "recurrent_unit", "decomposition"
+    if table == "table1":
+        assert experiment.discriminators.keywords[decomposition] == row
+    if table == "table2":
+        assert experiment.generator.keywords[unit] == row
+        assert experiment.discriminators.keywords[decomposition] == "dvd_gan_fp_faster"
+    experiment.data.prepare(experiment.clip)
+    strategy = tf.distribute.get_strategy()
+    iterator = make_iterator(experiment, strategy, 0, 0)
+    batch = next(iterator)
+    assert batch["video"].shape == (2, 3, 16, 16, 3)
+    key = structure(experiment)
+    if key not in _stepped:
+        _stepped[key] = step_of(experiment, batch)
+    assert all(np.isfinite(value) for value in _stepped[key].values()), _stepped[key]
+
+
+def step_of(experiment, batch):
+    """The losses of one eager step that moves every network."""
+    step = build_step(experiment, tf.distribute.get_strategy(), 0)
+    networks = [step.generator, *step.discriminators]
+    before = [network.get_weights() for network in networks]
+    number = tf.constant(0, tf.int64)
+    losses = dict(step.update_discriminators(batch, number, tf.constant(0)))
+    losses |= step.update_generator(batch, number)
+    for network, weights in zip(networks, before, strict=True):
+        after = network.get_weights()
+        assert any(np.any(a != b) for a, b in zip(weights, after, strict=True)), network.name
+    return losses
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_trains_a_compiled_step(name, reduced, tmp_path):
+    every = [
+        f"training.TrainingOptions.{cadence} = 1" for cadence in ("num_steps", "steps_per_loop")
+    ]
+    experiment = reduced(name, *every)
+    key = ("compiled", *structure(experiment))
+    if key not in _stepped:
+        _stepped[key] = train(experiment, model_dir=tmp_path).step
+    assert _stepped[key] == 1
+
+
+def test_test_splits_are_those_of_the_tables(reduced):
+    splits = {
+        "table1_clip": "validation",
+        "table2_tsru_p": "validation",
+        "table3_trivd_gan_fp": "test",
+    }
+    for name, split in splits.items():
+        source = reduced(name).data
+        assert isinstance(source, data.Kinetics600)
+        assert source._splits["test"] == split
