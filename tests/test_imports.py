@@ -24,6 +24,8 @@ BELOW = {
     "evaluation": BASE
     | {"ops", "layers", "models", "data", "metrics", "inference", "training", "run_record"},
     "experiment": BASE | {"models", "data", "training", "evaluation"},
+    "description": BASE | {"ops", "layers", "models", "training"},
+    "comparison": BASE | {"data", "inference", "evaluation", "training", "run_record"},
     "config": BASE | {"experiment"},
     "restore": BASE | {"config", "run_record", "inference", "training"},
     "__init__": {"_version"},

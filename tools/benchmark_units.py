@@ -78,21 +78,34 @@ def units_alone(name: str, args: argparse.Namespace) -> Callable[[], Any]:
     return run
 
 
-def whole_step(name: str, args: argparse.Namespace) -> tuple[Callable[[], Any], float]:
-    """A whole train step, and its FLOPs."""
-    options = TrainingOptions(batch_size=args.batch_size)
-    clip = ClipSpec(num_predicted_frames=args.frames, size=args.size)
-    multiplier = args.channel_multiplier
-    experiment = Experiment(
-        clip=clip,
+def experiment_of(
+    unit: str,
+    decomposition: str,
+    *,
+    channel_multiplier: int,
+    frames: int,
+    size: int,
+    batch_size: int,
+) -> Experiment:
+    """A model of that unit and decomposition; its data is never read."""
+    return Experiment(
+        clip=ClipSpec(num_predicted_frames=frames, size=size),
         data=BouncingDigits(),
-        generator=models.generator(channel_multiplier=multiplier, recurrent_unit=name),
+        generator=models.generator(channel_multiplier=channel_multiplier, recurrent_unit=unit),
         discriminators=models.discriminators(
-            channel_multiplier=multiplier, decomposition=args.decomposition
+            channel_multiplier=channel_multiplier, decomposition=decomposition
         ),
-        training=options,
+        training=TrainingOptions(batch_size=batch_size),
         evaluation=EvaluationOptions(),
     )
+
+
+def whole_step(name: str, args: argparse.Namespace) -> tuple[Callable[[], Any], float]:
+    """A whole train step, and its FLOPs."""
+    keys = ("channel_multiplier", "frames", "size", "batch_size")
+    setting = {key: getattr(args, key) for key in keys}
+    experiment = experiment_of(name, args.decomposition, **setting)
+    options, clip = experiment.training, experiment.clip
     gan = build_step(experiment, make_strategy(), seed=0)
     shape = [args.batch_size, clip.num_frames, args.size, args.size, 3]
     batch = {

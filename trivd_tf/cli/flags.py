@@ -55,6 +55,27 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_compared_flags(parser: argparse.ArgumentParser) -> None:
+    """The configuration flags of commands that look at several configurations, each by itself."""
+    group = parser.add_argument_group("configurations")
+    group.add_argument(
+        "--gin_file",
+        metavar="FILE",
+        action="append",
+        required=True,
+        help="a path, or the name of a file that comes with trivd_tf (table2_tsru_p, ...); may be "
+        "repeated, each is a configuration of its own",
+    )
+    group.add_argument(
+        "--gin_bindings",
+        metavar="BINDING",
+        action="append",
+        default=[],
+        help="one more binding for all of them; may be repeated",
+    )
+    group.add_argument("--data_dir", metavar="DIR", help="the folder that their data sources read")
+
+
 def add_model_dir_flag(parser: argparse.ArgumentParser, help_text: str) -> None:
     """`--model_dir`, required."""
     parser.add_argument("--model_dir", metavar="DIR", required=True, help=help_text)

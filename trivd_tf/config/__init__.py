@@ -24,6 +24,8 @@ from trivd_tf.config.files import find_gin_file, gin_directory, known_gin_files
 from trivd_tf.config.statements import (
     DYNAMIC_REGISTRATION,
     PRELUDE,
+    REQUIRED,
+    Macro,
     Reader,
     Reference,
     Statements,
@@ -45,6 +47,8 @@ __all__ = [
 
 # Of the operative configuration in a run's directory.
 FILE_NAME = "config.gin"
+
+_STAND_IN_IMPORT = "from trivd_tf import data"
 
 _HEADER = """\
 # The operative configuration of this run: every value that was used, defaults included.
@@ -120,6 +124,7 @@ def parse(
     gin_bindings: Sequence[str] = (),
     *,
     data_dir: str | Path | None = None,
+    stand_in_data: bool = False,
     root: Callable[..., Any] | None = None,
 ) -> ParsedConfig:
     """Parses and checks gin files and bindings; the later wins.
@@ -128,6 +133,8 @@ def parse(
         gin_files: paths, or names of files that come with the package (see `find_gin_file`).
         gin_bindings: single bindings, applied after the files.
         data_dir: where given, bound to `data_dir` of the source that the root's `data` selects.
+        stand_in_data: where the source that the root's `data` selects is still without its
+            `data_dir`, generated clips take its place: enough to build networks.
         root: what everything hangs on; default `trivd_tf.experiment.Experiment`.
 
     Raises:
@@ -148,6 +155,13 @@ def parse(
     if data_dir is not None:
         bindings.append(_data_dir_binding(statements, root, Path(data_dir)))
         reader.read_binding(bindings[-1])
+    replaced = None
+    if stand_in_data:
+        replaced = _take_out_data_without_folder(statements, root)
+    if replaced is not None:
+        for text in (_STAND_IN_IMPORT, f"{root_name}.data = @data.BouncingDigits()"):
+            bindings.append(text)
+            reader.read_binding(text)
     check_types(statements)
     check_required(statements, root, root_name)
 
@@ -155,6 +169,8 @@ def parse(
     for path in paths:
         gin.parse_config_file(str(path))
     gin.parse_config([PRELUDE, *statements.imports.values(), *bindings])
+    if replaced is not None:
+        _forget(replaced)
     gin.finalize()
     return ParsedConfig(statements, root)
 
@@ -195,6 +211,31 @@ def _data_dir_binding(statements: Statements, root: Callable[..., Any], data_dir
         )
     # Absolute, so that the run can be resumed from another working directory.
     return f"{source.name}.data_dir = {str(data_dir.expanduser().absolute())!r}"
+
+
+def _take_out_data_without_folder(
+    statements: Statements, root: Callable[..., Any]
+) -> Callable[..., Any] | None:
+    """Drops what is bound of the selected data source if its folder is not known; returns it."""
+    binding = statements.find("", root, "data")
+    source = statements.resolve_macro(binding.value) if binding else None
+    if not isinstance(source, Reference) or "data_dir" not in parameters_of(source.target):
+        return None
+    folder = statements.find(source.scope, source.target, "data_dir")
+    value = statements.resolve_macro(folder.value) if folder else None
+    if folder is not None and not (isinstance(value, Macro) and value.name == REQUIRED):
+        return None
+    for key, found in list(statements.bindings.items()):
+        if found.target is source.target:
+            del statements.bindings[key]
+    return source.target
+
+
+def _forget(target: Callable[..., Any]) -> None:
+    """Takes the bindings of `target` out of gin's configuration, which offers no way to do so."""
+    for scope, selector in list(gin.config._CONFIG):
+        if selector.rpartition(".")[2] == target.__name__:
+            del gin.config._CONFIG[scope, selector]
 
 
 def _with_configurable(message: str) -> str:

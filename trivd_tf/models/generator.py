@@ -39,6 +39,17 @@ class GeneratorStage(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.num_steps = num_steps
+        self._options: dict[str, Any] = {
+            "recurrent_unit": recurrent_unit,
+            "hidden_channels": hidden_channels,
+            "channels": channels,
+            "num_steps": num_steps,
+            "unit_options": dict(unit_options),
+            "post_kernel_size": post_kernel_size,
+            "spectral_norm": spectral_norm,
+            "spectral_epsilon": spectral_epsilon,
+            "batch_norm_epsilon": batch_norm_epsilon,
+        }
         norm = {"spectral_norm": spectral_norm, "dtype": self.dtype_policy}
         self.cell = make_cell(
             recurrent_unit,
@@ -85,6 +96,9 @@ class GeneratorStage(keras.layers.Layer):
         hidden = video.unfold_time(self.conv(video.fold_time(hidden)), self.num_steps)
         hidden = self.block(hidden, condition, training=training)
         return self.up_block(hidden, condition, training=training), warps[0] if warps else None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self._options}
 
 
 class Generator(keras.Model):

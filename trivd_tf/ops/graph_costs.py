@@ -1,7 +1,7 @@
 """What a TensorFlow graph costs: multiply-adds that the mathematics needs, and bytes it moves."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -27,7 +27,12 @@ def traced(function: Callable[..., Any], *specs: Any) -> tf.Graph:
 
 def operations(graph: tf.Graph) -> Iterator[tf.Operation]:
     """Every operation of a graph, those of the functions that it calls once for each call."""
-    for operation in graph.get_operations():
+    yield from expanded(graph.get_operations())
+
+
+def expanded(listed: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
+    """`listed`, with the operations of a function in place of each call of it."""
+    for operation in listed:
         if operation.type in _CALLS:
             function = operation.graph._get_function(operation.get_attr("f").name)
             yield from operations(function.graph)
@@ -65,7 +70,12 @@ def operation_flops(operation: tf.Operation) -> int:
 
 def flops(graph: tf.Graph) -> int:
     """Floating point operations of all convolutions and matrix products of a graph."""
-    return sum(operation_flops(operation) for operation in operations(graph))
+    return flops_of(graph.get_operations())
+
+
+def flops_of(listed: Iterable[tf.Operation]) -> int:
+    """As `flops`, of some operations of a graph."""
+    return sum(operation_flops(operation) for operation in expanded(listed))
 
 
 def moved_bytes(graph: tf.Graph) -> int:

@@ -19,6 +19,7 @@ from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
 from trivd_tf.training.ema import WeightAverage
 from trivd_tf.training.losses_log import LossesLog
+from trivd_tf.training.options import ENDLESS
 from trivd_tf.training.step import GanStep
 from trivd_tf.training.strategy import replica_batch_size
 from trivd_tf.training.summaries import Summaries
@@ -131,6 +132,7 @@ def train(
     strategy: tf.distribute.Strategy | None = None,
     stop: Stop | None = None,
     on_score: Callable[[int], None] | None = None,
+    on_loop: Callable[[int, float], None] | None = None,
 ) -> LoopResult:
     """Trains until `num_steps`, from the newest checkpoint in `model_dir` if there is one.
 
@@ -142,6 +144,8 @@ def train(
         stop: looked at between compiled loops; when set in any worker, the run is saved and ends.
         on_score: called with the step at `evaluate_every_steps`, after a checkpoint of it, in
             every worker.
+        on_loop: called with the steps and the seconds of every compiled loop, the first of which
+            compiles.
 
     Operations are made deterministic. On CPU, repeating a run to the last bit also needs the
     environment variable TF_NUM_INTEROP_THREADS=1, set before TensorFlow is imported, as the command
@@ -173,7 +177,7 @@ def train(
         return LoopResult(done, was_stopped=False)
     with workers.reporting_losses(lambda: int(counters.step)):
         run = _Run(experiment, strategy, step, counters, checkpoints, workers, model_dir, seed)
-        return run.until_end(done, stop or threading.Event(), on_score)
+        return run.until_end(done, stop or threading.Event(), on_score, on_loop)
 
 
 class _Run:
@@ -202,17 +206,24 @@ class _Run:
         self._watchdog = Watchdog(workers)
 
     def until_end(
-        self, done: int, stop: Stop, on_score: Callable[[int], None] | None
+        self,
+        done: int,
+        stop: Stop,
+        on_score: Callable[[int], None] | None,
+        on_loop: Callable[[int, float], None] | None,
     ) -> LoopResult:
         """Trains from step `done` to the last one, or until some worker is told to stop."""
         options, first = self._options, done
-        with Progress("training", total=options.num_steps, initial=done) as progress:
+        total = None if options.num_steps >= ENDLESS else options.num_steps
+        with Progress("training", total=total, initial=done) as progress:
             while done < options.num_steps and not self._workers.any(stop.is_set()):
                 count = 1 if done == first else _steps_to_next_event(done, options)
                 started = time.perf_counter()
                 with self._watchdog.watching(done):
                     metrics = self._loop(self._iterator, count)
                 seconds = time.perf_counter() - started
+                if on_loop:
+                    on_loop(count, seconds)
                 check_finite(metrics, done)
                 self._tell_compiling(progress, seconds, is_first=done == first)
                 done += count

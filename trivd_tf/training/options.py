@@ -4,6 +4,8 @@ import dataclasses
 
 from trivd_tf.errors import InputError
 
+# As many steps as nobody waits for: training goes on until it is stopped.
+ENDLESS = 10**9
 PRECISIONS = ("float32", "mixed_bfloat16", "float64")
 
 

@@ -1,0 +1,62 @@
+"""The picture of what each discriminator sees."""
+
+import numpy as np
+import pytest
+
+from trivd_tf import data, evaluation, models, training
+from trivd_tf.description import pixels_seen, views_sheet
+from trivd_tf.experiment import Experiment
+from trivd_tf.models import make_discriminators
+
+
+def experiment(decomposition):
+    return Experiment(
+        clip=data.ClipSpec(size=32),
+        data=data.BouncingDigits(),
+        generator=models.generator(channel_multiplier=1),
+        discriminators=models.discriminators(channel_multiplier=1, decomposition=decomposition),
+        training=training.TrainingOptions(),
+        evaluation=evaluation.EvaluationOptions(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("decomposition", "pixels"),
+    [
+        # K H W + T H W / s^2, and (K + T) H W / s^2 (paper, Sec. 3.1)
+        ("dvd_gan_fp", 8 * 64 * 64 + 16 * 64 * 64 // 4),
+        ("dvd_gan_fp_faster", (8 + 16) * 64 * 64 // 4),
+        ("dvd_gan_fp_stronger", (8 + 16 + 16) * 64 * 64 // 4),
+        ("clip", 16 * 64 * 64),
+    ],
+)
+def test_pixels_are_those_of_the_paper(decomposition, pixels):
+    discriminators = make_discriminators(decomposition, channel_multiplier=1)
+    assert sum(pixels_seen(model, 16, 64) for model in discriminators) == pixels
+
+
+def test_views_are_drawn_below_the_frames_they_come_from():
+    time = np.arange(16)[:, None, None, None]
+    clip = np.broadcast_to(40 + 10 * time, (16, 32, 32, 3)).astype(np.uint8)
+    sheet = views_sheet(experiment("dvd_gan_fp_stronger"), clip, frame_side=64)
+    cell, top = 64 + 4 + 4, 10 + 22
+    for column in range(16):
+        left = 10 + column * cell + 2
+        assert np.all(sheet[top + 2 + 32 - 8, left] == 40 + 10 * column)
+        # The two video rows have every frame, half as large.
+        for row in (2, 3):
+            middle = top + row * (22 + cell) + 2 + 16
+            assert np.all(sheet[middle, left + 16] == 40 + 10 * column)
+            assert np.all(sheet[middle, left + 40] == 255)
+    frames = [sheet[top + 22 + cell + 18, 10 + column * cell + 18] for column in range(16)]
+    drawn = [column for column, pixel in enumerate(frames) if not np.all(pixel == 255)]
+    assert len(drawn) == 8
+    assert min(drawn) >= 5
+    assert all(np.all(frames[column] == 40 + 10 * column) for column in drawn)
+
+
+def test_the_seed_moves_the_crop():
+    clip = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), np.uint8)
+    sheets = [views_sheet(experiment("cropped"), clip, seed=seed) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(sheets[0], sheets[1])
+    assert np.any(sheets[0] != sheets[2])

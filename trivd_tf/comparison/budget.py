@@ -1,0 +1,103 @@
+"""How long every cell of a comparison trains: a number of steps, or of minutes."""
+
+import dataclasses
+import json
+import pathlib
+from typing import TYPE_CHECKING
+
+from trivd_tf.training.options import ENDLESS
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+    from trivd_tf.training.loop import Stop
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """Exactly one of the two.
+
+    Attributes:
+        steps: generator updates.
+        minutes: of training, as `TimeLimit` counts them.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.minutes is None):
+            raise ValueError("a budget is either steps or minutes")
+
+    def __str__(self) -> str:
+        if self.steps is not None:
+            return f"{self.steps} steps"
+        return f"{self.minutes:g} minutes of training"
+
+    def applied(self, experiment: "Experiment") -> "Experiment":
+        """The same experiment, with as many steps as the budget allows."""
+        steps = ENDLESS if self.steps is None else self.steps
+        training = dataclasses.replace(experiment.training, num_steps=steps)
+        return dataclasses.replace(experiment, training=training)
+
+
+class TimeLimit:
+    """Ends training after some minutes in the compiled loop, over all starts of a run.
+
+    Counted is the time of the compiled loops alone, not that of checkpoints and sample videos. The
+    first loop of a process holds tracing and compilation, so its steps are charged at the rate of
+    the loop after it. What was used is kept beside the run, so that a killed run goes on with what
+    is left.
+
+    Args:
+        path: of the file that keeps the time used, a JSON object a line.
+        resume_at: the step that training goes on from.
+        minutes: the limit; None counts only.
+        outer: also stops the run, for example on a signal.
+    """
+
+    def __init__(
+        self,
+        path: str | pathlib.Path,
+        *,
+        resume_at: int,
+        minutes: float | None,
+        outer: "Stop | None" = None,
+    ) -> None:
+        self._path = pathlib.Path(path)
+        self._limit = None if minutes is None else 60.0 * minutes
+        self._outer = outer
+        self._uncharged = 0  # steps of this process's first loop
+        self._is_first = True
+        self.seconds = 0.0
+        kept = [line for line in self._lines() if line["step"] <= resume_at]
+        self._step = resume_at
+        if kept:
+            self.seconds = kept[-1]["seconds"]
+        if self._path.exists():
+            self._path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def _lines(self) -> list[dict]:
+        lines = []
+        for text in self._path.read_text().splitlines() if self._path.exists() else []:
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                continue  # cut off by a kill
+        return lines
+
+    def is_set(self) -> bool:
+        """Whether training should end now."""
+        if self._outer is not None and self._outer.is_set():
+            return True
+        return self._limit is not None and self.seconds >= self._limit
+
+    def add(self, steps: int, seconds: float) -> None:
+        """Takes the time of one compiled loop; for `train(on_loop=...)`."""
+        self._step += steps
+        if self._is_first:
+            self._is_first, self._uncharged = False, steps
+            return
+        self.seconds += seconds + self._uncharged * seconds / steps
+        self._uncharged = 0
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": self._step, "seconds": round(self.seconds, 3)}) + "\n")

@@ -1,0 +1,159 @@
+"""One cell of a comparison: a configuration trained with one seed, then scored."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trivd_tf.comparison.budget import Budget, TimeLimit
+from trivd_tf.errors import InputError
+from trivd_tf.evaluation import evaluate
+from trivd_tf.evaluation.report import Row
+from trivd_tf.inference.latents import latents
+from trivd_tf.inference.predictor import GeneratorPredictor
+from trivd_tf.training import train
+from trivd_tf.training.checkpoints import checkpoint_paths
+from trivd_tf.training.restore import evaluation_generator
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+    from trivd_tf.training.loop import Stop
+
+RESULT, SAMPLES, TIMES = "result.json", "samples.npz", "training_seconds.jsonl"
+NUM_CLIPS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class CellResult:
+    """What a finished cell is kept as.
+
+    Attributes:
+        name: of the configuration.
+        title: the experiment's.
+        seed: of the run.
+        budget: as text.
+        step: generator updates done.
+        minutes: of training, as `TimeLimit` counts them.
+        parameters: of the generator, encoder included.
+        rows: the report's: the model first, then the baselines.
+        protocol: what the scores depend on.
+    """
+
+    name: str
+    title: str
+    seed: int
+    budget: str
+    step: int
+    minutes: float
+    parameters: int
+    rows: list[Row]
+    protocol: dict[str, Any]
+
+    @property
+    def model(self) -> Row:
+        """The scores of the trained model."""
+        return self.rows[0]
+
+    def save(self, directory: pathlib.Path) -> None:
+        """Writes the file whose being there means that the cell is finished."""
+        partial = directory / f"{RESULT}.{os.getpid()}.tmp"
+        partial.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        partial.replace(directory / RESULT)
+
+    @classmethod
+    def load(cls, directory: pathlib.Path) -> "CellResult | None":
+        """The result of a finished cell, None where there is none yet.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = directory / RESULT
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text())
+            content["rows"] = [Row(**row) for row in content["rows"]]
+            return cls(**content)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{path} is damaged ({error}): delete it and run the same command again"
+            ) from error
+
+
+def run_cell(
+    experiment: "Experiment",
+    directory: pathlib.Path,
+    *,
+    name: str,
+    seed: int,
+    budget: Budget,
+    stop: "Stop | None" = None,
+) -> CellResult | None:
+    """Trains from the newest checkpoint in `directory` to the end of the budget, then scores.
+
+    Args:
+        experiment: what to train.
+        directory: the cell's model directory.
+        name: of the configuration.
+        seed: of the run.
+        budget: when training ends.
+        stop: ends training early; the run is saved.
+
+    Returns:
+        The result, or None when it was stopped.
+    """
+    limited = budget.applied(experiment)
+    limit = TimeLimit(
+        directory / TIMES, resume_at=_newest_step(directory), minutes=budget.minutes, outer=stop
+    )
+    if not limit.is_set():
+        train(limited, model_dir=directory, seed=seed, stop=limit, on_loop=limit.add)
+    if stop is not None and stop.is_set():
+        return None
+    report = evaluate(limited, directory, seed=seed)
+    generator, step = evaluation_generator(limited, directory)
+    _save_samples(limited, generator, directory / SAMPLES)
+    result = CellResult(
+        name=name,
+        title=experiment.title or name,
+        seed=seed,
+        budget=str(budget),
+        step=step,
+        minutes=limit.seconds / 60.0,
+        parameters=sum(int(np.prod(weight.shape)) for weight in generator.trainable_variables),
+        rows=list(report.rows),
+        protocol={k: v for k, v in report.protocol.items() if k not in ("title", "step")},
+    )
+    result.save(directory)
+    return result
+
+
+def _newest_step(directory: pathlib.Path) -> int:
+    paths = checkpoint_paths(directory / "checkpoints")
+    return int(paths[-1].rpartition("-")[2]) if paths else 0
+
+
+def _save_samples(experiment: "Experiment", generator: Any, path: pathlib.Path) -> None:
+    """The first test clips and what the model makes of their beginnings, as uint8."""
+    clip, options = experiment.clip, experiment.evaluation
+    count = min(NUM_CLIPS, experiment.data.num_evaluation_clips(clip, options.split))
+    batches = experiment.data.evaluation_clips(
+        clip, split=options.split, num_clips=count, batch_size=count
+    )
+    real = next(iter(batches))["video"].numpy()
+    predictor = GeneratorPredictor(generator)
+    z = latents(
+        options.seed,
+        num_clips=count,
+        num_samples=1,
+        latent_size=predictor.latent_size,
+        truncation=options.truncation,
+    )[:, 0]
+    predicted, _ = predictor.predict_from_z(real[:, : clip.num_conditioning_frames], z)
+    partial = path.with_suffix(f".{os.getpid()}.tmp")
+    with partial.open("wb") as file:
+        np.savez(file, real=real, predicted=predicted)
+    partial.replace(path)

@@ -1,0 +1,17 @@
+"""What a configuration stands for: its networks, what they cost, and what they look at."""
+
+from trivd_tf.description.costs import Cost, Description, LayerCost, describe, describe_layers
+from trivd_tf.description.tables import layer_table, part_table
+from trivd_tf.description.views import pixels_seen, views_sheet
+
+__all__ = [
+    "Cost",
+    "Description",
+    "LayerCost",
+    "describe",
+    "describe_layers",
+    "layer_table",
+    "part_table",
+    "pixels_seen",
+    "views_sheet",
+]

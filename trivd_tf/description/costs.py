@@ -1,0 +1,338 @@
+"""Parameters, output shapes, FLOPs and bytes of an experiment's networks; nothing is computed.
+
+The networks are built in a plain graph, where weights are symbols: a model of 250 million
+parameters is described without a byte of them.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.layers.spectral_norm import spectral_layers
+from trivd_tf.models import Discriminator, Generator
+from trivd_tf.ops import graph_costs, losses
+from trivd_tf.training.step import penalized_kernels
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCost:
+    """One row of a network's table.
+
+    Attributes:
+        name: for example `stage_1/unit`.
+        shape: of the output for one sample, without the batch axis.
+        parameters: trainable ones.
+        flops: of one forward of one sample, two for each multiply-add.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    parameters: int
+    flops: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What one part of a training step costs.
+
+    Attributes:
+        parameters: trainable ones.
+        forward_flops: one forward of one sample.
+        step_flops: the part's share of a whole step of the global batch.
+        step_bytes: what its operations read and write in a step, each by itself, optimiser and
+            average included.
+    """
+
+    parameters: int
+    forward_flops: int
+    step_flops: int
+    step_bytes: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        mine, others = dataclasses.astuple(self), dataclasses.astuple(other)
+        return Cost(*(a + b for a, b in zip(mine, others, strict=True)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """All that is known of an experiment's networks without running them.
+
+    Attributes:
+        title: of the experiment.
+        batch_size: global batch of the step.
+        layers: rows of each network, in the order of its forward: `encoder`, `generator`, and each
+            discriminator by its name.
+        parts: cost of `generator` (without encoder), `encoder`, each discriminator.
+    """
+
+    title: str
+    batch_size: int
+    layers: dict[str, list[LayerCost]]
+    parts: dict[str, Cost]
+
+    @property
+    def total(self) -> Cost:
+        """The sum over the parts."""
+        return sum(self.parts.values(), Cost(0, 0, 0, 0))
+
+
+def describe(experiment: "Experiment") -> Description:
+    """Builds an experiment's networks as symbols and counts.
+
+    Args:
+        experiment: any; its data is not read.
+
+    Raises:
+        InputError: the model cannot be built.
+    """
+    with tf.Graph().as_default():
+        generator = experiment.build_generator()
+        discriminators = experiment.build_discriminators()
+        layers = _layers(experiment, generator, discriminators)
+        forward = {name: sum(row.flops for row in rows) for name, rows in layers.items()}
+        parts = _generator_parts(experiment, generator, forward)
+        for model in discriminators:
+            parts[model.name] = _discriminator_part(experiment, model, forward[model.name])
+    return Description(experiment.title, experiment.training.batch_size, layers, parts)
+
+
+def describe_layers(experiment: "Experiment") -> dict[str, list[LayerCost]]:
+    """`Description.layers` alone, which takes a few traces of a forward only."""
+    with tf.Graph().as_default():
+        generator, models = experiment.build_generator(), experiment.build_discriminators()
+        return _layers(experiment, generator, models)
+
+
+def _layers(
+    experiment: "Experiment", generator: Generator, discriminators: list[Discriminator]
+) -> dict[str, list[LayerCost]]:
+    layers = {"encoder": _encoder_rows(generator), "generator": _generator_rows(generator)}
+    for model in discriminators:
+        layers[model.name] = _discriminator_rows(experiment, model)
+    return layers
+
+
+def parameters(layer: keras.layers.Layer) -> int:
+    """Trainable parameters of a built layer."""
+    return sum(math.prod(weight.shape) for weight in layer.trainable_weights)
+
+
+def view_shape(experiment: "Experiment", model: Discriminator) -> tuple[int, ...]:
+    """`(frames, height, width, 3)` of what a discriminator sees of one video."""
+    side = experiment.clip.size // (model.crop_factor * model.downsample_factor)
+    return (model.num_sampled_frames or experiment.clip.num_frames, side, side, 3)
+
+
+class _Recorder:
+    """Writes down output shape and operations of layers while a forward is traced."""
+
+    def __init__(self, parts: dict[str, keras.layers.Layer]) -> None:
+        self.rows: dict[str, LayerCost] = {}
+        for name, layer in parts.items():
+            layer.call = self._recorded(name, layer, layer.call)
+
+    def _recorded(
+        self, name: str, layer: keras.layers.Layer, call: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            graph = tf.compat.v1.get_default_graph()
+            before = len(graph.get_operations())
+            outputs = call(*args, **kwargs)
+            added = graph.get_operations()[before:]
+            first = tf.nest.flatten(outputs)[0]
+            flops = graph_costs.flops_of(added) - _normalization_flops(layer)
+            self.rows[name] = LayerCost(name, _shape_of_sample(first), parameters(layer), flops)
+            return outputs
+
+        return recorded
+
+
+def _normalization_flops(layer: keras.layers.Layer) -> int:
+    """A product of each kernel with a vector: once a forward, whatever the number of samples."""
+    return sum(2 * math.prod(one.kernel.shape) for one in spectral_layers(layer))
+
+
+def _shape_of_sample(tensor: tf.Tensor) -> tuple[int, ...]:
+    # Traced with one sample: the batch axis is a 1 in front, or behind the axis of time.
+    shape = tensor.shape.as_list()
+    leading = [size for size in shape[:2] if size != 1]
+    return tuple(leading + shape[2:])
+
+
+def _encoder_rows(generator: Generator) -> list[LayerCost]:
+    encoder = generator.encoder
+    named = {layer.name: layer for layer in [*encoder.blocks, *encoder.to_states]}
+    recorder = _Recorder(named)
+    graph_costs.traced(encoder, _frames_of(generator, 1))
+    return list(recorder.rows.values())
+
+
+def _generator_rows(generator: Generator) -> list[LayerCost]:
+    named: dict[str, keras.layers.Layer] = {
+        "embedding": generator.embedding,
+        "affine": generator.affine,
+    }
+    for stage in generator.stages:
+        named[f"{stage.name}/conv"] = stage.conv
+        named[f"{stage.name}/block"] = stage.block
+        named[f"{stage.name}/up"] = stage.up_block
+        named[stage.name] = stage
+    named |= {"head_norm": generator.head_norm, "head": generator.head}
+    recorder = _Recorder(named)
+    graph_costs.traced(
+        lambda frames, z: generator(frames, z, training=True),
+        _frames_of(generator, 1),
+        _latents_of(generator, 1),
+    )
+    rows = recorder.rows
+    for stage in generator.stages:
+        # The unit is unrolled, not called: its share is what the stage's layers leave.
+        whole = rows[stage.name]
+        inner = [rows[f"{stage.name}/{name}"] for name in ("conv", "block", "up")]
+        rows[f"{stage.name}/unit"] = LayerCost(
+            f"{stage.name}/unit",
+            (*inner[0].shape[:-1], stage.cell.channels),
+            parameters(stage.cell),
+            whole.flops - sum(row.flops for row in inner),
+        )
+    order = ["embedding", "affine"]
+    for stage in generator.stages:
+        order += [f"{stage.name}/{name}" for name in ("unit", "conv", "block", "up")]
+    return [rows[name] for name in [*order, "head_norm", "head"]]
+
+
+def _discriminator_rows(experiment: "Experiment", model: Discriminator) -> list[LayerCost]:
+    named = {layer.name: layer for layer in [*model.blocks, model.score, model.embedding]}
+    recorder = _Recorder(named)
+    view = tf.TensorSpec((1, *view_shape(experiment, model)), model.compute_dtype)
+    graph_costs.traced(lambda videos: model.scores(videos), view)
+    return list(recorder.rows.values())
+
+
+def _frames_of(generator: Generator, batch: int) -> tf.TensorSpec:
+    side = generator.frame_size
+    shape = [batch, generator.num_conditioning_frames, side, side, 3]
+    return tf.TensorSpec(shape, generator.compute_dtype)
+
+
+def _latents_of(generator: Generator, batch: int) -> tf.TensorSpec:
+    return tf.TensorSpec([batch, generator.latent_size], generator.compute_dtype)
+
+
+def _with_gradients(
+    forward: Callable[..., Any], sources: list[Any], *, by_inputs: bool = False
+) -> Callable[..., Any]:
+    """`forward` and the gradients of its outputs by `sources`, and by its inputs on request."""
+
+    def run(*inputs: tf.Tensor) -> Any:
+        targets = [*sources, *(inputs if by_inputs else ())]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(targets)
+            outputs = tf.nest.flatten(forward(*inputs))
+        upstream = [tf.ones_like(output) for output in outputs]
+        return tape.gradient(outputs, targets, output_gradients=upstream)
+
+    return run
+
+
+def _values(weights: list[keras.Variable]) -> list[tf.Variable]:
+    return [weight.value for weight in weights]
+
+
+def _costs(parts: Iterator[tuple[int, tf.Graph]]) -> tuple[int, int]:
+    """FLOPs and bytes of graphs, each run so many times."""
+    flops = moved = 0
+    for times, graph in parts:
+        flops += times * graph_costs.flops(graph)
+        moved += times * graph_costs.moved_bytes(graph)
+    return flops, moved
+
+
+def _generator_parts(
+    experiment: "Experiment", generator: Generator, forward: dict[str, int]
+) -> dict[str, Cost]:
+    """Generator and encoder: a forward for each discriminator update, then a whole update."""
+    options = experiment.training
+    encoder = generator.encoder
+    of_encoder = encoder.trainable_weights
+    ids = {id(weight) for weight in of_encoder}
+    others = [weight for weight in generator.trainable_weights if id(weight) not in ids]
+
+    def both(frames: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+        return generator(frames, z, training=True)
+
+    def graphs(forward: Callable[..., Any], weights: list[keras.Variable], *inputs: Any) -> Any:
+        yield options.discriminator_steps, graph_costs.traced(forward, *inputs)
+        yield 1, graph_costs.traced(_with_gradients(forward, _values(weights)), *inputs)
+
+    batch = options.batch_size
+    frames, z = _frames_of(generator, batch), _latents_of(generator, batch)
+    whole = _costs(graphs(both, generator.trainable_weights, frames, z))
+    alone = _costs(graphs(encoder, of_encoder, frames))
+    penalized = penalized_kernels(generator)
+    encoder_penalty = [kernel for kernel in penalized if id(kernel) in ids]
+    generator_penalty = [kernel for kernel in penalized if id(kernel) not in ids]
+    penalties = [_penalty(kernels) for kernels in (generator_penalty, encoder_penalty)]
+    updates = [_update_bytes(weights, with_average=True) for weights in (others, of_encoder)]
+    return {
+        "generator": Cost(
+            sum(math.prod(weight.shape) for weight in others),
+            forward["generator"],
+            whole[0] - alone[0] + penalties[0][0],
+            whole[1] - alone[1] + penalties[0][1] + updates[0],
+        ),
+        "encoder": Cost(
+            parameters(encoder),
+            forward["encoder"],
+            alone[0] + penalties[1][0],
+            alone[1] + penalties[1][1] + updates[1],
+        ),
+    }
+
+
+def _penalty(kernels: list[keras.Variable]) -> tuple[int, int]:
+    """FLOPs and bytes of the orthogonality penalty and its gradients."""
+
+    def penalty() -> tf.Tensor:
+        return tf.add_n([losses.orthogonal_penalty(tf.convert_to_tensor(k)) for k in kernels])
+
+    graph = graph_costs.traced(_with_gradients(penalty, _values(kernels)))
+    return graph_costs.flops(graph), graph_costs.moved_bytes(graph)
+
+
+def _update_bytes(weights: list[keras.Variable], *, with_average: bool) -> int:
+    """Adam reads gradient, weight and two moments and writes three; the average reads and writes.
+
+    Counted by hand: the optimiser's graph has fifty operations a weight, which run as one pass.
+    """
+    passes = 7 + (3 if with_average else 0)
+    return passes * sum(math.prod(weight.shape) * weight.value.dtype.size for weight in weights)
+
+
+def _discriminator_part(experiment: "Experiment", model: Discriminator, forward: int) -> Cost:
+    """Updates on real and predicted views, and the way back to the generator through this one."""
+    options = experiment.training
+    shape = view_shape(experiment, model)
+
+    def view(batch: int) -> tf.TensorSpec:
+        return tf.TensorSpec((batch, *shape), model.compute_dtype)
+
+    def scores(videos: tf.Tensor) -> Any:
+        return model.scores(videos)
+
+    weights = _values(model.trainable_weights)
+    batch = options.batch_size
+    update = graph_costs.traced(_with_gradients(scores, weights), view(2 * batch))
+    back = graph_costs.traced(_with_gradients(scores, [], by_inputs=True), view(batch))
+    flops, moved = _costs(iter([(options.discriminator_steps, update), (1, back)]))
+    applied = options.discriminator_steps * _update_bytes(
+        model.trainable_weights, with_average=False
+    )
+    return Cost(parameters(model), forward, flops, moved + applied)
