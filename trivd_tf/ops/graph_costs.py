@@ -41,6 +41,8 @@ def expanded(listed: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
 
 
 def _size(tensor: tf.Tensor) -> int:
+    if tensor.shape.rank is None:
+        return 0
     return math.prod(size or 1 for size in tensor.shape.as_list())
 
 
