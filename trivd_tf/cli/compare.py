@@ -268,7 +268,8 @@ def _report(output: Path, results: dict[str, list[CellResult]], budget: Budget) 
     from trivd_tf.comparison.videos import save_videos
 
     comparison = Comparison(results, str(budget))
-    predicted, real = {}, None
+    predicted: dict[str, np.ndarray] = {}
+    real = np.zeros([0])
     for name, cells in results.items():
         directory = output / "cells" / name / f"seed_{cells[0].seed}"
         with np.load(directory / SAMPLES) as samples:

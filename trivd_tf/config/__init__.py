@@ -219,7 +219,9 @@ def _take_out_data_without_folder(
     """Drops what is bound of the selected data source if its folder is not known; returns it."""
     binding = statements.find("", root, "data")
     source = statements.resolve_macro(binding.value) if binding else None
-    if not isinstance(source, Reference) or "data_dir" not in parameters_of(source.target):
+    if not isinstance(source, Reference) or source.target is None:
+        return None
+    if "data_dir" not in parameters_of(source.target):
         return None
     folder = statements.find(source.scope, source.target, "data_dir")
     value = statements.resolve_macro(folder.value) if folder else None

@@ -168,7 +168,8 @@ def _shape_of_sample(tensor: tf.Tensor) -> tuple[int, ...]:
 
 def _encoder_rows(generator: Generator) -> list[LayerCost]:
     encoder = generator.encoder
-    named = {layer.name: layer for layer in [*encoder.blocks, *encoder.to_states]}
+    parts: list[keras.layers.Layer] = [*encoder.blocks, *encoder.to_states]
+    named = {layer.name: layer for layer in parts}
     recorder = _Recorder(named)
     graph_costs.traced(encoder, _frames_of(generator, 1))
     return list(recorder.rows.values())
@@ -209,7 +210,8 @@ def _generator_rows(generator: Generator) -> list[LayerCost]:
 
 
 def _discriminator_rows(experiment: "Experiment", model: Discriminator) -> list[LayerCost]:
-    named = {layer.name: layer for layer in [*model.blocks, model.score, model.embedding]}
+    parts: list[keras.layers.Layer] = [*model.blocks, model.score, model.embedding]
+    named = {layer.name: layer for layer in parts}
     recorder = _Recorder(named)
     view = tf.TensorSpec((1, *view_shape(experiment, model)), model.compute_dtype)
     graph_costs.traced(lambda videos: model.scores(videos), view)
