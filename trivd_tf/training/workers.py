@@ -43,12 +43,8 @@ class Workers:
         self._sum = tf.function(self._sum_over_replicas)
 
     def _sum_over_replicas(self, values: tf.Tensor) -> tf.Tensor:
-        def inside(values: tf.Tensor) -> tf.Tensor:
-            replica = tf.distribute.get_replica_context()
-            return replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
-
-        results = self._strategy.run(inside, args=(values,))
-        return self._strategy.experimental_local_results(results)[0]
+        copies = self._strategy.run(tf.identity, args=(values,))
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, copies, axis=None)
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is set in any worker; all call it and all get the same answer."""
