@@ -10,15 +10,15 @@ from typing import Any
 from trivd_tf import config, run_record
 from trivd_tf.errors import InputError
 from trivd_tf.inference.model_directory import RestoredModel
-from trivd_tf.training.restore import evaluation_generator
+from trivd_tf.training.restore import Step, evaluation_generator
 
 
-def restore(model_dir: str | os.PathLike[str], *, step: int | None = None) -> RestoredModel:
+def restore(model_dir: str | os.PathLike[str], *, step: Step = None) -> RestoredModel:
     """The model that `trivd train` left in `model_dir`, as it is scored and exported.
 
     Args:
         model_dir: a run's directory.
-        step: of the checkpoint; the newest when left out.
+        step: of the checkpoint, or "best"; the newest when left out.
 
     Raises:
         InputError: `model_dir` is no model directory, or holds no checkpoint that can be read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -139,3 +140,18 @@ def write(
     partial.write_text(json.dumps(record, indent=2) + "\n")
     partial.replace(path)
     return path
+
+
+def gin_names(run_dir: str | Path) -> list[str]:
+    """Names, without `.gin`, under which a run may be known: its gin files, then its folders.
+
+    The last `--gin_file` of the command that began it comes first; then the directory's own name
+    and that of the directory around it.
+    """
+    record = read(run_dir) or {}
+    argv = list(record.get("argv", []))
+    given = [after for flag, after in itertools.pairwise(argv) if flag == "--gin_file"]
+    given += [text.partition("=")[2] for text in argv if text.startswith("--gin_file=")]
+    folder = Path(run_dir).absolute()
+    names = [*(Path(name).name for name in reversed(given)), folder.name, folder.parent.name]
+    return list(dict.fromkeys(name.removesuffix(".gin") for name in names))

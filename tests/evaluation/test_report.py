@@ -8,12 +8,13 @@ import pytest
 
 from trivd_tf import data, evaluation
 from trivd_tf.errors import InputError
-from trivd_tf.evaluation import Report, Row
+from trivd_tf.evaluation import Report, Row, Scoring
 from trivd_tf.evaluation.real_features import cache_key
+from trivd_tf.evaluation.report import describe_scoring
 
 
 @dataclasses.dataclass(frozen=True)
-class _Experiment:
+class _Tiny:
     clip: data.ClipSpec
     data: data.BouncingDigits
     evaluation: evaluation.EvaluationOptions
@@ -22,7 +23,8 @@ class _Experiment:
 
 @pytest.fixture
 def experiment():
-    return _Experiment(
+    """Of the parts that a report looks at only."""
+    return _Tiny(
         data.ClipSpec(num_conditioning_frames=2, num_predicted_frames=8, size=32),
         data.BouncingDigits(),
         evaluation.EvaluationOptions(num_samples=12),
@@ -35,7 +37,7 @@ def report(experiment):
         Row("model, step 3", 12.34, 1.5, {"psnr": [20.0, 10.0], "ssim": [0.5, 0.25]}),
         Row("copy of the last frame", 56.0, 1.25, {"psnr": [30.0, 20.0], "ssim": [1.0, 0.5]}),
     ]
-    return Report.build(experiment, experiment.evaluation, 3, rows)
+    return Report(rows, describe_scoring(Scoring(experiment), 3, "as told"))
 
 
 def test_the_table_names_scores_samples_and_rules(report):

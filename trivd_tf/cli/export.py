@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trivd_tf.cli.flags import add_model_dir_flag, existing_model_dir
+from trivd_tf.cli.flags import add_model_dir_flag, add_step_flag, existing_model_dir
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="where the SavedModel is written; an export that is there is replaced",
     )
+    add_step_flag(parser, "export")
     parser.add_argument(
         "--weight_type",
         choices=("float32", "float16", "bfloat16"),
@@ -41,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exports the newest weights."""
+    """Exports the weights of a checkpoint."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     model_dir = existing_model_dir(args.model_dir)
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         Path(args.export_dir).expanduser(),
         weight_type=args.weight_type,
         archive=args.archive,
+        step=args.step,
     )
     print(result.directory)
     if result.archive is not None:

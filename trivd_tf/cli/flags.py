@@ -76,9 +76,20 @@ def add_compared_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--data_dir", metavar="DIR", help="the folder that their data sources read")
 
 
-def add_model_dir_flag(parser: argparse.ArgumentParser, help_text: str) -> None:
-    """`--model_dir`, required."""
-    parser.add_argument("--model_dir", metavar="DIR", required=True, help=help_text)
+def add_model_dir_flag(parser: argparse.ArgumentParser, help_text: str, *other_names: str) -> None:
+    """`--model_dir`, required, perhaps under other names too."""
+    parser.add_argument("--model_dir", *other_names, metavar="DIR", required=True, help=help_text)
+
+
+def add_step_flag(parser: argparse.ArgumentParser, verb: str) -> None:
+    """`--step`, a number or `best`."""
+    parser.add_argument(
+        "--step",
+        metavar="N",
+        type=step_number,
+        help=f"{verb} the checkpoint of this step, or `best`: the one with the best score on the "
+        "training set (default: the newest)",
+    )
 
 
 def add_seed_flag(parser: argparse.ArgumentParser, help_text: str, default: int | None) -> None:
@@ -129,6 +140,16 @@ def natural_number(text: str) -> int:
     if not 0 <= number < 2**31:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to 2147483647")
     return number
+
+
+def step_number(text: str) -> int | str:
+    """An argparse type: `best`, or a number from 0 on."""
+    if text == "best":
+        return text
+    try:
+        return natural_number(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor `best`") from error
 
 
 def positive_number(text: str) -> int:

@@ -17,7 +17,17 @@ from trivd_tf.errors import InputError, RunError
 
 # Modules of trivd_tf.cli, in the order in which --help lists them. They import nothing heavy
 # before they run, so that --help and a mistyped flag are answered at once.
-COMMANDS = ("prepare", "train", "evaluate", "export", "predict", "demo", "describe", "compare")
+COMMANDS = (
+    "prepare",
+    "train",
+    "evaluate",
+    "export",
+    "predict",
+    "demo",
+    "describe",
+    "compare",
+    "report",
+)
 
 EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
@@ -29,6 +39,7 @@ Predict the future frames of a video with TrIVD-GAN.
   trivd evaluate  score a trained model, next to simple baselines
   trivd export    write a trained model as a TensorFlow SavedModel
   trivd predict   continue your own clips
+  trivd report    assemble the paper's tables from runs
   trivd demo      try a model in the browser
   trivd describe  tell what networks a configuration makes, what they cost and see
   trivd compare   train and score several configurations alike

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trivd_tf.cli.flags import add_seed_flag, natural_number, positive_number
+from trivd_tf.cli.flags import add_seed_flag, add_step_flag, natural_number, positive_number
 from trivd_tf.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="grpc://HOST:PORT or http://HOST:PORT of a TensorFlow Serving that serves an export; "
         "/NAME may follow, the model's name there (default: trivd)",
     )
+    add_step_flag(parser, "of a model directory: predict with")
     parser.add_argument(
         "--output", metavar="DIR", required=True, help="where the predictions are written"
     )
@@ -196,7 +197,9 @@ def _predictor(args: argparse.Namespace, options: dict[str, Any]) -> Predictor:
     if args.server is None:
         from trivd_tf.inference import load_predictor
 
-        return load_predictor(os.path.expanduser(args.model))
+        return load_predictor(os.path.expanduser(args.model), args.step)
+    if args.step is not None:
+        raise InputError(f"--step {args.step}: a server has one step only; leave it out")
     from trivd_tf.inference.serving_client import ServerPredictor
 
     return ServerPredictor(args.server, **options)

@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf import run_record
     from trivd_tf.cli.maintenance import watching_maintenance
     from trivd_tf.cli.signals import EXIT_TERMINATED, StopSignal
+    from trivd_tf.evaluation import TrainingScore
     from trivd_tf.training import train
     from trivd_tf.training.strategy import replica_batch_size
     from trivd_tf.training.workers import Workers
@@ -76,7 +77,20 @@ def run(args: argparse.Namespace) -> int:
         run_record.write(model_dir, seed=seed, resume=resume)
         parsed.save(model_dir / CONFIG_NAME)
     with StopSignal() as stop, watching_maintenance(stop, wanted=args.watch_maintenance):
-        result = train(experiment, model_dir=model_dir, seed=seed, strategy=strategy, stop=stop)
+        on_score = None
+        if experiment.training.evaluate_every_steps:
+            on_score = TrainingScore(
+                experiment, model_dir, strategy=strategy, should_stop=stop.is_set
+            )
+            on_score.check()
+        result = train(
+            experiment,
+            model_dir=model_dir,
+            seed=seed,
+            strategy=strategy,
+            stop=stop,
+            on_score=on_score,
+        )
     if result.was_stopped:
         print(
             f"trivd: stopped and saved at step {result.step} of {experiment.training.num_steps}; "

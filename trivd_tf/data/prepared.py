@@ -74,6 +74,11 @@ class Prepared(ClipSource):
         self.num_classes = len(self._report["class_names"] or [None])
 
     @property
+    def data_dir(self) -> str:
+        """Folder of the prepared set."""
+        return self._data_dir
+
+    @property
     def class_names(self) -> list[str] | None:
         """Names of the labels; None where there are none."""
         return self._report["class_names"]

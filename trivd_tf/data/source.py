@@ -136,9 +136,9 @@ class ClipSource(abc.ABC):
         Args:
           clip: the clips wanted.
           split: "train" or "test".
-          num_clips: how many; at most `num_evaluation_clips`.
+          num_clips: how many; `first_clip + num_clips` is at most `num_evaluation_clips`.
           batch_size: clips in a batch; the last batch may be smaller.
-          first_clip: where in the list to begin.
+          first_clip: where in the list to begin; clips before it are not read.
 
         Returns:
           Finite data set of batches.

@@ -1,7 +1,21 @@
-"""Scores of a model: protocol, baselines, report."""
+"""Scores of a model: protocols, baselines, pictures, reports, the paper's tables."""
 
 from trivd_tf.evaluation.evaluate import evaluate
 from trivd_tf.evaluation.options import EvaluationOptions
+from trivd_tf.evaluation.pictures import Pictures
+from trivd_tf.evaluation.protocols import PROTOCOLS, Scoring, apply_protocol, find_protocol
 from trivd_tf.evaluation.report import Report, Row
+from trivd_tf.evaluation.training_score import TrainingScore
 
-__all__ = ["EvaluationOptions", "Report", "Row", "evaluate"]
+__all__ = [
+    "PROTOCOLS",
+    "EvaluationOptions",
+    "Pictures",
+    "Report",
+    "Row",
+    "Scoring",
+    "TrainingScore",
+    "apply_protocol",
+    "evaluate",
+    "find_protocol",
+]

@@ -21,6 +21,9 @@ class EvaluationOptions:
             or a TF-Hub handle or directory of deepmind/i3d-kinetics-400/1.
         seed: of the latents and of the order of what is drawn.
         truncation: z redrawn beyond this; None for none, 0 for z = 0.
+        num_runs: how often the model is scored, each time with latents and standing statistics of
+            another seed (`seed`, `seed + 1`, ...); the scores are then mean and unbiased standard
+            deviation.
     """
 
     split: str = "test"
@@ -32,11 +35,13 @@ class EvaluationOptions:
     i3d: str | None = None
     seed: int = 0
     truncation: float | None = None
+    num_runs: int = 1
 
     def __post_init__(self) -> None:
         if self.split not in ("train", "test"):
             self._refuse("split", "train or test")
-        for name in ("num_samples", "batch_size", "standing_batches", "standing_batch_size"):
+        counts = ("num_samples", "batch_size", "standing_batches", "standing_batch_size")
+        for name in (*counts, "num_runs"):
             if not getattr(self, name) >= (2 if name == "num_samples" else 1):
                 self._refuse(name, "at least 1 (2 samples for a covariance)")
         if self.resize not in RESIZE_RULES:

@@ -1,17 +1,22 @@
 """I3D statistics of the real clips, computed once for a data set, split and protocol."""
 
-import hashlib
-import json
 import os
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from trivd_tf.errors import InputError
+import numpy as np
+
+from trivd_tf.evaluation.clips import batches_of, sample_counts
+from trivd_tf.evaluation.partial import Arrays, PartialResult, below, digest, prefixed
 from trivd_tf.metrics import FeatureExtractor, StreamedMoments
 from trivd_tf.progress import Progress
 
 if TYPE_CHECKING:
     from trivd_tf.experiment import Experiment
+
+# Statistics of the first n clips, by n.
+MomentsByCount = dict[int, StreamedMoments]
 
 
 def cache_dir() -> pathlib.Path:
@@ -23,38 +28,74 @@ def cache_dir() -> pathlib.Path:
 def cache_key(experiment: "Experiment") -> str:
     """Changes with everything that the statistics depend on."""
     options = experiment.evaluation
-    parts = {
-        "data": experiment.data.fingerprint(experiment.clip, options.split),
-        "split": options.split,
-        "num_samples": options.num_samples,
-        "resize": options.resize,
-        "frames": experiment.clip.num_frames,
-        "size": experiment.clip.size,
-        "classifier": options.i3d or "i3d-kinetics-400",
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def real_features(experiment: "Experiment", extractor: FeatureExtractor) -> StreamedMoments:
-    """Mean and covariance of the I3D logits of the evaluation clips, from the cache if there."""
-    options = experiment.evaluation
-    path = cache_dir() / f"{cache_key(experiment)}.npz"
-    if path.exists():
-        try:
-            return StreamedMoments.load(path)
-        except InputError:
-            path.unlink(missing_ok=True)  # damaged: computed again
-    moments = StreamedMoments()
-    clips = experiment.data.evaluation_clips(
-        experiment.clip,
-        split=options.split,
-        num_clips=options.num_samples,
-        batch_size=options.batch_size,
+    return digest(
+        {
+            "data": experiment.data.fingerprint(experiment.clip, options.split),
+            "split": options.split,
+            "num_samples": options.num_samples,
+            "counts": sample_counts(options.num_samples),
+            "resize": options.resize,
+            "frames": experiment.clip.num_frames,
+            "size": experiment.clip.size,
+            "classifier": options.i3d or "i3d-kinetics-400",
+        }
     )
-    with Progress("features of real clips", total=options.num_samples, unit="clip") as progress:
-        for logits in extractor.stream(clips):
-            moments.update(logits)
-            progress.update(len(logits))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    moments.save(path)
-    return moments
+
+
+def real_features(
+    experiment: "Experiment",
+    extractor: FeatureExtractor,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> MomentsByCount:
+    """Mean and covariance of the I3D logits of the evaluation clips, from the cache if there.
+
+    Returns:
+        For each of `sample_counts`, the moments of that many of the first clips.
+
+    Raises:
+        EvaluationStopped: `should_stop` said so; the next call goes on from there.
+    """
+    options = experiment.evaluation
+    key = cache_key(experiment)
+    partial = PartialResult(cache_dir() / f"{key}.npz", key, should_stop)
+    moments, found, done = StreamedMoments(), MomentsByCount(), 0
+    if (stored := partial.load()) is not None:
+        done = int(stored["done"])
+        moments = StreamedMoments.from_arrays(below("all", stored))
+        found = {
+            count: StreamedMoments.from_arrays(below(str(count), stored))
+            for count in sample_counts(options.num_samples)
+            if count <= done
+        }
+    clips = batches_of(experiment, options.split, first=done, num_clips=options.num_samples - done)
+
+    def arrays() -> Arrays:
+        kept = prefixed("all", moments.arrays())
+        for count, part in found.items():
+            kept |= prefixed(str(count), part.arrays())
+        return kept
+
+    with Progress(
+        "features of real clips", total=options.num_samples, initial=done, unit="clip"
+    ) as progress:
+        for batch in clips:
+            update_by_count(moments, extractor(batch), sample_counts(options.num_samples), found)
+            done += len(batch)
+            progress.update(len(batch))
+            partial.step(done, arrays, last=done == options.num_samples)
+    return found
+
+
+def update_by_count(
+    moments: StreamedMoments,
+    logits: np.ndarray,
+    counts: list[int],
+    found: MomentsByCount,
+) -> None:
+    """Adds a batch to `moments`, and to `found` a copy at each of `counts` that it passes."""
+    begin = moments.count
+    edges = [n - begin for n in counts if begin < n < begin + len(logits)]
+    for part in np.split(logits, edges):
+        moments.update(part)
+        if moments.count in counts and len(part):
+            found[moments.count] = moments.copy()

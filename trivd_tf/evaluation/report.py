@@ -4,14 +4,14 @@ import dataclasses
 import json
 import os
 import pathlib
-from typing import TYPE_CHECKING, Any
+import statistics
+from typing import Any
 
 import numpy as np
 
-from trivd_tf.evaluation.options import EvaluationOptions
+from trivd_tf.evaluation.protocols import Scoring
 
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
+MODEL_ROW = "model, step"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,52 +20,59 @@ class Row:
 
     Attributes:
         name: what predicted.
-        fvd: Frechet video distance to the real clips.
-        inception_score: of I3D's softmax.
+        fvd: Frechet video distance to the real clips; a mean where there are several runs.
+        inception_score: of I3D's softmax; likewise.
         by_frame: PSNR (dB), SSIM and, for bouncing digits, the distance of the digits' centres
-            (pixels), each a mean over clips for every predicted frame.
+            (pixels), each a mean over clips for every predicted frame, of the first run.
+        fvd_by_samples: number of samples -> FVD between as many predicted and real clips, of the
+            first run.
+        runs: each run's seed, FVD and IS, where the model was scored several times.
     """
 
     name: str
     fvd: float
     inception_score: float
     by_frame: dict[str, list[float]]
+    fvd_by_samples: dict[int, float] = dataclasses.field(default_factory=dict)
+    runs: tuple[dict[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        # As JSON gives them back.
+        by_samples = {int(count): fvd for count, fvd in self.fvd_by_samples.items()}
+        object.__setattr__(self, "fvd_by_samples", by_samples)
+        object.__setattr__(self, "runs", tuple(self.runs))
 
     def mean(self, score: str) -> float:
         """A score by frame, averaged over the predicted frames."""
         return float(np.mean(self.by_frame[score]))
 
+    def deviation(self, score: str) -> float | None:
+        """Unbiased standard deviation over runs of `fvd` or `inception_score`; None below two."""
+        values = [run[score] for run in self.runs]
+        return statistics.stdev(values) if len(values) > 1 else None
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The rows, and the protocol that they depend on."""
+    """The rows, and the protocol that they depend on.
+
+    Attributes:
+        rows: what was scored.
+        protocol: all that the scores depend on.
+        deviations: what differs from the named protocol.
+        best_of: draws l -> SSIM of each frame of the best of l (paper, Fig. 5).
+        truncation: truncation as text -> FVD and IS.
+        figures: file names of pictures beside the report -> their captions.
+        paper: the paper's figures for this run by this protocol, a line each.
+    """
 
     rows: list[Row]
     protocol: dict[str, Any]
-
-    @classmethod
-    def build(
-        cls, experiment: "Experiment", options: EvaluationOptions, step: int, rows: list[Row]
-    ) -> "Report":
-        """Writes down beside the rows all that the scores depend on."""
-        clip = experiment.clip
-        protocol = {
-            "title": experiment.title,
-            "step": step,
-            "data": experiment.data.name,
-            "split": options.split,
-            "samples": options.num_samples,
-            "frames": f"{clip.num_conditioning_frames} given + {clip.num_predicted_frames}",
-            "size": clip.size,
-            "stride": clip.stride,
-            "fvd": f"logits of {options.i3d or 'I3D Kinetics-400'}, given frames included",
-            "inception_score": "softmax of the same network, one split",
-            "resize": f"{options.resize} to 224 x 224",
-            "standing_statistics": f"{options.standing_batches} x {options.standing_batch_size}",
-            "truncation": options.truncation,
-            "seed": options.seed,
-        }
-        return cls(rows, protocol)
+    deviations: tuple[str, ...] = ()
+    best_of: dict[int, list[float]] = dataclasses.field(default_factory=dict)
+    truncation: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    figures: dict[str, str] = dataclasses.field(default_factory=dict)
+    paper: tuple[str, ...] = ()
 
     def row(self, beginning: str) -> Row:
         """The row whose name begins so."""
@@ -80,15 +87,24 @@ class Report:
     def _cells(self) -> list[list[str]]:
         cells = [["", *(title for title, _ in self.columns())]]
         for row in self.rows:
-            values = [row.fvd, row.inception_score, *map(row.mean, row.by_frame)]
-            digits = [1, 2, *(3 if key == "ssim" else 2 for key in row.by_frame)]
-            numbers = [f"{v:.{d}f}" for v, d in zip(values, digits, strict=True)]
-            cells.append([row.name, *numbers])
+            scores = [
+                with_deviation(row.fvd, row.deviation("fvd"), 1),
+                with_deviation(row.inception_score, row.deviation("inception_score"), 2),
+            ]
+            frames = [f"{row.mean(key):.{3 if key == 'ssim' else 2}f}" for key in row.by_frame]
+            cells.append([row.name, *scores, *frames])
         return cells
 
     def protocol_line(self) -> str:
         """One line of everything that the scores depend on."""
-        return "; ".join(f"{key}: {value}" for key, value in self.protocol.items() if value != "")
+        return protocol_line(self.protocol)
+
+    def notes(self) -> list[str]:
+        """Lines below the table: protocol, deviations, the paper's figures."""
+        lines = [self.protocol_line()]
+        if self.deviations:
+            lines.append(f"deviations from the protocol: {'; '.join(self.deviations)}")
+        return [*lines, *(f"paper: {line}" for line in self.paper)]
 
     def __str__(self) -> str:
         cells = self._cells()
@@ -100,21 +116,90 @@ class Report:
             )
             for row in cells
         ]
-        return "\n".join([*lines, self.protocol_line()])
+        return "\n".join([*lines, *self.notes()])
 
     def markdown(self) -> str:
-        """The same table in Markdown."""
-        cells = self._cells()
-        rule = ["---", *["---:"] * (len(cells[0]) - 1)]
-        rows = ["| " + " | ".join(row) + " |" for row in [cells[0], rule, *cells[1:]]]
-        return "\n".join([*rows, "", self.protocol_line(), ""])
+        """The same in Markdown, with the other tables and the pictures."""
+        parts = [markdown_table(self._cells()), "", *(f"{note}\n" for note in self.notes())]
+        counts = sorted(self.rows[0].fvd_by_samples) if self.rows else []
+        if len(counts) > 1:
+            head = ["FVD at samples", *map(str, counts)]
+            body = [
+                [row.name, *(f"{row.fvd_by_samples[count]:.1f}" for count in counts)]
+                for row in self.rows
+            ]
+            parts += [markdown_table([head, *body]), ""]
+        if self.truncation:
+            body = [
+                [name, f"{score['fvd']:.1f}", f"{score['inception_score']:.2f}"]
+                for name, score in self.truncation.items()
+            ]
+            parts += [markdown_table([["truncation", "FVD", "IS"], *body]), ""]
+        if self.best_of:
+            frames = range(1, len(next(iter(self.best_of.values()))) + 1)
+            head = ["SSIM, best of", *(f"+{frame}" for frame in frames), "mean"]
+            body = [
+                [str(draws), *(f"{value:.3f}" for value in [*values, float(np.mean(values))])]
+                for draws, values in self.best_of.items()
+            ]
+            parts += [markdown_table([head, *body]), ""]
+        parts += [f"![{caption}]({name})\n\n{caption}\n" for name, caption in self.figures.items()]
+        return "\n".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """What `report.json` holds."""
+        return {**dataclasses.asdict(self), "rows": [dataclasses.asdict(row) for row in self.rows]}
 
     def save(self, directory: pathlib.Path) -> None:
         """Writes `report.json` and `report.md`; each appears whole."""
         directory.mkdir(parents=True, exist_ok=True)
-        rows = [dataclasses.asdict(row) for row in self.rows]
-        text = json.dumps({"protocol": self.protocol, "rows": rows}, indent=1)
+        text = json.dumps(self.to_json(), indent=1)
         for name, content in (("report.json", text), ("report.md", self.markdown())):
             temporary = directory / f"{name}.{os.getpid()}.tmp"
-            temporary.write_text(content)
+            temporary.write_text(content, encoding="utf-8")
             temporary.replace(directory / name)
+
+
+def describe_scoring(scoring: Scoring, step: int, standing: str) -> dict[str, Any]:
+    """All that the scores depend on, for reports."""
+    experiment = scoring.experiment
+    options, clip = experiment.evaluation, experiment.clip
+    runs = f"{options.num_runs}, of seeds {options.seed} to {options.seed + options.num_runs - 1}"
+    described = {
+        "protocol": scoring.protocol or "the run's own options",
+        "title": experiment.title,
+        "step": step,
+        "data": experiment.data.name,
+        "fingerprint": experiment.data.fingerprint(clip, options.split),
+        "split": options.split,
+        "samples": options.num_samples,
+        "frames": f"{clip.num_conditioning_frames} given + {clip.num_predicted_frames}",
+        "size": clip.size,
+        "stride": clip.stride,
+        "fvd": f"logits of {options.i3d or 'I3D Kinetics-400'}, given frames included",
+        "inception_score": "softmax of the same network, one split",
+        "resize": f"{options.resize} to 224 x 224",
+        "standing_statistics": standing,
+        "truncation": options.truncation,
+        "runs": runs if options.num_runs > 1 else 1,
+        "seed": f"{options.seed}: of latents, clip by clip, and of standing statistics",
+    }
+    return {**described, "note": scoring.note} if scoring.note else described
+
+
+def protocol_line(protocol: dict[str, Any]) -> str:
+    """One line of a described protocol."""
+    return "; ".join(f"{key}: {value}" for key, value in protocol.items() if value != "")
+
+
+def with_deviation(mean: float, deviation: float | None, digits: int) -> str:
+    """`31.8 ± 0.2`, or `31.8` without a deviation."""
+    if deviation is None:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def markdown_table(cells: list[list[str]]) -> str:
+    """A table whose first column is text and whose others are numbers."""
+    rule = ["---", *["---:"] * (len(cells[0]) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [cells[0], rule, *cells[1:]])

@@ -46,6 +46,7 @@ def export_model(
     *,
     weight_type: str = "float32",
     archive: bool = True,
+    step: int | str | None = None,
 ) -> ExportResult:
     """Exports a model directory's averaged weights and standing statistics as a SavedModel.
 
@@ -59,6 +60,7 @@ def export_model(
         weight_type: `float32`, or `float16` or `bfloat16` to store kernels in half the space; the
             difference this makes is measured and written down.
         archive: also write `EXPORT_DIR.tar.gz`.
+        step: of the checkpoint, or "best"; the newest when left out.
 
     Raises:
         InputError: `model_dir` is no model, `weight_type` unknown, or `export_dir` something else
@@ -70,7 +72,7 @@ def export_model(
             f"weight type must be one of {', '.join(WEIGHT_TYPES)}; received {weight_type!r}"
         )
     check_destination(Path(export_dir))
-    restored = from_model_directory(model_dir)
+    restored = from_model_directory(model_dir, step)
     return export_restored(restored, export_dir, weight_type=weight_type, archive=archive)
 
 

@@ -35,12 +35,14 @@ class Prediction:
         continuation: uint8 `[n, S, S, 3]`, what really followed, n >= 0; None where unknown.
         flow: `[N, T, S, S, 2]`, each sample's motion field ((dy, dx) pixels to the source), or
             None for a model without one.
+        labels: names of the futures, one each; `sample 1`, ... when left out.
     """
 
     conditioning: np.ndarray
     futures: np.ndarray
     continuation: np.ndarray | None = None
     flow: np.ndarray | None = None
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_frames(self.conditioning)
@@ -50,6 +52,8 @@ class Prediction:
                 f"{self.conditioning.shape[1:]}; received {self.futures.shape}"
             )
         check_frames(self.futures.reshape(-1, *self.futures.shape[2:]))
+        if self.labels and len(self.labels) != len(self.futures):
+            raise InputError(f"{len(self.futures)} futures have {len(self.labels)} labels")
         if self.flow is not None and self.flow.shape != (*self.futures.shape[:-1], 2):
             raise InputError(
                 f"flow must be {(*self.futures.shape[:-1], 2)}; received {self.flow.shape}"
@@ -86,6 +90,7 @@ def _strips(prediction: Prediction, largest: float, motion_rows: int) -> list[_S
         strips.append(_Strip("real", given + real, colors + [REAL] * steps))
     for index, future in enumerate(prediction.futures):
         name = "predicted" if len(prediction.futures) == 1 else f"sample {index + 1}"
+        name = prediction.labels[index] if prediction.labels else name
         strips.append(_Strip(name, given + list(future), colors + [PREDICTED] * steps))
     if prediction.flow is not None:
         empty: list[np.ndarray | None] = [None] * len(given)

@@ -95,10 +95,24 @@ def _compiled(latent_size: int) -> Any:
     return draw
 
 
+def _wrapped(number: int) -> int:
+    """As a signed 64-bit integer, which wraps around."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
 def latents(
-    seed: int, *, num_clips: int, num_samples: int, latent_size: int, truncation: float | None
+    seed: int,
+    *,
+    num_clips: int,
+    num_samples: int,
+    latent_size: int,
+    truncation: float | None,
+    first_clip: int = 0,
 ) -> np.ndarray:
     """`draw_latents` for a batch, from one seed: float32 `[num_clips, num_samples, latent_size]`.
+
+    With `first_clip` they are those of the clips from that one on: a long list of clips gets the
+    same latents batch by batch as all at once.
 
     Raises:
         InputError: a seed that does not fit 64 bits, no sample asked for, or a negative truncation.
@@ -111,7 +125,7 @@ def latents(
     if limit == 0:
         return np.zeros([num_clips, num_samples, latent_size], np.float32)
     z = _compiled(latent_size)(
-        tf.constant(seed, tf.int64),
+        tf.constant(_wrapped(seed + first_clip * _ROW_STEP), tf.int64),
         tf.constant(num_clips, tf.int64),
         tf.constant(num_samples, tf.int64),
         tf.constant(limit, tf.float64),

@@ -37,8 +37,14 @@ class RestoredModel:
     protocol: str = ""
 
 
-def from_model_directory(path: str | os.PathLike[str]) -> RestoredModel:
+def from_model_directory(
+    path: str | os.PathLike[str], step: int | str | None = None
+) -> RestoredModel:
     """Builds the model that `trivd train` left in `path`.
+
+    Args:
+        path: of the directory.
+        step: of the checkpoint, or "best"; the newest when left out.
 
     Raises:
         InputError: `path` is no model directory, or holds no checkpoint yet.
@@ -53,4 +59,4 @@ def from_model_directory(path: str | os.PathLike[str]) -> RestoredModel:
     # What configured and wrote the directory lies above this floor, and uses it.
     from trivd_tf.restore import restore
 
-    return restore(path)
+    return restore(path, step=step)

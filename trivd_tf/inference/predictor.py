@@ -101,20 +101,23 @@ class SavedModelPredictor(Predictor):
         return outputs["frames"].numpy(), outputs["flow"].numpy() if with_motion else None
 
 
-def load_predictor(path: str | os.PathLike[str]) -> Predictor:
+def load_predictor(path: str | os.PathLike[str], step: int | str | None = None) -> Predictor:
     """Loads what `trivd train` or `trivd export` wrote.
 
     Args:
         path: a model directory, the directory of an exported SavedModel, or the address of one
             that TensorFlow Hub can fetch (`https://...`, `gs://...`).
+        step: of a model directory's checkpoint, or "best"; the newest when left out.
 
     Raises:
-        InputError: it is neither; the message names it.
+        InputError: it is neither, or a step was asked of an export; the message names it.
     """
     if str(path).startswith(_REMOTE):
         path = _fetch(str(path))
     path = Path(path)
     if (path / "saved_model.pb").is_file():
+        if step is not None:
+            raise InputError(f"--step {step}: {path} is an exported model, which has one step only")
         return SavedModelPredictor(path)
     if not path.exists():
         raise InputError(f"{path}: no such directory; give a model directory or an exported model")
@@ -125,7 +128,7 @@ def load_predictor(path: str | os.PathLike[str]) -> Predictor:
         )
     from trivd_tf.inference.model_directory import from_model_directory
 
-    restored = from_model_directory(path)
+    restored = from_model_directory(path, step)
     return GeneratorPredictor(
         restored.generator, stride=restored.stride, class_names=restored.labels
     )

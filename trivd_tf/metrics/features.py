@@ -11,6 +11,7 @@ import tensorflow as tf
 from trivd_tf.errors import InputError
 from trivd_tf.metrics.i3d import FRAME_SIZE, I3D, MIN_FRAMES, NUM_CLASSES
 from trivd_tf.metrics.resize import check_rule, resize_frames
+from trivd_tf.ops.replicas import OverReplicas
 
 
 @functools.cache
@@ -25,7 +26,9 @@ class FeatureExtractor:
     Args:
         model: ``[B, T, 224, 224, 3]`` in [-1, 1] -> ``[B, 400]``; None: `I3D.from_pretrained()`.
         resize: one of `trivd_tf.metrics.resize.RESIZE_RULES`.
-        batch_size: clips at a time, which bounds the memory: about 0.2 GB a clip of 16 frames.
+        batch_size: clips at a time on each replica, which bounds the memory: about 0.2 GB a clip of
+            16 frames.
+        strategy: shares the clips out between its replicas; `model` was made under its scope.
 
     Example:
         >>> extractor = FeatureExtractor()
@@ -40,6 +43,7 @@ class FeatureExtractor:
         *,
         resize: str = "tf1_bilinear",
         batch_size: int = 4,
+        strategy: tf.distribute.Strategy | None = None,
     ):
         check_rule(resize)
         if batch_size < 1:
@@ -49,6 +53,10 @@ class FeatureExtractor:
         self.batch_size = batch_size
         # The batch dimension stays unknown, so that a last, smaller batch needs no new graph.
         self._compiled = tf.function(self._logits, reduce_retracing=True)
+        self._replicas: OverReplicas | None = None
+        if strategy is not None and strategy.num_replicas_in_sync > 1:
+            self._replicas = OverReplicas(strategy, self._logits)
+            self.batch_size *= strategy.num_replicas_in_sync
 
     def _logits(self, videos: tf.Tensor) -> tf.Tensor:
         frames = resize_frames(videos, self.resize, FRAME_SIZE)
@@ -74,6 +82,8 @@ class FeatureExtractor:
         return np.concatenate(chunks) if chunks else np.zeros((0, NUM_CLASSES), np.float32)
 
     def _run(self, videos: Any) -> np.ndarray:
+        if self._replicas is not None:
+            return self._replicas(np.asarray(videos))
         frames, height, width, channels = videos.shape[1:]
         concrete = self._compiled.get_concrete_function(
             tf.TensorSpec([None, frames, height, width, channels], tf.uint8)

@@ -5,6 +5,7 @@ classifier it used; here p(y | x) is the softmax of I3D's Kinetics-400 logits (a
 Sec. 7).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,20 @@ class StreamedInceptionScore:
         np.add.at(self._negative_entropy, parts, (p * log_p).sum(axis=1))
         np.add.at(self._probability, parts, p)
         self.count += len(logits)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that was summed so far, to be kept in a file."""
+        return {
+            "count": np.array(self.count),
+            "negative_entropy": self._negative_entropy,
+            "probability": self._probability,
+        }
+
+    def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Goes on from what `arrays` gave."""
+        self.count = int(arrays["count"])
+        self._negative_entropy = np.array(arrays["negative_entropy"])
+        self._probability = np.array(arrays["probability"])
 
     def result(self) -> tuple[float, float]:
         """Mean and standard deviation over the parts; InputError before the last sample."""

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,28 @@ class StreamedMoments:
         self._m2 += np.outer(delta, delta) * (self.count * other.count / total)
         self.count = total
 
+    def copy(self) -> "StreamedMoments":
+        """The moments so far, which further batches leave alone."""
+        return StreamedMoments.from_arrays(self.arrays())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that was summed so far, to be kept in a file."""
+        return {"count": np.array(self.count), "mean": self.mean, "m2": self._m2}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "StreamedMoments":
+        """The moments that `arrays` gave.
+
+        Raises:
+            InputError: shapes that do not belong together.
+        """
+        mean, m2 = np.array(arrays["mean"]), np.array(arrays["m2"])
+        moments = cls(len(mean))
+        if m2.shape != moments._m2.shape:
+            raise InputError(f"moments hold mean {mean.shape} with covariance {m2.shape}")
+        moments.count, moments.mean, moments._m2 = int(arrays["count"]), mean, m2
+        return moments
+
     def save(self, path: str | Path) -> None:
         """Writes an ``.npz`` file at exactly `path`; an older one stays whole until it is done.
 
@@ -90,7 +113,7 @@ class StreamedMoments:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
                 temporary = file.name
-                np.savez(file, count=self.count, mean=self.mean, m2=self._m2)
+                np.savez(file, **self.arrays())  # type: ignore[arg-type]
             os.replace(temporary, path)
         except OSError as error:
             if temporary is not None:
@@ -106,11 +129,6 @@ class StreamedMoments:
         """
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-                count, mean, m2 = int(arrays["count"]), arrays["mean"], arrays["m2"]
+                return cls.from_arrays(arrays)
         except Exception as error:  # zipfile, EOF, value, key and OS errors, by kind of damage
             raise InputError(f"cannot read statistics from {path}: {error}") from error
-        moments = cls(len(mean))
-        if m2.shape != moments._m2.shape:
-            raise InputError(f"{path} holds mean {mean.shape} with covariance {m2.shape}")
-        moments.count, moments.mean, moments._m2 = count, mean, m2
-        return moments

@@ -143,7 +143,8 @@ def train(
         strategy: devices; one device when left out. With several workers every one calls this.
         stop: looked at between compiled loops; when set in any worker, the run is saved and ends.
         on_score: called with the step at `evaluate_every_steps`, after a checkpoint of it, in
-            every worker.
+            every worker; also at the start, where a run was cut off there. It does nothing for a
+            step that it has scored.
         on_loop: called with the steps and the seconds of every compiled loop, the first of which
             compiles.
 
@@ -173,6 +174,9 @@ def train(
     )
     done = checkpoints.restore()
     workers.check_same_step(done)
+    if on_score and done and _is_due(done, options.evaluate_every_steps):
+        on_score(done)
+        workers.wait()
     if done >= options.num_steps:
         return LoopResult(done, was_stopped=False)
     with workers.reporting_losses(lambda: int(counters.step)):
@@ -229,10 +233,13 @@ class _Run:
                 done += count
                 progress.update(count, loss=float(metrics["generator/loss"][-1]))
                 self._write(metrics, done, seconds)
-                if done % options.checkpoint_every_steps == 0 or done >= options.num_steps:
+                to_score = on_score is not None and _is_due(done, options.evaluate_every_steps)
+                is_last = done >= options.num_steps
+                if to_score or is_last or _is_due(done, options.checkpoint_every_steps):
                     self._save(progress)
-                if on_score and _is_due(done, options.evaluate_every_steps):
+                if on_score and to_score:
                     on_score(done)
+                    self._workers.wait()  # one of them scores
             if done < options.num_steps:
                 self._save(progress)
         # Who leaves earlier would look like a dead worker to one that is still saving.

@@ -4,7 +4,9 @@ These evaluation weights are kept in `MODEL_DIR/evaluation_weights/<step>.npz`, 
 and exporting need neither the training data nor the optimisers.
 """
 
+import contextlib
 import dataclasses
+import hashlib
 import os
 import pathlib
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from trivd_tf.errors import InputError
 from trivd_tf.layers.spectral_norm import power_iterate
 from trivd_tf.models import Generator
 from trivd_tf.progress import Progress
+from trivd_tf.training.best import best_checkpoint, kept_checkpoints
 from trivd_tf.training.checkpoints import checkpoint_paths
 from trivd_tf.training.standing_statistics import estimate_standing_statistics
 
@@ -26,18 +29,26 @@ if TYPE_CHECKING:
 # and a few more iterations settle u on them.
 _POWER_ITERATIONS = 10
 
+# Of a checkpoint: a number, "best" (see `training.best`), or None for the newest.
+Step = int | str | None
 
-def restore_generator(experiment: "Experiment", checkpoint: str) -> Generator:
+
+def restore_generator(
+    experiment: "Experiment",
+    checkpoint: str,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Generator:
     """The averaged weights of a checkpoint in a new generator; standing statistics not estimated.
 
     Args:
         experiment: what the checkpoint is a run of.
         checkpoint: its prefix, from `checkpoint_paths`.
+        strategy: under which the generator's variables are made.
 
     Raises:
         InputError: when the checkpoint is of another model, or cannot be read.
     """
-    generator = experiment.build_generator()
+    generator = _build(experiment, strategy)
     names = {
         f"average/{index:04d}": variable.value
         for index, variable in enumerate(generator.trainable_variables)
@@ -60,13 +71,35 @@ def restore_generator(experiment: "Experiment", checkpoint: str) -> Generator:
     return generator
 
 
+def _build(experiment: "Experiment", strategy: tf.distribute.Strategy | None) -> Generator:
+    with contextlib.nullcontext() if strategy is None else strategy.scope():
+        return experiment.build_generator()
+
+
 @dataclasses.dataclass(frozen=True)
 class EvaluationWeights:
-    """Where the evaluation weights of a step are, and whether they were estimated this way."""
+    """Where the evaluation weights of a step are, and how they are estimated.
+
+    Attributes:
+        path: of the file.
+        checkpoint: `file_digest` of the checkpoint's index, which changes with the weights.
+        batches, batch_size, seed: of the standing statistics.
+    """
 
     path: pathlib.Path
+    checkpoint: str
     batches: int
     batch_size: int
+    seed: int
+
+    def are_stored(self) -> bool:
+        """Whether the file holds weights that were estimated just so, from this checkpoint."""
+        try:
+            with np.load(self.path) as arrays:
+                stored = [str(arrays[name]) for name in ("checkpoint", *_ESTIMATED_BY)]
+        except Exception:  # missing or damaged, by many names: they are estimated again
+            return False
+        return stored == [self.checkpoint, *(str(getattr(self, n)) for n in _ESTIMATED_BY)]
 
     def save(self, generator: Generator) -> None:
         """Writes all variables; the file appears whole or not at all."""
@@ -74,7 +107,9 @@ class EvaluationWeights:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
         with temporary.open("wb") as file:
-            np.savez(file, batches=self.batches, batch_size=self.batch_size, **arrays)
+            how = {name: np.array(getattr(self, name)) for name in _ESTIMATED_BY}
+            how["checkpoint"] = np.array(self.checkpoint)
+            np.savez(file, **how, **arrays)  # type: ignore[arg-type]
         temporary.replace(self.path)
 
     def load(self, generator: Generator) -> None:
@@ -94,19 +129,30 @@ class EvaluationWeights:
             ) from error
 
 
-def choose_checkpoint(model_dir: str | pathlib.Path, step: int | None = None) -> tuple[str, int]:
-    """A checkpoint's prefix and step: the one asked for, or the newest.
+_ESTIMATED_BY = ("batches", "batch_size", "seed")
+
+
+def file_digest(path: pathlib.Path) -> str:
+    """A key of a file's bytes; a checkpoint's index holds a checksum of each of its tensors."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:24]
+
+
+def choose_checkpoint(model_dir: str | pathlib.Path, step: Step = None) -> tuple[str, int]:
+    """A checkpoint's prefix and step: the one asked for, the best, or the newest.
 
     Raises:
         InputError: when there is none.
     """
+    if step == "best":
+        return best_checkpoint(model_dir)
     paths = checkpoint_paths(pathlib.Path(model_dir) / "checkpoints")
+    paths = [*kept_checkpoints(model_dir), *paths]
     by_step = {int(path.rpartition("-")[2]): path for path in paths}
     if not by_step:
         raise InputError(f"{model_dir} holds no checkpoint: train it first with `trivd train`")
     if step is None:
         step = max(by_step)
-    if step not in by_step:
+    if not isinstance(step, int) or step not in by_step:
         held = ", ".join(map(str, sorted(by_step)))
         raise InputError(f"{model_dir} holds no checkpoint of step {step}; it holds {held}")
     return by_step[step], step
@@ -116,49 +162,67 @@ def evaluation_generator(
     experiment: "Experiment",
     model_dir: str | pathlib.Path,
     *,
-    step: int | None = None,
+    step: Step = None,
     refresh: bool = False,
+    seed: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> tuple[Generator, int]:
     """The generator that is scored, exported and asked for predictions, and its step.
 
     Args:
         experiment: what `model_dir` is a run of.
         model_dir: a run's directory.
-        step: of the checkpoint; the newest when left out.
-        refresh: estimate the standing statistics again even where they are stored.
+        step: of the checkpoint, or "best"; the newest when left out.
+        refresh: estimate the standing statistics again where those that are stored came about
+            otherwise: from another checkpoint of this step, other numbers of batches, or a seed.
+        seed: of the standing statistics; that of the evaluation options when left out. Those of
+            another seed are not stored.
+        strategy: under which the generator is made, and its statistics estimated.
 
     Raises:
         InputError: no checkpoint, or one of another model.
     """
     options = experiment.evaluation
+    seed = options.seed if seed is None else seed
     checkpoint, step = choose_checkpoint(model_dir, step)
     weights = EvaluationWeights(
         pathlib.Path(model_dir) / "evaluation_weights" / f"{step}.npz",
+        file_digest(pathlib.Path(f"{checkpoint}.index")),
         options.standing_batches,
         options.standing_batch_size,
+        seed,
     )
-    if weights.path.exists() and not refresh:
-        generator = experiment.build_generator()
+    if weights.are_stored() if refresh else weights.path.exists():
+        generator = _build(experiment, strategy)
         weights.load(generator)
         return generator, step
-    generator = restore_generator(experiment, checkpoint)
-    estimate_from_training_data(experiment, generator)
-    weights.save(generator)
+    generator = restore_generator(experiment, checkpoint, strategy)
+    estimate_from_training_data(experiment, generator, seed=seed, strategy=strategy)
+    if seed == options.seed:
+        weights.save(generator)
     return generator, step
 
 
-def estimate_from_training_data(experiment: "Experiment", generator: Generator) -> None:
+def estimate_from_training_data(
+    experiment: "Experiment",
+    generator: Generator,
+    *,
+    seed: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> None:
     """Standing statistics as the evaluation options say, conditioned on training clips."""
     options = experiment.evaluation
+    seed = options.seed if seed is None else seed
     clips = experiment.data.training_clips(
-        experiment.clip, seed=options.seed, batch_size=options.standing_batch_size
+        experiment.clip, seed=seed, batch_size=options.standing_batch_size
     )
     with Progress("standing statistics", total=options.standing_batches, unit="batch") as bar:
         estimate_standing_statistics(
             generator,
             iter(clips),
             num_batches=options.standing_batches,
-            seed=options.seed,
+            seed=seed,
             class_conditional=experiment.class_conditional,
             on_batch=bar.update,
+            strategy=strategy,
         )

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from trivd_tf.layers.batch_norm import collecting_standing_statistics, reset_standing_statistics
 from trivd_tf.models import Generator
+from trivd_tf.ops.replicas import OverReplicas
 from trivd_tf.training.step import to_float
+from trivd_tf.training.strategy import replica_batch_size
+
+_OPTION = "EvaluationOptions.standing_batch_size"
 
 
 def estimate_standing_statistics(
@@ -17,6 +22,7 @@ def estimate_standing_statistics(
     seed: int = 0,
     class_conditional: bool = False,
     on_batch: Callable[[], None] = lambda: None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> None:
     """Sets each batch norm's standing statistics to the mean of the moments of `num_batches`.
 
@@ -29,21 +35,30 @@ def estimate_standing_statistics(
         seed: of the latents.
         class_conditional: use the labels, else the dummy class 0.
         on_batch: called after each.
+        strategy: under which the generator was made; each replica takes an equal share of every
+            batch, and the moments are those of the whole batch.
+
+    Raises:
+        InputError: a batch that the replicas cannot share evenly.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     reset_standing_statistics(generator)
     with collecting_standing_statistics(generator):
 
-        @tf.function(reduce_retracing=True)
-        def forward(videos: tf.Tensor, labels: tf.Tensor, index: tf.Tensor) -> None:
-            conditioning = to_float(videos[:, : generator.num_conditioning_frames])
-            shape = [tf.shape(videos)[0], generator.latent_size]
-            z = tf.random.stateless_normal(shape, tf.stack([tf.cast(seed, tf.int64), index]))
-            generator(conditioning, z, labels=labels, training=True)
+        def forward(conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            generator(to_float(conditioning), z, labels=labels, training=True)
+            return labels
 
+        run = OverReplicas(strategy, forward)
         for index in range(num_batches):
             batch = next(batches)
-            labels = tf.cast(batch["label"], tf.int32)
-            if not class_conditional:
-                labels = tf.zeros_like(labels)
-            forward(batch["video"], labels, tf.constant(index, tf.int64))
+            labels = np.asarray(batch["label"], np.int32)
+            replica_batch_size(strategy, len(labels), option=_OPTION)
+            shape = [len(labels), generator.latent_size]
+            z = tf.random.stateless_normal(shape, tf.constant([seed, index], tf.int64))
+            run(
+                np.asarray(batch["video"][:, : generator.num_conditioning_frames]),
+                z.numpy(),
+                labels if class_conditional else np.zeros_like(labels),
+            )
             on_batch()

@@ -107,7 +107,11 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
         raise RunError(f"the workers of TF_CONFIG did not come together: {reason}") from error
 
 
-def replica_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> int:
+def replica_batch_size(
+    strategy: tf.distribute.Strategy,
+    batch_size: int,
+    option: str = "TrainingOptions.batch_size",
+) -> int:
     """Each replica's share of the global batch.
 
     Raises:
@@ -117,6 +121,6 @@ def replica_batch_size(strategy: tf.distribute.Strategy, batch_size: int) -> int
     if batch_size % replicas:
         raise InputError(
             f"a batch of {batch_size} cannot be shared evenly by {replicas} replicas: make "
-            f"TrainingOptions.batch_size a multiple of {replicas}"
+            f"{option} a multiple of {replicas}"
         )
     return batch_size // replicas

@@ -1,0 +1,214 @@
+"""Evaluation: streamed, resumable, alike on a checkpoint and on its export."""
+
+import dataclasses
+import itertools
+import json
+import shutil
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trivd_tf.errors import InputError
+from trivd_tf.evaluation import Pictures, evaluate
+from trivd_tf.evaluation.clips import batches_of, sample_counts
+from trivd_tf.evaluation.evaluate import with_options
+from trivd_tf.evaluation.model import open_model
+from trivd_tf.evaluation.partial import EvaluationStopped, PartialResult
+from trivd_tf.evaluation.real_features import real_features
+from trivd_tf.evaluation.scored import copy_candidate, other_real_candidate, score_all
+from trivd_tf.inference import export_model
+from trivd_tf.inference.latents import latents
+from trivd_tf.metrics import frechet_distance, inception_score
+from trivd_tf.training import restore
+
+from .conftest import noisy_model
+
+ALL = Pictures(kinds=("samples", "truncation", "best_of", "motion"), best_of_clips=3)
+
+
+class StopsAfter:
+    """Says stop at the n-th question, once."""
+
+    def __init__(self, questions: int):
+        self.left = questions
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+
+@pytest.fixture
+def noisy(monkeypatch) -> None:
+    """Evaluations score a model that needs no tracing, whatever the directory holds."""
+    module = sys.modules["trivd_tf.evaluation.evaluate"]
+    monkeypatch.setattr(module, "open_model", lambda *a, **k: noisy_model(4, 10.0))
+
+
+@pytest.fixture
+def whole(noisy, experiment, tiny_run, tmp_path, extractor):
+    """Two runs, all pictures, not cut off: (report, folder)."""
+    folder = tmp_path / "whole"
+    call = {"output": folder, "pictures": ALL, "extractor": extractor}
+    return evaluate(with_options(experiment, num_runs=2), tiny_run, **call), folder
+
+
+def test_an_evaluation_that_is_cut_off_again_and_again_gives_the_same(
+    whole, experiment, tiny_run, tmp_path, extractor, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    experiment = with_options(experiment, num_runs=2)
+    call = {"output": tmp_path / "cut", "pictures": ALL, "extractor": extractor}
+    stops = 0
+    # In the real features, in the first run, in the best of l (asked clip by clip), in the second
+    # run: there are 3 batches and 3 clips, and what is done is not asked about again.
+    for questions in (2, 2, 3, 4):
+        with pytest.raises(EvaluationStopped):
+            evaluate(experiment, tiny_run, should_stop=StopsAfter(questions), **call)
+        stops += 1
+    report = evaluate(experiment, tiny_run, **call)
+    assert stops == 4
+    assert report.to_json() == whole[0].to_json()
+    assert not (tmp_path / "cut" / "unfinished").exists()
+
+
+def test_a_report_holds_table_runs_curves_and_pictures(whole):
+    report, folder = whole
+    stored = json.loads((folder / "report.json").read_text())
+    model = report.row("model, step 4")
+    assert [run["seed"] for run in model.runs] == [0, 1]
+    fvd = [run["fvd"] for run in model.runs]
+    assert fvd[0] != fvd[1]
+    assert model.fvd == pytest.approx(np.mean(fvd))
+    assert model.deviation("fvd") == pytest.approx(np.std(fvd, ddof=1))
+    assert f"{model.fvd:.1f} ± {model.deviation('fvd'):.1f}" in str(report)
+    assert stored["rows"][0]["fvd_by_samples"].keys() == {"20", "40"}
+    assert list(report.truncation) == ["none", "0.8", "0"]
+    assert report.truncation["none"]["fvd"] == pytest.approx(fvd[0])
+    assert list(report.best_of) == [1, 2, 5, 10, 20, 50, 100]
+    pictures = {"fvd_by_samples.png", "best_of.png", "truncation.png"}
+    pictures |= {f"truncation_{n}.gif" for n in range(1, 5)}
+    pictures |= {f"motion_{n}.png" for n in range(1, 5)}
+    assert set(report.figures) == pictures
+    assert all((folder / name).stat().st_size > 1000 for name in pictures)
+    assert all(f"]({name})" in (folder / "report.md").read_text() for name in pictures)
+    means = [np.mean(values) for values in report.best_of.values()]  # never fall with l
+    assert all(later >= earlier for earlier, later in itertools.pairwise(means))
+    assert means[-1] > means[0]
+
+
+def test_streamed_scores_equal_those_of_all_clips_at_once(experiment, tmp_path, extractor):
+    candidates = {"copy": copy_candidate(experiment), "other": other_real_candidate(experiment)}
+    scored = score_all(experiment, candidates, extractor, identity=0, path=tmp_path / "a.npz")
+    real = np.concatenate(list(batches_of(experiment, "test", num_clips=40)))
+    other = np.concatenate(list(batches_of(experiment, "test", first=40, num_clips=40)))
+    copied = np.concatenate([real[:, :7], real[:, 6:7], real[:, 6:7]], axis=1)
+    for name, predicted in (("copy", copied), ("other", other)):
+        logits, real_logits = extractor(predicted), extractor(real)
+        found = scored[name].fvd(real_features(experiment, extractor))
+        for count in (20, 40):
+            expected = frechet_distance(real_logits[:count], logits[:count])
+            assert found[count] == pytest.approx(expected, rel=1e-6)
+        assert scored[name].inception_score == pytest.approx(inception_score(logits)[0])
+
+
+def test_memory_does_not_grow_with_the_samples(experiment, tmp_path):
+    """8 times the samples, the same peak: nothing is kept of a batch but sums."""
+    weights = np.random.default_rng(0).normal(size=(9 * 16 * 16 * 3, 400)).astype(np.float32)
+
+    def features(videos):
+        return videos.reshape(len(videos), -1).astype(np.float32) @ weights / 1e4
+
+    def peak(samples: int) -> int:
+        of = with_options(experiment, num_samples=samples)
+        candidates = {"copy": copy_candidate(of), "other": other_real_candidate(of)}
+        tracemalloc.start()
+        path = tmp_path / f"{samples}.npz"
+        score_all(of, candidates, features, identity=0, path=path)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(128)  # what is imported and traced once
+    few, many = peak(128), peak(1024)
+    # One more set of moments is kept for each doubling of the samples, up to a fixed number.
+    assert many - few < 2 * 3 * 1.5 * 400 * 400 * 8 + 1e6
+    state = [(tmp_path / f"{samples}.npz").stat().st_size for samples in (128, 1024)]
+    assert state[1] < 2 * state[0]
+
+
+def test_latents_of_a_clip_do_not_depend_on_the_batch():
+    options = {"num_samples": 2, "latent_size": 5, "truncation": None}
+    whole = latents(3, num_clips=9, **options)
+    parts = [latents(3, num_clips=3, first_clip=first, **options) for first in (0, 3, 6)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_an_export_gets_the_scores_of_its_checkpoint(experiment, tiny_run, tmp_path, extractor):
+    expected = evaluate(experiment, tiny_run, extractor=extractor).row("model")
+    exported = tmp_path / "exported"
+    export_model(tiny_run, exported, archive=False)
+    report = evaluate(experiment, exported, extractor=extractor)
+    assert report.row("model, step 4").fvd == pytest.approx(expected.fvd, rel=1e-3)
+    assert json.loads((tiny_run / "evaluations/4/report.json").read_text())["rows"][0]["fvd"] == (
+        expected.fvd
+    )
+    assert report.protocol["standing_statistics"] == "the export's own"
+    assert (exported / "evaluations" / "4" / "report.json").is_file()
+    with pytest.raises(InputError, match="one step only"):
+        open_model(experiment, exported, step=4)
+
+
+def test_stored_weights_are_used_only_where_they_were_estimated_alike(
+    experiment, tiny_run, monkeypatch
+):
+    class Generator:
+        variables = (tf.Variable(1.0),)
+
+    for name in ("restore_generator", "_build"):
+        monkeypatch.setattr(restore, name, lambda *a: Generator())
+    estimated = []
+    monkeypatch.setattr(restore, "estimate_from_training_data", lambda *a, **k: estimated.append(k))
+    folder = tiny_run.with_name("other")
+    shutil.copytree(tiny_run / "checkpoints", folder / "checkpoints")
+
+    def generator(changed=experiment, **options):
+        before = len(estimated)
+        restore.evaluation_generator(changed, folder, refresh=True, **options)
+        return len(estimated) - before
+
+    assert [generator(), generator(), generator(seed=1), generator()] == [1, 0, 1, 0]
+    other = with_options(experiment, standing_batches=1)
+    assert [generator(other), generator(other), generator()] == [1, 0, 1]
+    index = folder / "checkpoints" / "ckpt-4.index"
+    monkeypatch.setattr(restore, "file_digest", lambda path: f"another {index.name}")
+    assert [generator(), generator()] == [1, 0]
+
+
+def test_sample_counts_are_halves():
+    assert sample_counts(50_000) == [390, 781, 1562, 3125, 6250, 12500, 25000, 50000]
+    assert sample_counts(64) == [16, 32, 64]
+    assert sample_counts(5) == [5]
+
+
+def test_an_unfinished_result_of_other_work_is_ignored(tmp_path):
+    path = tmp_path / "part.npz"
+    PartialResult(path, "a").step(3, lambda: {"x": np.ones(2)}, last=True)
+    assert PartialResult(path, "a").load()["done"] == 3
+    assert PartialResult(path, "b").load() is None
+    path.write_bytes(path.read_bytes()[:60])
+    assert PartialResult(path, "a").load() is None
+
+
+def test_too_few_clips_are_told(experiment, tiny_run, extractor, monkeypatch):
+    monkeypatch.setattr(type(experiment.data), "num_evaluation_clips", lambda *a: 10)
+    with pytest.raises(InputError, match="--num_samples 10 or fewer"):
+        evaluate(experiment, tiny_run, extractor=extractor)
+
+
+def test_unknown_pictures_are_refused():
+    with pytest.raises(InputError, match="--figures nice: unknown; one of samples"):
+        Pictures(kinds=("nice",))
+    assert dataclasses.replace(ALL, kinds=()).kinds == ()

@@ -1,0 +1,87 @@
+"""SSIM of the best of l futures, frame by frame (paper, Fig. 5; architecture, section 7)."""
+
+import pathlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trivd_tf.evaluation.clips import batches_of
+from trivd_tf.evaluation.partial import Arrays, PartialResult, digest
+from trivd_tf.evaluation.scored import work_key
+from trivd_tf.inference.latents import latents
+from trivd_tf.inference.predictor_base import Predictor
+from trivd_tf.metrics import best_of, ssim
+from trivd_tf.progress import Progress
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+DRAWS = (1, 2, 5, 10, 20, 50, 100)
+_SAVE_EVERY = 16  # clips, each of as many futures as the most draws
+
+
+def best_of_draws(
+    experiment: "Experiment",
+    predictor: Predictor,
+    *,
+    num_clips: int,
+    identity: Any,
+    path: pathlib.Path,
+    draws: tuple[int, ...] = DRAWS,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[int, list[float]]:
+    """Mean SSIM by frame of the draw with the best mean SSIM among the first l, for each l.
+
+    Args:
+        experiment: as it is scored.
+        predictor: of futures.
+        num_clips: how many of the evaluation clips.
+        identity: of the predictor.
+        path: file of the unfinished result.
+        draws: the values of l, rising.
+        should_stop: asked between clips.
+
+    Returns:
+        l -> SSIM of each predicted frame.
+
+    Raises:
+        EvaluationStopped: `should_stop` said so; the next call goes on from there.
+    """
+    options = experiment.evaluation
+    skip = experiment.clip.num_conditioning_frames
+    key = digest([work_key(experiment), identity, options.seed, draws, num_clips])
+    partial = PartialResult(path, key, should_stop, save_every=_SAVE_EVERY)
+    sums = np.zeros((len(draws), experiment.clip.num_predicted_frames))
+    done = 0
+    if (stored := partial.load()) is not None:
+        done, sums = int(stored["done"]), stored["sums"]
+
+    def arrays() -> Arrays:
+        return {"sums": sums}
+
+    with Progress(f"best of {draws[-1]}", total=num_clips, initial=done, unit="clip") as progress:
+        for real in batches_of(experiment, options.split, first=done, num_clips=num_clips - done):
+            for clip in real:
+                scores = _ssim_of_draws(predictor, clip, skip, options.seed, done, draws[-1])
+                sums += [best_of(scores[:count, None])[0] for count in draws]
+                done += 1
+                progress.update()
+                partial.step(done, arrays, last=done == num_clips)
+    return {count: (total / num_clips).tolist() for count, total in zip(draws, sums, strict=True)}
+
+
+def _ssim_of_draws(
+    predictor: Predictor, clip: np.ndarray, skip: int, seed: int, number: int, count: int
+) -> np.ndarray:
+    """SSIM by frame of `count` futures of one clip, `[count, T]`."""
+    z = latents(
+        seed,
+        num_clips=1,
+        num_samples=count,
+        latent_size=predictor.latent_size,
+        truncation=None,
+        first_clip=number,
+    )[0]
+    futures, _ = predictor.predict_from_z(np.repeat(clip[None, :skip], count, axis=0), z)
+    return ssim(np.repeat(clip[None, skip:], count, axis=0), futures)

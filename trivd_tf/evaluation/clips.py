@@ -1,0 +1,63 @@
+"""The real clips that scores are measured on, and those that they are compared with."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trivd_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+# Fewest clips at which a score is drawn in the curve over sample counts.
+_FEWEST = 16
+_MOST_POINTS = 8
+
+
+def sample_counts(num_samples: int) -> list[int]:
+    """Where the score over the number of samples is taken: halves of `num_samples`, rising."""
+    counts = [num_samples // 2**power for power in range(_MOST_POINTS)]
+    return [num_samples] if counts[0] < _FEWEST else [n for n in counts if n >= _FEWEST][::-1]
+
+
+def other_real_clips(experiment: "Experiment") -> tuple[str, int]:
+    """Where "real against real" takes its second set: (split, clips to skip before it)."""
+    options = experiment.evaluation
+    held = experiment.data.num_evaluation_clips(experiment.clip, options.split)
+    if held >= 2 * options.num_samples:
+        return options.split, options.num_samples
+    return ("train" if options.split == "test" else "test"), 0
+
+
+def check_enough_clips(experiment: "Experiment", *, other: bool = True) -> None:
+    """Raises InputError where the data holds fewer clips than the evaluation asks for."""
+    options = experiment.evaluation
+    wanted = [(options.split, 0)]
+    if other:
+        wanted.append(other_real_clips(experiment))
+    for split, skipped in wanted:
+        held = experiment.data.num_evaluation_clips(experiment.clip, split)
+        if held < skipped + options.num_samples:
+            raise InputError(
+                f"{experiment.data.name} holds {held} {split} clips, the evaluation asks for "
+                f"{options.num_samples}: give --num_samples {held} or fewer (or bind "
+                "EvaluationOptions.num_samples), or add videos"
+            )
+
+
+def batches_of(
+    experiment: "Experiment", split: str, *, first: int = 0, num_clips: int
+) -> Iterator[np.ndarray]:
+    """Batches of evaluation clips from `first` on, uint8 `[b, T, S, S, 3]`."""
+    if num_clips < 1:
+        return
+    clips = experiment.data.evaluation_clips(
+        experiment.clip,
+        split=split,
+        num_clips=num_clips,
+        batch_size=experiment.evaluation.batch_size,
+        first_clip=first,
+    )
+    for batch in clips:
+        yield batch["video"].numpy()

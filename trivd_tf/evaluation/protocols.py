@@ -1,0 +1,200 @@
+"""Protocols: all that a score depends on, fixed under a name (architecture, section 7).
+
+`trivd evaluate --protocol NAME` scores any model by one of these, whatever its own configuration
+says; what a caller changes is written down as a deviation.
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from trivd_tf.data import (
+    BAIR,
+    UCF101,
+    BouncingDigits,
+    ClipSource,
+    ClipSpec,
+    Kinetics600,
+    MovingMNIST,
+    Prepared,
+)
+from trivd_tf.errors import InputError
+from trivd_tf.evaluation.options import EvaluationOptions
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """What a score depends on besides the model.
+
+    Attributes:
+        name: for `--protocol`.
+        source: the class of the data set.
+        source_options: its arguments besides the folder: which stored videos are scored on.
+        clip: frames given and predicted, size, stride.
+        options: split, sample count, runs, resize rule, standing statistics, seeds.
+        note: what the paper leaves open, or does otherwise.
+    """
+
+    name: str
+    source: type[ClipSource]
+    source_options: dict[str, Any]
+    clip: ClipSpec
+    options: EvaluationOptions
+    note: str = ""
+
+
+_FIVE_GIVEN = ClipSpec(num_conditioning_frames=5, num_predicted_frames=11, size=64, stride=1)
+_ONE_GIVEN = ClipSpec(num_conditioning_frames=1, num_predicted_frames=15, size=64, stride=1)
+
+
+def _kinetics(name: str, split: str, test_split: str) -> Protocol:
+    return Protocol(
+        name,
+        Kinetics600,
+        {"test_split": test_split},
+        _FIVE_GIVEN,
+        EvaluationOptions(split=split, num_samples=50_000),
+        "several runs are several trainings (Table 3: 10), which `trivd report` averages",
+    )
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        _kinetics("kinetics600_val", "test", "validation"),
+        _kinetics("kinetics600_test", "test", "test"),
+        _kinetics("kinetics600_train", "train", "validation"),
+        Protocol(
+            "ucf101",
+            UCF101,
+            {"official_split": 1},
+            _FIVE_GIVEN,
+            EvaluationOptions(num_samples=10_000),
+            "the paper gives neither official split nor sample count; split 1 and 10,000 here",
+        ),
+        Protocol(
+            "bair_original",
+            BAIR,
+            {"split": "original"},
+            _ONE_GIVEN,
+            EvaluationOptions(num_samples=256),
+            "256 samples: the score is biased by about 100",
+        ),
+        Protocol(
+            "bair_balanced",
+            BAIR,
+            {"split": "balanced"},
+            _ONE_GIVEN,
+            EvaluationOptions(num_samples=30_000, num_runs=10),
+            "several windows a video",
+        ),
+        Protocol(
+            "moving_mnist",
+            MovingMNIST,
+            {},
+            _FIVE_GIVEN,
+            EvaluationOptions(num_samples=1_000),
+            "not in the paper",
+        ),
+        Protocol(
+            "bouncing_digits",
+            BouncingDigits,
+            {},
+            dataclasses.replace(_FIVE_GIVEN, size=32),
+            EvaluationOptions(num_samples=2_048, standing_batches=20, standing_batch_size=32),
+            "not in the paper; generated, needs no files",
+        ),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+    """A model's experiment as it is to be scored.
+
+    Attributes:
+        experiment: with the data, clip and options that the score is measured on.
+        protocol: name of the protocol, empty for the experiment's own options.
+        deviations: what differs from the protocol, a line each.
+        note: the protocol's.
+    """
+
+    experiment: "Experiment"
+    protocol: str = ""
+    deviations: tuple[str, ...] = ()
+    note: str = ""
+
+
+def find_protocol(name: str) -> Protocol:
+    """The protocol of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in PROTOCOLS:
+        raise InputError(f"--protocol {name}: unknown; one of {', '.join(PROTOCOLS)} would do")
+    return PROTOCOLS[name]
+
+
+def apply_protocol(
+    protocol: Protocol,
+    experiment: "Experiment",
+    *,
+    data_dir: str | None = None,
+    changes: dict[str, Any] | None = None,
+) -> Scoring:
+    """How a model is scored by a protocol; it may have been trained on another data set.
+
+    The frames that a model takes and makes, and their size, cannot change: where the protocol asks
+    for others, that is a deviation.
+
+    Args:
+        protocol: by which it is scored.
+        experiment: what the model was trained by.
+        data_dir: folder of the protocol's data set; that of the training data when left out.
+        changes: of `EvaluationOptions`, which become deviations.
+
+    Raises:
+        InputError: the folder is not known, or holds another data set.
+    """
+    own = experiment.clip
+    clip = dataclasses.replace(
+        protocol.clip,
+        num_conditioning_frames=own.num_conditioning_frames,
+        num_predicted_frames=own.num_predicted_frames,
+        size=own.size,
+    )
+    options = dataclasses.replace(protocol.options, **(changes or {}))
+    scored = dataclasses.replace(
+        experiment,
+        clip=clip,
+        data=_source(protocol, experiment.data, data_dir),
+        evaluation=options,
+        class_conditional=False,
+    )
+    # How many clips run through the network at once does not change what comes out.
+    differences = [
+        f"{field.name}: {getattr(mine, field.name)} instead of {getattr(wanted, field.name)}"
+        for mine, wanted in ((clip, protocol.clip), (options, protocol.options))
+        for field in dataclasses.fields(mine)
+        if field.name != "batch_size" and getattr(mine, field.name) != getattr(wanted, field.name)
+    ]
+    return Scoring(scored, protocol.name, tuple(differences), protocol.note)
+
+
+def _source(protocol: Protocol, own: ClipSource, data_dir: str | None) -> ClipSource:
+    if not issubclass(protocol.source, Prepared):
+        if data_dir is not None:
+            raise InputError(f"--data_dir {data_dir}: protocol {protocol.name} reads no folder")
+        return protocol.source(**protocol.source_options)
+    if data_dir is None:
+        if not isinstance(own, protocol.source):
+            raise InputError(
+                f"--protocol {protocol.name} scores on {protocol.source.name}, the model was "
+                f"trained on {own.name}: give --data_dir, the folder of the prepared "
+                f"{protocol.source.name}"
+            )
+        data_dir = own.data_dir
+    return protocol.source(data_dir=data_dir, **protocol.source_options)

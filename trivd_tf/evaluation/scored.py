@@ -1,0 +1,225 @@
+"""Scores of several kinds of prediction of the same clips, in one reading, batch by batch.
+
+Nothing here grows with the number of clips: a batch is read, predicted, scored and forgotten.
+"""
+
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trivd_tf.data import BouncingDigits, center_distance, digit_centers
+from trivd_tf.evaluation.clips import batches_of, other_real_clips, sample_counts
+from trivd_tf.evaluation.partial import Arrays, PartialResult, below, digest, prefixed
+from trivd_tf.evaluation.real_features import MomentsByCount, update_by_count
+from trivd_tf.inference.latents import latents
+from trivd_tf.inference.predictor_base import Predictor
+from trivd_tf.metrics import (
+    FeatureExtractor,
+    StreamedInceptionScore,
+    StreamedMoments,
+    copy_last_frame,
+    frechet_distance_from_moments,
+    psnr,
+    ssim,
+)
+from trivd_tf.metrics.frames import SSIM_WINDOW
+from trivd_tf.progress import Progress
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+# PSNR of identical frames is infinite; a mean over frames needs a bound (8-bit noise floor).
+_PSNR_CEILING = 100.0
+
+# Real clips `[b, Tc + T, S, S, 3]` and the number of the first of them, to clips that are scored.
+Candidate = Callable[[np.ndarray, int], np.ndarray]
+
+
+class ScoredVideos:
+    """Adds up the scores of one kind of prediction, batch by batch.
+
+    Args:
+        name: of the row.
+        extractor: I3D.
+        num_samples: how many clips there will be.
+        num_digits: also measure the distance of this many digits' centres; 0 for other data.
+
+    Attributes:
+        by_count: the moments of the first n clips, for each n of `sample_counts`.
+    """
+
+    def __init__(
+        self, name: str, extractor: FeatureExtractor, num_samples: int, num_digits: int = 0
+    ):
+        self.name = name
+        self._extractor = extractor
+        self._num_digits = num_digits
+        self._counts = sample_counts(num_samples)
+        self._moments = StreamedMoments()
+        self.by_count: MomentsByCount = {}
+        self._inception = StreamedInceptionScore(num_samples)
+        self._sums: dict[str, np.ndarray] = {}
+
+    def update(self, real: np.ndarray, predicted: np.ndarray, skip: int) -> None:
+        """Takes whole clips, uint8 `[b, Tc + T, S, S, 3]`; the first `skip` frames are given."""
+        logits = self._extractor(predicted)
+        update_by_count(self._moments, logits, self._counts, self.by_count)
+        self._inception.update(logits)
+        real, predicted = real[:, skip:], predicted[:, skip:]
+        scores = {"psnr": psnr(real, predicted, ceiling=_PSNR_CEILING)}
+        if min(real.shape[2:4]) >= SSIM_WINDOW:
+            scores["ssim"] = ssim(real, predicted)
+        if self._num_digits:
+            centers = [digit_centers(video, self._num_digits) for video in (predicted, real)]
+            scores["center_distance"] = center_distance(*centers)
+        for key, value in scores.items():
+            self._sums[key] = self._sums.get(key, 0.0) + value.sum(axis=0)
+
+    def fvd(self, real: MomentsByCount) -> dict[int, float]:
+        """The Frechet distance to as many real clips, by their number."""
+        return {
+            count: frechet_distance_from_moments(real[count], moments)
+            for count, moments in self.by_count.items()
+        }
+
+    @property
+    def inception_score(self) -> float:
+        return self._inception.result()[0]
+
+    @property
+    def by_frame(self) -> dict[str, list[float]]:
+        """PSNR, SSIM, ...: means over clips, for every predicted frame."""
+        return {key: (total / self._moments.count).tolist() for key, total in self._sums.items()}
+
+    def arrays(self) -> Arrays:
+        """All that was summed so far."""
+        kept = prefixed("moments", self._moments.arrays())
+        for count, part in self.by_count.items():
+            kept |= prefixed(f"first/{count}", part.arrays())
+        return kept | prefixed("inception", self._inception.arrays()) | prefixed("sums", self._sums)
+
+    def set_arrays(self, arrays: Arrays) -> None:
+        """Goes on from what `arrays` gave."""
+        self._moments = StreamedMoments.from_arrays(below("moments", arrays))
+        self.by_count = {
+            count: StreamedMoments.from_arrays(below(f"first/{count}", arrays))
+            for count in self._counts
+            if count <= self._moments.count
+        }
+        self._inception.set_arrays(below("inception", arrays))
+        self._sums = below("sums", arrays)
+
+
+def model_candidate(
+    experiment: "Experiment", predictor: Predictor, *, seed: int, truncation: float | None
+) -> Candidate:
+    """The given frames, then what a model predicts; clip n has the same latent in any batch."""
+    skip = experiment.clip.num_conditioning_frames
+
+    def predict(real: np.ndarray, first: int) -> np.ndarray:
+        z = latents(
+            seed,
+            num_clips=len(real),
+            num_samples=1,
+            latent_size=predictor.latent_size,
+            truncation=truncation,
+            first_clip=first,
+        )
+        predicted, _ = predictor.predict_from_z(real[:, :skip], z[:, 0])
+        return np.concatenate([real[:, :skip], predicted], axis=1)
+
+    return predict
+
+
+def copy_candidate(experiment: "Experiment") -> Candidate:
+    """The given frames, then the last of them again and again."""
+    skip = experiment.clip.num_conditioning_frames
+
+    def copy(real: np.ndarray, first: int) -> np.ndarray:
+        return np.concatenate(
+            [real[:, :skip], copy_last_frame(real[:, :skip], real.shape[1] - skip)], axis=1
+        )
+
+    return copy
+
+
+def other_real_candidate(experiment: "Experiment") -> Candidate:
+    """Other real clips, none of which is among those that are scored on."""
+    split, skipped = other_real_clips(experiment)
+    batches: list[Iterator[np.ndarray]] = []
+
+    def other(real: np.ndarray, first: int) -> np.ndarray:
+        if not batches:
+            left = experiment.evaluation.num_samples - first
+            batches.append(batches_of(experiment, split, first=skipped + first, num_clips=left))
+        return next(batches[0])
+
+    return other
+
+
+def score_all(
+    experiment: "Experiment",
+    candidates: dict[str, Candidate],
+    extractor: FeatureExtractor,
+    *,
+    identity: Any,
+    path: pathlib.Path,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, ScoredVideos]:
+    """Scores every candidate on the same real clips.
+
+    Args:
+        experiment: as it is scored.
+        candidates: by the names of their rows.
+        extractor: I3D.
+        identity: of everything that candidates depend on besides `experiment`, for the key of the
+            unfinished result.
+        path: file of the unfinished result.
+        should_stop: asked between batches.
+
+    Raises:
+        EvaluationStopped: `should_stop` said so; the next call goes on from there.
+    """
+    options = experiment.evaluation
+    data = experiment.data
+    num_digits = data.num_digits if isinstance(data, BouncingDigits) else 0
+    total = options.num_samples
+    scored = {name: ScoredVideos(name, extractor, total, num_digits) for name in candidates}
+    key = digest([work_key(experiment), identity, list(candidates)])
+    partial = PartialResult(path, key, should_stop)
+    done = 0
+    if (stored := partial.load()) is not None:
+        done = int(stored["done"])
+        for index, videos in enumerate(scored.values()):
+            videos.set_arrays(below(str(index), stored))
+
+    def arrays() -> Arrays:
+        kept: Arrays = {}
+        for index, videos in enumerate(scored.values()):
+            kept |= prefixed(str(index), videos.arrays())
+        return kept
+
+    skip = experiment.clip.num_conditioning_frames
+    with Progress("scoring", total=total, initial=done, unit="clip") as progress:
+        for real in batches_of(experiment, options.split, first=done, num_clips=total - done):
+            for name, candidate in candidates.items():
+                scored[name].update(real, candidate(real, done), skip)
+            done += len(real)
+            progress.update(len(real))
+            partial.step(done, arrays, last=done == total)
+    return scored
+
+
+def work_key(experiment: "Experiment") -> list[Any]:
+    """What scores depend on besides the candidates, for keys of unfinished results."""
+    options = experiment.evaluation
+    return [
+        experiment.data.fingerprint(experiment.clip, options.split),
+        experiment.clip.num_conditioning_frames,
+        options.split,
+        options.num_samples,
+        options.resize,
+        options.i3d,
+    ]

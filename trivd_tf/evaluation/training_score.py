@@ -1,0 +1,141 @@
+"""The score on the training set that chooses the `best` model while it trains (section 6)."""
+
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from trivd_tf.evaluation.clips import check_enough_clips
+from trivd_tf.evaluation.evaluate import make_extractor
+from trivd_tf.evaluation.model import open_model
+from trivd_tf.evaluation.partial import EvaluationStopped
+from trivd_tf.evaluation.protocols import Scoring
+from trivd_tf.evaluation.real_features import real_features
+from trivd_tf.evaluation.report import describe_scoring
+from trivd_tf.evaluation.scored import model_candidate, score_all
+from trivd_tf.metrics import FeatureExtractor
+from trivd_tf.training.best import BestRecord, StepScore, read_best, record_score
+from trivd_tf.training.checkpoints import checkpoint_paths
+from trivd_tf.training.restore import choose_checkpoint
+from trivd_tf.training.workers import Workers
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+_PARTIAL = "unfinished_training_score"
+
+
+class TrainingScore:
+    """Scores a checkpoint on the training set and keeps the best: `on_score` of `training.train`.
+
+    Everything is as in `trivd evaluate` but the split: the first `num_samples` evaluation clips of
+    the training videos. A step that was scored is not scored again; one that was cut off goes on
+    where it stopped.
+
+    Args:
+        experiment: what is trained.
+        model_dir: of the run.
+        strategy: that it is trained under.
+        should_stop: asked between batches; the score is then left unfinished.
+        extractor: I3D; made at the first score when left out.
+    """
+
+    def __init__(
+        self,
+        experiment: "Experiment",
+        model_dir: str | pathlib.Path,
+        *,
+        strategy: tf.distribute.Strategy | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        extractor: FeatureExtractor | None = None,
+    ):
+        options = dataclasses.replace(experiment.evaluation, split="train", num_runs=1)
+        self._experiment = dataclasses.replace(experiment, evaluation=options)
+        self._model_dir = pathlib.Path(model_dir)
+        # Several workers each hold all of the model: the first scores it on its own.
+        self._is_chief = strategy is None or Workers(strategy).is_chief
+        of_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        self._strategy = None if of_workers else strategy
+        self._should_stop = should_stop
+        self._extractor = extractor
+
+    def check(self) -> None:
+        """Raises InputError where there are too few clips: before hours of training, not after."""
+        self._experiment.data.prepare(self._experiment.clip)
+        check_enough_clips(self._experiment, other=False)
+        if self._extractor is None:
+            self._extractor = make_extractor(self._experiment, self._strategy)
+
+    def __call__(self, step: int) -> None:
+        """Scores the checkpoint of `step`, unless that was done."""
+        if not self._is_chief:
+            return
+        record = read_best(self._model_dir)
+        if record is not None and step in [score.step for score in record.scores]:
+            return
+        try:
+            score, protocol = self._score(step)
+        except EvaluationStopped:
+            return
+        record = BestRecord(protocol, record.scores if record else ())
+        checkpoint, _ = choose_checkpoint(self._model_dir, step)
+        record = record_score(self._model_dir, checkpoint, record, score)
+        self._log(score, record)
+        shutil.rmtree(self._model_dir / _PARTIAL, ignore_errors=True)
+        self._drop_old_weights(step)
+
+    def _score(self, step: int) -> tuple[StepScore, dict]:
+        scored = self._experiment
+        if self._extractor is None:
+            self.check()
+        assert self._extractor is not None
+        model = open_model(scored, self._model_dir, step=step, strategy=self._strategy)
+        real = real_features(scored, self._extractor, self._should_stop)
+        options = scored.evaluation
+        candidate = model_candidate(
+            scored,
+            model.predictor(options.seed),
+            seed=options.seed,
+            truncation=options.truncation,
+        )
+        (videos,) = score_all(
+            scored,
+            {"model": candidate},
+            self._extractor,
+            identity=[model.identity, model.standing, options.seed, options.truncation],
+            path=self._model_dir / _PARTIAL / f"{step}.npz",
+            should_stop=self._should_stop,
+        ).values()
+        fvd = videos.fvd(real)
+        protocol = describe_scoring(Scoring(scored), step, model.standing)
+        protocol.pop("step")
+        return StepScore(step, fvd[max(fvd)], videos.inception_score), protocol
+
+    def _log(self, score: StepScore, record: BestRecord) -> None:
+        writer = tf.summary.create_file_writer(str(self._model_dir / "tensorboard"))
+        with writer.as_default():
+            tf.summary.scalar("training_set/fvd", score.fvd, score.step)
+            tf.summary.scalar("training_set/inception_score", score.inception_score, score.step)
+        writer.close()
+        best = " (best so far)" if record.best == score else ""
+        line = f"step {score.step}: FVD {score.fvd:.1f} on the training set{best}"
+        print(line, flush=True)
+
+    def _drop_old_weights(self, scored_step: int) -> None:
+        """Evaluation weights are as large as the model: keeps those of checkpoints that are there.
+
+        A step that was scored without being the best can estimate them again.
+        """
+        folder = self._model_dir / "evaluation_weights"
+        best = (record := read_best(self._model_dir)) and record.best
+        held = {
+            path.rpartition("-")[2] for path in checkpoint_paths(self._model_dir / "checkpoints")
+        }
+        if best:
+            held.add(str(best.step))
+        for file in folder.glob("*.npz"):
+            if file.stem not in held:
+                file.unlink(missing_ok=True)
