@@ -37,8 +37,10 @@ setup(
     },
     install_requires=read_requirements(),
     extras_require={
-        # Cloud TPU: replaces the tensorflow package, so install it into an environment of its own.
-        "tpu": ["tensorflow-tpu==2.19.1"],
+        # Cloud TPU. tensorflow-tpu brings its own `tensorflow` module, but other requirements ask
+        # for the package tensorflow: the same version of both, and docs/scaling.md says how the
+        # TPU's files are made to win.
+        "tpu": ["tensorflow-tpu==2.19.1", "tensorflow==2.19.1"],
         # Compiles a train step for a TPU on a machine that has none.
         "aot": ["jax>=0.10,<0.11", "libtpu>=0.0.42"],
         "serving": ["tensorflow-serving-api>=2.19,<2.22", "grpcio>=1.66"],

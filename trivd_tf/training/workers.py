@@ -76,7 +76,7 @@ class Workers:
         except _LOST as error:
             if self.count == 1:
                 raise
-            raise RunError(f"{lost_message(step())} ({_first_line(error)})") from error
+            raise RunError(f"{lost_message(step())} ({_reason(error)})") from error
 
 
 def lost_message(step: int) -> str:
@@ -87,8 +87,10 @@ def lost_message(step: int) -> str:
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = [line for line in lines if line and line != "Graph execution error:"]
+    return (told or [type(error).__name__])[0][:200]
 
 
 def _count(strategy: tf.distribute.Strategy) -> int:
