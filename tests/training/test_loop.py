@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import resource
+import threading
 
 import numpy as np
 import pytest
 
 from trivd_tf.errors import InputError, RunError
-from trivd_tf.training import TrainingOptions
+from trivd_tf.training import TrainingOptions, loop
 from trivd_tf.training.checkpoints import Checkpoints, checkpoint_paths
 from trivd_tf.training.loop import check_finite
 from trivd_tf.training.losses_log import LossesLog, read_losses
@@ -112,3 +113,44 @@ def test_wrong_options_are_refused(options, message):
 def test_class_conditional_needs_labels(tiny):
     with pytest.raises(InputError, match="has no labels"):
         dataclasses.replace(tiny.experiment, class_conditional=True)
+
+
+class CountingLoop:
+    """In the place of the compiled loop: counts steps and takes no time."""
+
+    times_traced, tracing_seconds = 1, 0.0
+
+    def __init__(self, step, strategy, counters):
+        self._counters = counters
+
+    def __call__(self, iterator, count):
+        self._counters.step.assign_add(count)
+        return {"generator/loss": np.zeros(count)}
+
+
+def test_a_step_is_scored_after_its_checkpoint_and_again_where_that_was_cut_off(
+    tiny, tmp_path, monkeypatch
+):
+    options = {"num_steps": 7, "evaluate_every_steps": 3, "checkpoint_every_steps": 100}
+    training = dataclasses.replace(tiny.experiment.training, **options)
+    experiment = dataclasses.replace(tiny.experiment, training=training)
+    monkeypatch.setattr(loop, "build_step", lambda *a: tiny.step)
+    monkeypatch.setattr(loop, "CompiledLoop", CountingLoop)
+    scored = []
+    stop = threading.Event()
+
+    def on_score(step):
+        assert checkpoint_paths(tmp_path / "checkpoints")[-1].endswith(f"-{step}")
+        scored.append(step)
+        if scored == [3]:
+            stop.set()  # the score is left unfinished
+
+    def run():
+        return loop.train(experiment, model_dir=tmp_path, seed=7, stop=stop, on_score=on_score)
+
+    assert run().was_stopped
+    stop.clear()
+    assert run().step == 7
+    assert scored == [3, 3, 6]
+    assert run().step == 7
+    assert scored == [3, 3, 6]
