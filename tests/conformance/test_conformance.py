@@ -1,0 +1,173 @@
+"""What every layer, unit, model and decomposition owes its users."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conformance.subjects import SUBJECTS, make_seeded
+
+# A second generator, and compiling the closest relatives of other units, is for long runs.
+ANOTHER = "generator_conv_lstm"
+RELATIVES = ("tsru_c", "tsru_p", "ptsru_c", "ptsru_s")
+every_subject = pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.long if n == ANOTHER else ()) for n in SUBJECTS]
+)
+COMPILED = [
+    pytest.param(name, marks=pytest.mark.long if subject.is_model or name in RELATIVES else ())
+    for name, subject in SUBJECTS.items()
+]
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """None here: each subject is made with its own, and setting one throws functions away."""
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """`(made, inputs, outputs, loss, gradients)` of a subject, run eagerly in float32, once."""
+    known = {}
+
+    def get(name):
+        if name not in known:
+            subject = SUBJECTS[name]
+            made, inputs = make_seeded(subject)
+            known[name] = (made, inputs, *subject.loss_and_gradients(made, inputs))
+        return known[name]
+
+    return get
+
+
+def relative_error(expected, value) -> float:
+    expected, value = np.asarray(expected, np.float64), np.asarray(value, np.float64)
+    return float(np.linalg.norm(value - expected) / max(np.linalg.norm(expected), 1e-6))
+
+
+@every_subject
+def test_shapes(name, plain):
+    subject = SUBJECTS[name]
+    assert [tuple(output.shape) for output in plain(name)[2]] == list(subject.shapes)
+
+
+@every_subject
+def test_every_variable_has_a_gradient(name, plain):
+    made, *_, gradients = plain(name)
+    variables = SUBJECTS[name].variables(made)
+    missing = [v.path for v, g in zip(variables, gradients, strict=True) if g is None]
+    assert variables
+    assert not missing
+    dead = [v.path for v, g in zip(variables, gradients, strict=True) if not np.any(g)]
+    assert not dead
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+@every_subject
+def test_a_seed_decides_weights_and_outputs(name, plain):
+    _, inputs, outputs, *_ = plain(name)
+    subject = SUBJECTS[name]
+    again, _ = make_seeded(subject)
+    for one, other in zip(outputs, subject.outputs(again, inputs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@every_subject
+def test_config_round_trip(name, plain):
+    made, inputs, outputs, *_ = plain(name)
+    subject = SUBJECTS[name]
+    twins = [type(one).from_config(one.get_config()) for one in subject.layers(made)]
+    for one, twin in zip(subject.layers(made), twins, strict=True):
+        assert twin.get_config() == one.get_config()
+    twin = twins if isinstance(made, list) else twins[0]
+    subject.outputs(twin, inputs)
+    for one, copy in zip(subject.layers(made), twins, strict=True):
+        copy.set_weights(one.get_weights())
+    for one, other in zip(outputs, subject.outputs(twin, inputs), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def _traced(subject, made, inputs):
+    """A function of exactly these inputs."""
+    run = tf.function(lambda *given: subject.outputs(made, list(given)), autograph=False)
+    run.get_concrete_function(*[tf.TensorSpec(one.shape, one.dtype) for one in inputs])
+    return run
+
+
+@pytest.fixture(scope="module")
+def saved(plain, tmp_path_factory):
+    """All subjects in one SavedModel, loaded again: saving each alone would take minutes."""
+    module = tf.Module()
+    module.variables_of_subjects, module.functions = [], {}
+    for name, subject in SUBJECTS.items():
+        made, inputs, *_ = plain(name)
+        layers = subject.layers(made)
+        module.variables_of_subjects += [v.value for layer in layers for v in layer.variables]
+        module.functions[name] = _traced(subject, made, inputs)
+    folder = tmp_path_factory.mktemp("saved")
+    tf.saved_model.save(module, str(folder))
+    return tf.saved_model.load(str(folder))
+
+
+@every_subject
+def test_saved_model_round_trip(name, plain, saved):
+    _, inputs, outputs, *_ = plain(name)
+    loaded = saved.functions[name](*[tf.constant(one) for one in inputs])
+    for one, other in zip(outputs, loaded, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_by_xla_equals_plain(name, plain):
+    made, inputs, outputs, loss, gradients = plain(name)
+    subject = SUBJECTS[name]
+    run = tf.function(
+        lambda *given: subject.loss_and_gradients(made, list(given)),
+        jit_compile=True,
+        autograph=False,
+    )
+    compiled = run(*[tf.constant(one) for one in inputs])
+    np.testing.assert_allclose(loss, compiled[1], rtol=1e-3, atol=1e-3)
+    for one, other in zip([*outputs, *gradients], [*compiled[0], *compiled[2]], strict=True):
+        assert relative_error(one, other) < 1e-3
+
+
+@every_subject
+def test_mixed_bfloat16_is_finite_and_close(name, plain):
+    made, inputs, outputs, *_ = plain(name)
+    subject = SUBJECTS[name]
+    mixed, _ = make_seeded(subject, "mixed_bfloat16")
+    layers = zip(subject.layers(made), subject.layers(mixed), strict=True)
+    for one, twin in layers:
+        twin.set_weights(one.get_weights())
+        assert twin.compute_dtype == "bfloat16"
+    inputs = [tf.cast(x, tf.bfloat16) if x.dtype == np.float32 else x for x in inputs]
+    values, _, gradients = subject.loss_and_gradients(mixed, inputs)
+    assert all(gradient.dtype == tf.float32 for gradient in gradients)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    for one, other in zip(outputs, values, strict=True):
+        assert relative_error(one, other) < subject.tolerance
+
+
+@pytest.fixture(scope="module")
+def replicated():
+    """What `replicas.py` found; this process has one device only."""
+    script = Path(__file__).with_name("replicas.py")
+    environment = {**os.environ, "TF_NUM_INTEROP_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@every_subject
+def test_two_replicas_equal_one(name, replicated):
+    found = replicated[name]
+    assert found["outputs"] < 1e-4, found
+    assert found["loss"] < 1e-4, found
+    assert found["gradients"] < 1e-3, found
