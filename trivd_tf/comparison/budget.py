@@ -30,8 +30,8 @@ class Budget:
 
     def __str__(self) -> str:
         if self.steps is not None:
-            return f"{self.steps} steps"
-        return f"{self.minutes:g} minutes of training"
+            return f"{self.steps} step{'s' * (self.steps != 1)}"
+        return f"{self.minutes:g} minute{'s' * (self.minutes != 1)} of training"
 
     def applied(self, experiment: "Experiment") -> "Experiment":
         """The same experiment, with as many steps as the budget allows."""

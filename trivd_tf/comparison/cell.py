@@ -11,6 +11,7 @@ import numpy as np
 from trivd_tf.comparison.budget import Budget, TimeLimit
 from trivd_tf.errors import InputError
 from trivd_tf.evaluation import evaluate
+from trivd_tf.evaluation.partial import EvaluationStopped
 from trivd_tf.evaluation.report import Row
 from trivd_tf.inference.latents import latents
 from trivd_tf.inference.predictor import GeneratorPredictor
@@ -113,7 +114,11 @@ def run_cell(
         train(limited, model_dir=directory, seed=seed, stop=limit, on_loop=limit.add)
     if stop is not None and stop.is_set():
         return None
-    report = evaluate(limited, directory, seed=seed)
+    should_stop = stop.is_set if stop is not None else (lambda: False)
+    try:
+        report = evaluate(limited, directory, seed=seed, should_stop=should_stop)
+    except EvaluationStopped:
+        return None
     generator, step = evaluation_generator(limited, directory)
     _save_samples(limited, generator, directory / SAMPLES)
     result = CellResult(

@@ -163,7 +163,7 @@ class Comparison:
         many = "seeds " if len(seeds) > 1 else "seed "
         text = f"Every configuration was trained for {self.budget} with {many}"
         text += ", ".join(map(str, seeds)) + ", on the same clips in the same order of a seed."
-        if "minutes" in self.budget:
+        if "minute" in self.budget:
             text += (
                 " Counted is the time of the compiled training loops; the first loop of a process, "
                 "which compiles, is charged at the rate of the one after it."
