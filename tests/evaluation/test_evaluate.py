@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trivd_tf.cli.main import main
 from trivd_tf.errors import InputError
 from trivd_tf.evaluation import Pictures, evaluate
 from trivd_tf.evaluation.clips import batches_of, sample_counts
@@ -146,7 +147,9 @@ def test_latents_of_a_clip_do_not_depend_on_the_batch():
     np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
-def test_an_export_gets_the_scores_of_its_checkpoint(experiment, tiny_run, tmp_path, extractor):
+def test_an_export_gets_the_scores_of_its_checkpoint(
+    experiment, tiny_run, tmp_path, extractor, capsys
+):
     expected = evaluate(experiment, tiny_run, extractor=extractor).row("model")
     exported = tmp_path / "exported"
     export_model(tiny_run, exported, archive=False)
@@ -159,6 +162,21 @@ def test_an_export_gets_the_scores_of_its_checkpoint(experiment, tiny_run, tmp_p
     assert (exported / "evaluations" / "4" / "report.json").is_file()
     with pytest.raises(InputError, match="one step only"):
         open_model(experiment, exported, step=4)
+    capsys.readouterr()
+    command = ["evaluate", "--model", str(exported), "--protocol", "bouncing_digits"]
+    assert main([*command, "--num_samples", "4", "--figures"]) == 0
+    *table, protocol, deviations = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in table[1:]] == [
+        "model, step 4",
+        "copy of the last frame",
+        "real against real",
+    ]
+    assert protocol.startswith("protocol: bouncing_digits; ")
+    assert deviations.endswith("size: 16 instead of 32; num_samples: 4 instead of 2048")
+    assert (exported / "evaluations/4/bouncing_digits/report.md").is_file()
+    for flags, message in ((["--untrained"], "--untrained"), (["--step", "best"], "one step")):
+        assert main([*command, *flags]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_stored_weights_are_used_only_where_they_were_estimated_alike(
