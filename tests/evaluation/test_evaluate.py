@@ -88,6 +88,10 @@ def test_a_report_holds_table_runs_curves_and_pictures(whole):
     assert stored["rows"][0]["fvd_by_samples"].keys() == {"20", "40"}
     assert list(report.truncation) == ["none", "0.8", "0"]
     assert report.truncation["none"]["fvd"] == pytest.approx(fvd[0])
+    for name in ("0.8", "0"):
+        (row,) = [row for row in report.rows if row.name == f"truncation {name}"]
+        assert report.truncation[name]["fvd"] == row.fvd
+    assert report.truncation["0"]["fvd"] != report.truncation["0.8"]["fvd"]
     assert list(report.best_of) == [1, 2, 5, 10, 20, 50, 100]
     pictures = {"fvd_by_samples.png", "best_of.png", "truncation.png"}
     pictures |= {f"truncation_{n}.gif" for n in range(1, 5)}

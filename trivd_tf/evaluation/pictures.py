@@ -120,9 +120,8 @@ def truncation_scores(report: Report) -> dict[str, dict[str, float]]:
     """The model's scores by truncation, out of the rows of a report."""
     found = {}
     for name in TRUNCATIONS:
-        beginning = MODEL_ROW if name == "none" else truncation_row(name)
-        row = next((row for row in report.rows if row.name.startswith(beginning)), None)
-        if row is not None:
+        wanted = report.row(MODEL_ROW).name if name == "none" else truncation_row(name)
+        for row in (row for row in report.rows if row.name == wanted):
             # The first run's: the other truncations were not drawn more than once.
             score = row.runs[0] if row.runs else dataclasses.asdict(row)
             found[name] = {key: score[key] for key in ("fvd", "inception_score")}

@@ -88,12 +88,12 @@ def _plot(path: pathlib.Path, draw: Callable[[Any], None]) -> None:
     """One pair of axes. No pyplot: it would choose a window system and keep every figure."""
     import matplotlib.figure
 
-    figure = matplotlib.figure.Figure(figsize=(6, 4), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     draw(axes)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     _save(figure, path)
 
 
