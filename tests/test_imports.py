@@ -26,6 +26,7 @@ BELOW = {
     "experiment": BASE | {"models", "data", "training", "evaluation"},
     "description": BASE | {"ops", "layers", "models", "training"},
     "comparison": BASE | {"data", "inference", "evaluation", "training", "run_record"},
+    "compilation": BASE | {"training", "evaluation"},
     "config": BASE | {"experiment"},
     "restore": BASE | {"config", "run_record", "inference", "training"},
     "__init__": {"_version"},

@@ -27,6 +27,7 @@ COMMANDS = (
     "describe",
     "compare",
     "report",
+    "compile",
 )
 
 EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -43,6 +44,7 @@ Predict the future frames of a video with TrIVD-GAN.
   trivd demo      try a model in the browser
   trivd describe  tell what networks a configuration makes, what they cost and see
   trivd compare   train and score several configurations alike
+  trivd compile   tell what a train step needs on a TPU, without one
 
 `trivd COMMAND --help` shows the flags and an example of each.
 """

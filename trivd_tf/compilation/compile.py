@@ -1,0 +1,252 @@
+"""From an experiment and a topology to what its programs need on each replica."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trivd_tf.compilation.programs import TRAINING_PROGRAMS, Emitter
+from trivd_tf.compilation.records import Record, Records, describe, fingerprint, source_digest
+from trivd_tf.compilation.topologies import Topology
+from trivd_tf.compilation.tpu_compiler import ENVIRONMENT
+from trivd_tf.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is compiled: an experiment as one replica of a slice sees it.
+
+    Attributes:
+        experiment: with the global batch size.
+        topology: what libtpu compiles for.
+        num_replicas: at most those of the topology.
+    """
+
+    experiment: "Experiment"
+    topology: Topology
+    num_replicas: int
+
+    @classmethod
+    def of(
+        cls,
+        experiment: "Experiment",
+        topology: Topology,
+        num_replicas: int | None = None,
+        replica_batch: int | None = None,
+    ) -> "Job":
+        """A job on all of the topology, or on `num_replicas` of it.
+
+        Args:
+            experiment: its global batch is shared by the replicas, unless `replica_batch` is given.
+            topology: of the slice.
+            num_replicas: all of the topology's when left out.
+            replica_batch: samples on each replica.
+
+        Raises:
+            InputError: more replicas than there are, or a batch that they cannot share evenly.
+        """
+        replicas = num_replicas or topology.num_replicas
+        if replicas > topology.num_replicas:
+            raise InputError(
+                f"--replicas {replicas}: {topology.name} has {topology.num_replicas}; give a "
+                "larger --topology or fewer replicas"
+            )
+        batch = experiment.training.batch_size
+        if replica_batch is None and batch % replicas:
+            raise InputError(
+                f"a batch of {batch} cannot be shared evenly by {replicas} replicas: give "
+                "--replica_batch, or another --replicas"
+            )
+        return cls(experiment, topology, replicas).with_batch(replica_batch or batch // replicas)
+
+    def with_batch(self, replica_batch: int) -> "Job":
+        """The same with another batch on each replica."""
+        training = dataclasses.replace(
+            self.experiment.training, batch_size=replica_batch * self.num_replicas
+        )
+        experiment = dataclasses.replace(self.experiment, training=training)
+        return dataclasses.replace(self, experiment=experiment)
+
+    @property
+    def replica_batch(self) -> int:
+        """Samples on each replica."""
+        return self.experiment.training.batch_size // self.num_replicas
+
+    def key(self, program: str) -> str:
+        """The fingerprint of one of its programs."""
+        return fingerprint(
+            {
+                "program": program,
+                "topology": self.topology.name,
+                "replicas": self.num_replicas,
+                **describe(self.experiment),
+                "libtpu": _version("libtpu"),
+            }
+        )
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise InputError(
+            f"compiling for a TPU needs {package}: install the [aot] extra, pip install '.[aot]'"
+        ) from error
+
+
+def compile_job(
+    job: Job,
+    records: Records,
+    programs: Sequence[str] = TRAINING_PROGRAMS,
+    *,
+    again: bool = False,
+    say: Say = lambda line: None,
+) -> dict[str, Record]:
+    """Compiles what of `programs` is not yet recorded.
+
+    Args:
+        job: what to compile.
+        records: looked at first; gets every new figure as soon as it is there.
+        programs: of `programs.PROGRAMS`.
+        again: compile what is recorded too, unless its program is still the same.
+        say: told what is being done, a line at a time.
+
+    Returns:
+        A record for each program; one that does not fit has `fits` False.
+
+    Raises:
+        InputError: jax or libtpu is not installed.
+        RunError: the compiler failed.
+    """
+    _version("jax")
+    known = {name: records.get(job.key(name)) for name in programs}
+    found = {name: record for name, record in known.items() if record and not again}
+    stale = [name for name, record in found.items() if record.source != source_digest()]
+    if stale:
+        say(
+            f"recorded before the code last changed: {', '.join(stale)}; --again compiles what is "
+            "no longer the same"
+        )
+    emitter = None
+    for name in programs:
+        if name in found:
+            continue
+        if emitter is None:
+            say(f"building the networks of {job.experiment.title or 'the configuration'}")
+            emitter = Emitter(job.experiment, job.num_replicas)
+        found[name] = _compile_program(job, emitter, name, known[name], say)
+        records.add(job.key(name), found[name])
+    return {name: found[name] for name in programs}
+
+
+def _compile_program(
+    job: Job, emitter: Emitter, name: str, known: Record | None, say: Say
+) -> Record:
+    with tempfile.TemporaryDirectory() as folder:
+        say(f"tracing {name}, {job.replica_batch} samples a replica")
+        emitted = emitter.emit(name, Path(folder))
+        if known and known.digest == emitted.digest:
+            return dataclasses.replace(known, source=source_digest())
+        say(f"compiling {name} for {job.topology.name}")
+        figures = run_compiler(emitted.path, job.topology.name, job.num_replicas)
+    return Record(
+        program=name,
+        topology=job.topology.name,
+        num_replicas=job.num_replicas,
+        replica_batch=job.replica_batch,
+        configuration=describe(job.experiment),
+        runs_a_step=emitted.runs_a_step,
+        resident_bytes=emitted.resident_bytes,
+        figures={**figures, "libtpu": _version("libtpu")},
+        digest=emitted.digest,
+        source=source_digest(),
+        date=datetime.date.today().isoformat(),
+    )
+
+
+def run_compiler(path: Path, topology: str, num_replicas: int) -> dict[str, Any]:
+    """Compiles a StableHLO file in a process of its own.
+
+    Raises:
+        RunError: it failed otherwise than by running out of the TPU's memory.
+    """
+    result = path.with_suffix(".json")
+    command = [sys.executable, "-m", "trivd_tf.compilation.tpu_compiler"]
+    command += [str(path), topology, str(num_replicas), str(result)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **ENVIRONMENT},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode or not result.is_file():
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = lines[-1].strip() if lines else f"exit status {done.returncode}"
+        raise RunError(f"compiling {path.stem} for {topology} failed: {reason}")
+    return json.loads(result.read_text(encoding="utf-8"))
+
+
+def find_batch(job: Job, records: Records, *, say: Say = lambda line: None) -> list[Job]:
+    """Looks for the largest batch on each replica with which all training programs fit.
+
+    Memory grows with the batch on a straight line, so that two compiles tell where to look; each
+    guess is compiled, and the answer is a batch that fits beside one more sample that does not.
+
+    Returns:
+        The jobs that were compiled, the largest that fits last; without one that fits only those
+        that do not.
+    """
+    tried: dict[int, dict[str, Record]] = {}
+    batch = job.replica_batch
+    while batch not in tried:
+        found = compile_job(job.with_batch(batch), records, say=say)
+        tried[batch] = found
+        peak = max(record.peak_bytes for record in found.values())
+        fit = all(record.fits for record in found.values())
+        say(f"{batch} samples a replica: {peak / 1e9:.2f} GB, {'fits' if fit else 'does not fit'}")
+        batch = _next_batch(tried)
+    fitting = [size for size in tried if _fits(tried[size])]
+    order = [size for size in tried if size != max(fitting, default=None)]
+    return [job.with_batch(size) for size in [*order, *([max(fitting)] if fitting else [])]]
+
+
+def _fits(found: dict[str, Record]) -> bool:
+    return all(record.fits for record in found.values())
+
+
+def _peak(found: dict[str, Record]) -> int:
+    return max(record.peak_bytes for record in found.values())
+
+
+def _next_batch(tried: dict[int, dict[str, Record]]) -> int:
+    """The batch to try after these; one that was tried when the answer is known."""
+    below = max((size for size in tried if _fits(tried[size])), default=0)
+    above = min((size for size in tried if not _fits(tried[size])), default=None)
+    if above is None:
+        return 2 * below
+    if above - below <= 1:
+        return below or above
+    # Halving where no line is known yet, and now and then where the line misleads.
+    if not below or len(tried) % 3 == 0:
+        return (below + above) // 2
+    failed = next(
+        record.figures["out_of_memory"] for record in tried[above].values() if not record.fits
+    )
+    first = _peak(tried[below])
+    slope = (_peak(tried[above]) - first) / (above - below)
+    guess = below + int((failed["hbm_bytes"] - first) / slope) if slope > 0 else below
+    return min(max(guess, below + 1), above - 1)

@@ -1,0 +1,128 @@
+"""The programs that a TPU is given, written as StableHLO on a machine that has none.
+
+The training loop hands each update to `strategy.run` by itself, so TPUStrategy makes two programs
+of a train step, and these are they:
+
+    discriminators   one update of all discriminators; runs `discriminator_steps` times a step
+    generator        one update of generator and encoder, and the average of their weights; once
+
+and `prediction` is the generator's forward with its standing statistics, as an exported model and
+evaluation run it. What differs from the running job: the batch is an argument instead of what the
+host feeds, and metrics are summed over replicas in one all-reduce.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from trivd_tf.compilation.one_replica import OneReplicaStrategy
+from trivd_tf.training.loop import build_step
+from trivd_tf.training.step import to_float
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+TRAINING_PROGRAMS = ("discriminators", "generator")
+PROGRAMS = (*TRAINING_PROGRAMS, "prediction")
+
+# A function that runs in a replica, and what it takes.
+_Traced = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Emitted:
+    """One program, written to a file.
+
+    Attributes:
+        path: StableHLO, serialised.
+        digest: of its text.
+        runs_a_step: how often a train step runs it; 0 for the prediction.
+        resident_bytes: of the job's variables that this program does not take, and that lie in
+            memory beside it.
+    """
+
+    path: Path
+    digest: str
+    runs_a_step: int
+    resident_bytes: int
+
+
+class Emitter:
+    """Builds a job's networks and optimisers once, and writes its programs.
+
+    Args:
+        experiment: what is trained; its batch size is the global one.
+        num_replicas: of the synchronous job.
+    """
+
+    def __init__(self, experiment: "Experiment", num_replicas: int):
+        self._strategy = OneReplicaStrategy(num_replicas)
+        self._step = build_step(experiment, self._strategy, seed=0)
+        self._clip = experiment.clip
+
+    def emit(self, name: str, folder: Path) -> Emitted:
+        """Traces the program `name`, one of `PROGRAMS`, and writes it into `folder`."""
+        function, arguments = self._traced(name)
+        compiled = tf.function(
+            lambda *given: self._strategy.run(function, args=given),
+            jit_compile=True,
+            autograph=False,
+        )
+        text = compiled.experimental_get_compiler_ir(*arguments)(stage="stablehlo_serialized")
+        path = folder / f"{name}.stablehlo"
+        path.write_bytes(text)
+        taken = {
+            id(handle) for handle in compiled.get_concrete_function(*arguments).captured_inputs
+        }
+        runs = {"discriminators": self._step.options.discriminator_steps, "generator": 1}
+        return Emitted(
+            path=path,
+            digest=hashlib.sha256(text).hexdigest()[:16],
+            runs_a_step=runs.get(name, 0),
+            resident_bytes=0 if name == "prediction" else self._bytes_besides(taken),
+        )
+
+    def _traced(self, name: str) -> _Traced:
+        size, batch = self._clip.size, self._step.replica_batch_size
+        batch_and_step = (
+            tf.TensorSpec((batch, self._clip.num_frames, size, size, 3), tf.uint8),
+            tf.TensorSpec((batch,), tf.int32),
+            tf.TensorSpec((), tf.int64),
+        )
+        if name == "discriminators":
+            update = tf.TensorSpec((), tf.int32)
+            return _summed(self._step.update_discriminators), (*batch_and_step, update)
+        if name == "generator":
+            return _summed(self._step.update_generator), batch_and_step
+        given = (batch, self._clip.num_conditioning_frames, size, size, 3)
+        z = tf.TensorSpec((batch, self._step.generator.latent_size), tf.float32)
+        return self._predict, (tf.TensorSpec(given, tf.uint8), z)
+
+    def _predict(self, conditioning: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+        return self._step.generator(to_float(conditioning), z, training=False)
+
+    def _bytes_besides(self, taken: set[int]) -> int:
+        step = self._step
+        models = [step.generator, *step.discriminators]
+        owners = [*models, step.generator_optimizer, step.discriminator_optimizer]
+        variables = [variable.value for owner in owners for variable in owner.variables]
+        # A network's variables may be listed twice.
+        left = {
+            id(variable.handle): variable.shape.num_elements() * variable.dtype.size
+            for variable in [*variables, *step.average.averages]
+        }
+        return sum(size for handle, size in left.items() if handle not in taken)
+
+
+def _summed(update: Callable[..., dict[str, tf.Tensor]]) -> Callable[..., tf.Tensor]:
+    """`update` with its metrics as one vector, summed over replicas."""
+
+    def run(video: tf.Tensor, label: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
+        metrics = tf.stack(list(update({"video": video, "label": label}, *numbers).values()))
+        return tf.distribute.get_replica_context().all_reduce("sum", metrics)
+
+    return run

@@ -1,0 +1,78 @@
+"""The TPUs that a program can be compiled for."""
+
+import dataclasses
+import re
+
+from trivd_tf.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Generation:
+    """One generation of TPU, as Google's documentation of its versions describes it.
+
+    Attributes:
+        axes: of the torus that its chips form, 2 or 3.
+        default: the topology that a bare generation name stands for: one host.
+        cores: replicas on one chip.
+        peak_tflops: of one replica in bfloat16, the type that its matrix units multiply.
+        bandwidth: of one replica's share of its chip's HBM, GB/s.
+    """
+
+    axes: int
+    default: str
+    cores: int
+    peak_tflops: float
+    bandwidth: float
+
+
+GENERATIONS = {
+    "v2": Generation(2, "2x2", 2, 22.5, 350.0),
+    "v3": Generation(2, "2x2", 2, 61.5, 450.0),
+    "v4": Generation(3, "2x2x1", 1, 275.0, 1228.0),
+    "v5e": Generation(2, "2x2", 1, 197.0, 819.0),
+    "v5p": Generation(3, "2x2x1", 1, 459.0, 2765.0),
+    "v6e": Generation(2, "2x4", 1, 918.0, 1640.0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """A slice, for example `v3:2x2`: four chips, eight replicas."""
+
+    generation: str
+    shape: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """As libtpu wants it, for example `v4:2x2x1`."""
+        return f"{self.generation}:{'x'.join(str(side) for side in self.shape)}"
+
+    @property
+    def num_replicas(self) -> int:
+        """Cores that run a replica each."""
+        chips = 1
+        for side in self.shape:
+            chips *= side
+        return chips * GENERATIONS[self.generation].cores
+
+
+def parse_topology(text: str) -> Topology:
+    """`v3:2x2`, `v4:2x2x1`, or a generation alone for one host of it.
+
+    Raises:
+        InputError: no such generation, or a shape that does not go with it.
+    """
+    name, _, shape = text.partition(":")
+    generation = GENERATIONS.get(name)
+    if generation is None:
+        raise InputError(
+            f"--topology {text}: no TPU {name!r} is known; give one of {', '.join(GENERATIONS)}, "
+            "for example v3:2x2"
+        )
+    shape = shape or generation.default
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", shape) or len(shape.split("x")) != generation.axes:
+        raise InputError(
+            f"--topology {text}: a {name} slice has {generation.axes} sides, for example "
+            f"{name}:{generation.default}"
+        )
+    return Topology(name, tuple(int(side) for side in shape.split("x")))

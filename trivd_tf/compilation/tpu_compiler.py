@@ -1,0 +1,133 @@
+"""Compiles one StableHLO program for a TPU, through libtpu, on a machine that has none.
+
+Runs as a process of its own, `python -m trivd_tf.compilation.tpu_compiler FILE TOPOLOGY REPLICAS
+RESULT`: libtpu ends the process when it meets a program that it cannot compile, and gives memory
+back only then. The result is a JSON file; nothing here imports TensorFlow.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from trivd_tf.compilation.collectives import find_collectives
+
+# libtpu would look for a TPU, and for the host that it belongs to.
+ENVIRONMENT = {
+    "JAX_PLATFORMS": "cpu",
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_LIBRARY_LOCK": "0",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_OUT_OF_MEMORY = re.compile(
+    r"Used (?P<used>[\d.]+)(?P<used_unit>[KMGT]?) of (?P<limit>[\d.]+)(?P<limit_unit>[KMGT]?) hbm"
+)
+
+
+def _module(text: bytes) -> Any:
+    """The program as an MLIR module that libtpu takes."""
+    from jax._src.interpreters import mlir
+    from jaxlib.mlir import ir
+
+    with mlir.make_ir_context():
+        module = ir.Module.parse(text)
+        copies: list[Any] = []
+        _collect_copies(module.operation, copies)
+        # TensorFlow copies the variables that it returns; StableHLO has no such operation.
+        for copy in copies:
+            copy.results[0].replace_all_uses_with(copy.operands[0])
+            copy.erase()
+        return module
+
+
+def _collect_copies(operation: Any, found: list[Any]) -> None:
+    for region in operation.regions:
+        for block in region.blocks:
+            for inner in block.operations:
+                if inner.operation.name == "mhlo.copy":
+                    found.append(inner.operation)
+                _collect_copies(inner.operation, found)
+
+
+def _compile(text: bytes, topology: str, num_replicas: int) -> Any:
+    import numpy as np
+    from jax._src.lib import xla_client
+    from jax.experimental import topologies
+
+    devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
+    devices = devices[:num_replicas]
+    assignment = xla_client.DeviceAssignment.create(
+        np.array([[device.id] for device in devices], np.int32)
+    )
+    options = xla_client.CompileOptions()
+    options.num_replicas, options.num_partitions = num_replicas, 1
+    options.device_assignment = assignment
+    build = options.executable_build_options
+    build.num_replicas, build.num_partitions, build.device_assignment = num_replicas, 1, assignment
+    return devices[0].client.compile(_module(text), xla_client.DeviceList(tuple(devices)), options)
+
+
+def out_of_memory(message: str) -> dict[str, int] | None:
+    """Bytes that a program wanted and that the TPU has, from the compiler's complaint."""
+    match = _OUT_OF_MEMORY.search(message)
+    if match is None:
+        return None
+    return {
+        "wanted_bytes": int(float(match["used"]) * _UNITS[match["used_unit"]]),
+        "hbm_bytes": int(float(match["limit"]) * _UNITS[match["limit_unit"]]),
+    }
+
+
+def figures(executable: Any) -> dict[str, Any]:
+    """What the compiler knows of one replica's program."""
+    memory = executable.get_compiled_memory_stats()
+    analysis = executable.cost_analysis()
+    analysis = analysis[0] if isinstance(analysis, list) else analysis
+    text = executable.hlo_modules()[0].to_string()
+    return {
+        "argument_bytes": memory.argument_size_in_bytes,
+        "output_bytes": memory.output_size_in_bytes,
+        "alias_bytes": memory.alias_size_in_bytes,
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "peak_bytes": memory.peak_memory_in_bytes,
+        "code_bytes": memory.generated_code_size_in_bytes,
+        # `optimal_seconds`, which stands beside these, is a marker and no time.
+        "flops": analysis["flops"],
+        "accessed_bytes": analysis["bytes accessed"],
+        "collectives": [vars(found) for found in find_collectives(text.splitlines())],
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Compiles and writes what came of it, an out-of-memory too."""
+    path, topology, num_replicas, result = arguments
+    os.environ.update(ENVIRONMENT)
+    os.environ.setdefault("TPU_ACCELERATOR_TYPE", "")
+    import jax
+    from jax.errors import JaxRuntimeError
+
+    started = time.perf_counter()
+    found: dict[str, Any] = {"jax": jax.__version__}
+    try:
+        executable = _compile(Path(path).read_bytes(), topology, int(num_replicas))
+    except JaxRuntimeError as error:
+        wanted = out_of_memory(str(error))
+        if wanted is None:
+            raise
+        message = str(error).split("\n", 1)[0]
+        found |= {"out_of_memory": {**wanted, "message": message}}
+    else:
+        found |= figures(executable)
+    found["seconds"] = round(time.perf_counter() - started, 1)
+    Path(result).write_text(json.dumps(found), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
