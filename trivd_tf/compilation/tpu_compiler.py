@@ -60,8 +60,8 @@ def _compile(text: bytes, topology: str, num_replicas: int) -> Any:
     from jax._src.lib import xla_client
     from jax.experimental import topologies
 
-    devices = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices
-    devices = devices[:num_replicas]
+    described: Any = topologies.get_topology_desc(platform="tpu", topology_name=topology)
+    devices = described.devices[:num_replicas]
     assignment = xla_client.DeviceAssignment.create(
         np.array([[device.id] for device in devices], np.int32)
     )
