@@ -52,9 +52,8 @@ class _OneOfManyExtended(one_device_strategy.OneDeviceExtended):
 class OneReplicaStrategy(tf.distribute.Strategy):
     """Traces what one of `num_replicas` replicas runs.
 
-    Only good for lowering a program: run, it would wait for replicas that do not exist. An
-    all-gather is written as an all-reduce of zeros with this replica's own rows, which is how
-    TPUStrategy gathers.
+    Only good for lowering a program: run, it would wait for replicas that do not exist. Reductions
+    are what it knows; gathering, which only `mix_over_replicas` needs, has not been tried.
     """
 
     def __init__(self, num_replicas: int):

@@ -8,30 +8,26 @@ from trivd_tf.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Generation:
-    """One generation of TPU, as Google's documentation of its versions describes it.
+    """One generation of TPU.
 
     Attributes:
         axes: of the torus that its chips form, 2 or 3.
         default: the topology that a bare generation name stands for: one host.
         cores: replicas on one chip.
-        peak_tflops: of one replica in bfloat16, the type that its matrix units multiply.
-        bandwidth: of one replica's share of its chip's HBM, GB/s.
     """
 
     axes: int
     default: str
     cores: int
-    peak_tflops: float
-    bandwidth: float
 
 
 GENERATIONS = {
-    "v2": Generation(2, "2x2", 2, 22.5, 350.0),
-    "v3": Generation(2, "2x2", 2, 61.5, 450.0),
-    "v4": Generation(3, "2x2x1", 1, 275.0, 1228.0),
-    "v5e": Generation(2, "2x2", 1, 197.0, 819.0),
-    "v5p": Generation(3, "2x2x1", 1, 459.0, 2765.0),
-    "v6e": Generation(2, "2x4", 1, 918.0, 1640.0),
+    "v2": Generation(2, "2x2", 2),
+    "v3": Generation(2, "2x2", 2),
+    "v4": Generation(3, "2x2x1", 1),
+    "v5e": Generation(2, "2x2", 1),
+    "v5p": Generation(3, "2x2x1", 1),
+    "v6e": Generation(2, "2x4", 1),
 }
 
 
