@@ -31,7 +31,7 @@ class NoisyCopies(inference.Predictor):
 @pytest.fixture
 def predict(monkeypatch, tmp_path):
     """Runs `trivd predict` into a folder of its own; returns its exit status and the folder."""
-    monkeypatch.setattr(inference, "load_predictor", lambda path: NoisyCopies())
+    monkeypatch.setattr(inference, "load_predictor", lambda path, step: NoisyCopies())
     runs = iter(range(100))
 
     def run(*arguments):
