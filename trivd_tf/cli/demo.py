@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     service.warm_up()
     local = args.host in _LOOPBACK
     host = "localhost" if local else args.host
+    bound.listen()  # who reads the address below may ask at once
     print(f"http://{host}:{bound.getsockname()[1]}/", flush=True)
     serve(make_app(service, _CALLED if local else ["*"]), bound)
     return 0
