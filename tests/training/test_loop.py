@@ -4,9 +4,11 @@ import dataclasses
 import json
 import resource
 import threading
+import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from trivd_tf.errors import InputError, RunError
 from trivd_tf.training import TrainingOptions, loop
@@ -38,6 +40,28 @@ def test_counters_tell_steps_and_clips(tiny):
     _run(tiny, 2)
     assert int(tiny.counters.step) == 2
     assert int(tiny.counters.clips) == 2 * 3 * 2
+
+
+def test_waiting_for_data_is_told_from_computing(tiny):
+    iterator = tiny.iterator()
+    batch, delay = next(iterator), 0.0
+
+    def batches():
+        while True:
+            time.sleep(delay)
+            yield batch
+
+    def seconds_waiting():
+        given = tf.data.Dataset.from_generator(batches, output_signature=iterator.element_spec)
+        started = time.perf_counter()
+        waited = tiny.loop(iter(given), 2)["seconds_waiting"]
+        return waited, time.perf_counter() - started
+
+    waited, seconds = seconds_waiting()
+    assert waited.sum() < 0.5 * seconds
+    delay = 0.4  # a batch; a step takes three
+    waited, _ = seconds_waiting()
+    np.testing.assert_allclose(waited, 3 * delay, rtol=0.3)
 
 
 def test_a_full_disk_is_an_error_and_the_checkpoint_before_still_loads(tiny, tmp_path):

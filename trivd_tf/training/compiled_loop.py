@@ -1,7 +1,9 @@
 """Several train steps in one call: a loop that runs without Python."""
 
 import time
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -82,7 +84,8 @@ class CompiledLoop:
 
         def inside(batch, step: tf.Tensor, update: tf.Tensor) -> tf.Tensor:
             metrics = self._step.update_discriminators(batch, step, update)
-            return self._stacked(metrics, self._step.discriminator_metrics)
+            stacked = self._stacked(metrics, self._step.discriminator_metrics)
+            return self._once_written(stacked, self._step.discriminators)
 
         step = tf.identity(self._counters.step)
         return waited, self._mean(self._strategy.run(inside, args=(batch, step, update)))
@@ -93,7 +96,8 @@ class CompiledLoop:
 
         def inside(batch, step: tf.Tensor) -> tf.Tensor:
             metrics = self._step.update_generator(batch, step)
-            return self._stacked(metrics, self._step.generator_metrics)
+            stacked = self._stacked(metrics, self._step.generator_metrics)
+            return self._once_written(stacked, [self._step.generator])
 
         step = tf.identity(self._counters.step)
         whole = [row, self._mean(self._strategy.run(inside, args=(batch, step)))]
@@ -109,6 +113,18 @@ class CompiledLoop:
         """One vector, so that one reduction serves all metrics."""
         return tf.stack([tf.cast(metrics[name], self._dtype) for name in names])
 
+    def _once_written(self, metrics: tf.Tensor, models: Sequence[keras.Model]) -> tf.Tensor:
+        """`metrics`, where waiting is measured only once the update wrote every weight.
+
+        They are known before the backward pass begins, and the clock of the next batch starts
+        when they are there. A read comes after the writes before it, and copies nothing.
+        """
+        if not self.measures_waiting:
+            return metrics
+        weights = [variable for model in models for variable in model.trainable_variables]
+        with tf.control_dependencies([tf.identity(weight.value) for weight in weights]):
+            return tf.identity(metrics)
+
     def _mean(self, per_replica: tf.Tensor) -> tf.Tensor:
         mean = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, per_replica, axis=None)
         return tf.cast(mean, tf.float64)
@@ -116,8 +132,8 @@ class CompiledLoop:
     def _next(self, iterator, after: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """The next batch, and at most how many seconds it was waited for once `after` was known.
 
-        At most: what is left of the update before may run in that time. `tools/benchmark_step.py`
-        tells the two apart.
+        At most: spectral norms, which need no batch, may be computed in that time.
+        `tools/benchmark_step.py` tells the two apart.
         """
         if not self.measures_waiting:
             return next(iterator), tf.zeros([], tf.float64)
@@ -126,7 +142,10 @@ class CompiledLoop:
         with tf.control_dependencies([start]):
             batch = next(iterator)
         with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-            return batch, _now() - start
+            end = _now()
+        # The update waits for the clock; else it could take the only thread before the clock does.
+        with tf.control_dependencies([end]):
+            return tf.nest.map_structure(tf.identity, batch, expand_composites=True), end - start
 
 
 def on_cpu(strategy: tf.distribute.Strategy) -> bool:
