@@ -24,7 +24,7 @@ BELOW = {
     "evaluation": BASE
     | {"ops", "layers", "models", "data", "metrics", "inference", "training", "run_record"},
     "experiment": BASE | {"models", "data", "training", "evaluation"},
-    "description": BASE | {"ops", "layers", "models", "training"},
+    "description": BASE | {"ops", "layers", "models", "training", "inference"},
     "comparison": BASE | {"data", "inference", "evaluation", "training", "run_record"},
     "compilation": BASE | {"training", "evaluation"},
     "config": BASE | {"experiment"},

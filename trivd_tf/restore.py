@@ -29,7 +29,7 @@ def restore(model_dir: str | os.PathLike[str], *, step: Step = None) -> Restored
     labels = ("dummy",)
     if experiment.class_conditional:
         labels = tuple(
-            getattr(experiment.data, "class_names", None)
+            experiment.data.class_names
             or (f"class_{index}" for index in range(experiment.num_classes))
         )
     scores, protocol = _scores(path / "evaluations" / str(step) / "report.json")

@@ -6,11 +6,13 @@ import json
 import shutil
 import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from trivd_tf import config
 from trivd_tf.cli.main import main
 from trivd_tf.errors import InputError
 from trivd_tf.evaluation import Pictures, evaluate
@@ -20,10 +22,11 @@ from trivd_tf.evaluation.model import open_model
 from trivd_tf.evaluation.partial import EvaluationStopped, PartialResult
 from trivd_tf.evaluation.real_features import real_features
 from trivd_tf.evaluation.scored import copy_candidate, other_real_candidate, score_all
-from trivd_tf.inference import export_model
 from trivd_tf.inference.latents import latents
 from trivd_tf.metrics import frechet_distance, inception_score
 from trivd_tf.training import restore
+from trivd_tf.training.best import BestRecord, StepScore, record_score
+from trivd_tf.training.restore import choose_checkpoint
 
 from .conftest import noisy_model
 
@@ -41,38 +44,43 @@ class StopsAfter:
         return self.left == 0
 
 
-@pytest.fixture
-def noisy(monkeypatch) -> None:
-    """Evaluations score a model that needs no tracing, whatever the directory holds."""
-    module = sys.modules["trivd_tf.evaluation.evaluate"]
-    monkeypatch.setattr(module, "open_model", lambda *a, **k: noisy_model(4, 10.0))
+@pytest.fixture(scope="module")
+def evaluate_noisy(tiny_run, extractor):
+    """Evaluates in two runs, with all pictures, a model that needs no tracing."""
+    experiment = with_options(config.load_run(tiny_run), num_runs=2)
+
+    def run(folder: Path, **options):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+            module = sys.modules["trivd_tf.evaluation.evaluate"]
+            patch.setattr(module, "open_model", lambda *a, **k: noisy_model(4, 10.0))
+            call = {"output": folder, "pictures": ALL, "extractor": extractor, **options}
+            return evaluate(experiment, tiny_run, **call)
+
+    return run
 
 
-@pytest.fixture
-def whole(noisy, experiment, tiny_run, tmp_path, extractor):
-    """Two runs, all pictures, not cut off: (report, folder)."""
-    folder = tmp_path / "whole"
-    call = {"output": folder, "pictures": ALL, "extractor": extractor}
-    return evaluate(with_options(experiment, num_runs=2), tiny_run, **call), folder
+@pytest.fixture(scope="module")
+def whole(evaluate_noisy, tmp_path_factory):
+    """An evaluation that was not cut off: (report, folder)."""
+    folder = tmp_path_factory.mktemp("whole")
+    return evaluate_noisy(folder), folder
 
 
 def test_an_evaluation_that_is_cut_off_again_and_again_gives_the_same(
-    whole, experiment, tiny_run, tmp_path, extractor, monkeypatch
+    whole, evaluate_noisy, tmp_path
 ):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
-    experiment = with_options(experiment, num_runs=2)
-    call = {"output": tmp_path / "cut", "pictures": ALL, "extractor": extractor}
     stops = 0
     # In the real features, in the first run, in the best of l (asked clip by clip), in the second
     # run: there are 3 batches and 3 clips, and what is done is not asked about again.
     for questions in (2, 2, 3, 4):
         with pytest.raises(EvaluationStopped):
-            evaluate(experiment, tiny_run, should_stop=StopsAfter(questions), **call)
+            evaluate_noisy(tmp_path, should_stop=StopsAfter(questions))
         stops += 1
-    report = evaluate(experiment, tiny_run, **call)
+    report = evaluate_noisy(tmp_path)
     assert stops == 4
     assert report.to_json() == whole[0].to_json()
-    assert not (tmp_path / "cut" / "unfinished").exists()
+    assert not (tmp_path / "unfinished").exists()
 
 
 def test_a_report_holds_table_runs_curves_and_pictures(whole):
@@ -107,8 +115,10 @@ def test_a_report_holds_table_runs_curves_and_pictures(whole):
 def test_streamed_scores_equal_those_of_all_clips_at_once(experiment, tmp_path, extractor):
     candidates = {"copy": copy_candidate(experiment), "other": other_real_candidate(experiment)}
     scored = score_all(experiment, candidates, extractor, identity=0, path=tmp_path / "a.npz")
-    real = np.concatenate(list(batches_of(experiment, "test", num_clips=40)))
-    other = np.concatenate(list(batches_of(experiment, "test", first=40, num_clips=40)))
+    real, other = (
+        np.concatenate([batch.videos for batch in batches_of(experiment, "test", **which)])
+        for which in ({"num_clips": 40}, {"first": 40, "num_clips": 40})
+    )
     copied = np.concatenate([real[:, :7], real[:, 6:7], real[:, 6:7]], axis=1)
     for name, predicted in (("copy", copied), ("other", other)):
         logits, real_logits = extractor(predicted), extractor(real)
@@ -151,23 +161,52 @@ def test_latents_of_a_clip_do_not_depend_on_the_batch():
     np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
-def test_an_export_gets_the_scores_of_its_checkpoint(
-    experiment, tiny_run, tmp_path, extractor, capsys
+@pytest.fixture(scope="module")
+def best_run(tiny_run) -> Path:
+    """The tiny run with its checkpoint as the best, and a newer one that cannot be read."""
+    folder = tiny_run.with_name("with_best")
+    shutil.copytree(tiny_run, folder)
+    score = StepScore(4, 50.0, 1.5)
+    record_score(folder, choose_checkpoint(folder)[0], BestRecord({}), score)
+    for suffix in ("index", "data-00000-of-00001"):
+        (folder / "checkpoints" / f"ckpt-6.{suffix}").write_text("not a checkpoint")
+    return folder
+
+
+def test_the_best_step_and_its_export_get_the_same_scores(
+    experiment, best_run, tmp_path, extractor, made_videos, capsys
 ):
-    expected = evaluate(experiment, tiny_run, extractor=extractor).row("model")
-    exported = tmp_path / "exported"
-    export_model(tiny_run, exported, archive=False)
+    expected = evaluate(experiment, best_run, step="best", extractor=extractor).row("model")
+    stored = json.loads((best_run / "evaluations/4/report.json").read_text())
+    assert stored["rows"][0]["fvd"] == expected.fvd
+    exported, futures = tmp_path / "exported", tmp_path / "futures"
+    best = ["--step", "best"]
+    export = ["export", "--model_dir", str(best_run), "--export_dir", str(exported)]
+    assert main([*export, "--no_archive", *best]) == 0
+    assert json.loads((exported / "export.json").read_text())["step"] == 4
     report = evaluate(experiment, exported, extractor=extractor)
     assert report.row("model, step 4").fvd == pytest.approx(expected.fvd, rel=1e-3)
-    assert json.loads((tiny_run / "evaluations/4/report.json").read_text())["rows"][0]["fvd"] == (
-        expected.fvd
-    )
     assert report.protocol["standing_statistics"] == "the export's own"
     assert (exported / "evaluations" / "4" / "report.json").is_file()
     with pytest.raises(InputError, match="one step only"):
         open_model(experiment, exported, step=4)
-    capsys.readouterr()
-    command = ["evaluate", "--model", str(exported), "--protocol", "bouncing_digits"]
+    predict = ["predict", str(made_videos / "clip0.mp4"), "--output", str(futures)]
+    assert main([*predict, "--model", str(best_run), *best]) == 0
+    assert (futures / "clip0.png").is_file()
+    assert main([*predict, "--model", str(best_run)]) == 2  # the newest, which is none
+    assert "ckpt-6 is not a checkpoint of this model" in capsys.readouterr().err
+
+
+@pytest.fixture
+def light_i3d(monkeypatch, extractor) -> None:
+    """Commands measure with the stand-in."""
+    module = sys.modules["trivd_tf.evaluation.evaluate"]
+    monkeypatch.setattr(module, "make_extractor", lambda *a: extractor)
+
+
+def test_the_command_scores_by_a_protocol(best_run, light_i3d, capsys):
+    command = ["evaluate", "--model", str(best_run), "--protocol", "bouncing_digits"]
+    command += ["--step", "best", "--standing_batches", "2", "--standing_batch_size", "4"]
     assert main([*command, "--num_samples", "4", "--figures"]) == 0
     *table, protocol, deviations = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in table[1:]] == [
@@ -176,10 +215,15 @@ def test_an_export_gets_the_scores_of_its_checkpoint(
         "real against real",
     ]
     assert protocol.startswith("protocol: bouncing_digits; ")
-    assert deviations.endswith("size: 16 instead of 32; num_samples: 4 instead of 2048")
-    assert (exported / "evaluations/4/bouncing_digits/report.md").is_file()
+    assert "size: 16 instead of 32; num_samples: 4 instead of 2048" in deviations
+    assert (best_run / "evaluations/4/bouncing_digits/report.md").is_file()
+
+
+def test_an_export_has_one_step_and_no_beginning(best_run, tmp_path, capsys):
+    shutil.copy(best_run / "config.gin", tmp_path)
+    (tmp_path / "saved_model.pb").touch()
     for flags, message in ((["--untrained"], "--untrained"), (["--step", "best"], "one step")):
-        assert main([*command, *flags]) == 2
+        assert main(["evaluate", "--model", str(tmp_path), *flags]) == 2
         assert message in capsys.readouterr().err
 
 

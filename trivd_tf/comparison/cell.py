@@ -11,9 +11,11 @@ import numpy as np
 from trivd_tf.comparison.budget import Budget, TimeLimit
 from trivd_tf.errors import InputError
 from trivd_tf.evaluation import evaluate
+from trivd_tf.evaluation.clips import batches_of
+from trivd_tf.evaluation.evaluate import with_options
 from trivd_tf.evaluation.partial import EvaluationStopped
 from trivd_tf.evaluation.report import Row
-from trivd_tf.inference.latents import latents
+from trivd_tf.evaluation.scored import model_candidate
 from trivd_tf.inference.predictor import GeneratorPredictor
 from trivd_tf.training import train
 from trivd_tf.training.checkpoints import checkpoint_paths
@@ -145,20 +147,15 @@ def _save_samples(experiment: "Experiment", generator: Any, path: pathlib.Path) 
     """The first test clips and what the model makes of their beginnings, as uint8."""
     clip, options = experiment.clip, experiment.evaluation
     count = min(NUM_CLIPS, experiment.data.num_evaluation_clips(clip, options.split))
-    batches = experiment.data.evaluation_clips(
-        clip, split=options.split, num_clips=count, batch_size=count
+    real = next(
+        batches_of(with_options(experiment, batch_size=count), options.split, num_clips=count)
     )
-    real = next(iter(batches))["video"].numpy()
     predictor = GeneratorPredictor(generator)
-    z = latents(
-        options.seed,
-        num_clips=count,
-        num_samples=1,
-        latent_size=predictor.latent_size,
-        truncation=options.truncation,
-    )[:, 0]
-    predicted, _ = predictor.predict_from_z(real[:, : clip.num_conditioning_frames], z)
+    predict = model_candidate(
+        experiment, predictor, seed=options.seed, truncation=options.truncation
+    )
+    predicted = predict(real)[:, clip.num_conditioning_frames :]
     partial = path.with_suffix(f".{os.getpid()}.tmp")
     with partial.open("wb") as file:
-        np.savez(file, real=real, predicted=predicted)
+        np.savez(file, real=real.videos, predicted=predicted)
     partial.replace(path)

@@ -3,13 +3,24 @@
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from trivd_tf.inference.figures import GIVEN, PREDICTED, REAL
+from trivd_tf.inference.drawing import (
+    BORDER,
+    GAP,
+    GIVEN,
+    INK,
+    LINE,
+    PAPER,
+    PREDICTED,
+    REAL,
+    cell,
+    paste,
+    text_width,
+    write,
+)
 from trivd_tf.inference.video_io import upscale, write_gif, write_mp4, write_png
 
-_INK, _PAPER = (30, 30, 30), (255, 255, 255)
-_LINE, _GAP, _BORDER, _FONT_SIZE = 22, 4, 3, 15
 _FRAME_RATE = 6.0
 
 
@@ -31,21 +42,21 @@ def side_by_side(
     columns = {"real": real}
     for title, frames in predicted.items():
         columns[title] = np.concatenate([real[:, :given], frames], axis=1)
-    cell = _cell(real, frame_side)
-    widths = [max(cell, _width(title) + 2 * _GAP) for title in columns]
-    height = 2 * _LINE + len(real) * cell
+    side = _cell(real, frame_side)
+    widths = [max(side, text_width([title]) + 2 * GAP) for title in columns]
+    height = 2 * LINE + len(real) * side
     pictures = []
     for time in range(real.shape[1]):
-        canvas = Image.new("RGB", (sum(widths) + _GAP, height), _PAPER)
+        canvas = Image.new("RGB", (sum(widths) + GAP, height), PAPER)
         draw = ImageDraw.Draw(canvas)
         said = f"given, frame {time + 1}" if time < given else f"frame +{time - given + 1}"
-        _text(draw, (_GAP, 2), said, GIVEN if time < given else _INK)
-        left = _GAP
+        write(draw, (GAP, 2), said, GIVEN if time < given else INK)
+        left = GAP
         for (title, videos), width in zip(columns.items(), widths, strict=True):
             color = GIVEN if time < given else (REAL if title == "real" else PREDICTED)
-            _text(draw, (left, _LINE), title, color)
+            write(draw, (left, LINE), title, color)
             for row, video in enumerate(videos):
-                _paste(canvas, video[time], (left, 2 * _LINE + row * cell), color, frame_side)
+                _paste(canvas, video[time], (left, 2 * LINE + row * side), color, frame_side)
             left += width
         pictures.append(np.asarray(canvas))
     return np.stack(pictures)
@@ -56,26 +67,26 @@ def side_by_side_sheet(
 ) -> np.ndarray:
     """The same as one picture: for each of some clips a row of frames for real and each model."""
     given = real.shape[1] - next(iter(predicted.values())).shape[1]
-    cell = _cell(real, frame_side)
+    side = _cell(real, frame_side)
     times = [given - 1, *range(given, real.shape[1])]
-    label = max(_width(title) for title in ["real", *predicted]) + 2 * _GAP
+    label = text_width(["real", *predicted]) + 2 * GAP
     rows = len(predicted) + 1
     count = min(clips, len(real))
-    block = rows * cell + 2 * _GAP
-    canvas = Image.new("RGB", (label + len(times) * cell + _GAP, _LINE + count * block), _PAPER)
+    block = rows * side + 2 * GAP
+    canvas = Image.new("RGB", (label + len(times) * side + GAP, LINE + count * block), PAPER)
     draw = ImageDraw.Draw(canvas)
     for column, time in enumerate(times):
         text = "given" if time < given else f"+{time - given + 1}"
-        _text(draw, (label + column * cell + _BORDER, 0), text, GIVEN if time < given else _INK)
+        write(draw, (label + column * side + BORDER, 0), text, GIVEN if time < given else INK)
     for number in range(count):
         for row, (title, video) in enumerate({"real": real, **predicted}.items()):
-            top = _LINE + number * block + row * cell
-            _text(draw, (_GAP, top + (cell - _LINE) // 2), title, _INK)
+            top = LINE + number * block + row * side
+            write(draw, (GAP, top + (side - LINE) // 2), title, INK)
             offset = 0 if title == "real" else given
             for column, time in enumerate(times):
                 frame = real[number, time] if time < given else video[number, time - offset]
                 color = GIVEN if time < given else (REAL if title == "real" else PREDICTED)
-                _paste(canvas, frame, (label + column * cell, top), color, frame_side)
+                _paste(canvas, frame, (label + column * side, top), color, frame_side)
     return np.asarray(canvas)
 
 
@@ -89,14 +100,10 @@ def save_videos(
     write_png(directory / "side_by_side.png", side_by_side_sheet(real, predicted))
 
 
-def _side(frames: np.ndarray, frame_side: int) -> int:
+def _cell(frames: np.ndarray, frame_side: int) -> int:
     # Whole enlargement, as `upscale` does.
     size = frames.shape[-2]
-    return size * max(1, -(-frame_side // size))
-
-
-def _cell(frames: np.ndarray, frame_side: int) -> int:
-    return _side(frames, frame_side) + 2 * _BORDER + _GAP
+    return cell(size * max(1, -(-frame_side // size)))
 
 
 def _paste(
@@ -106,21 +113,4 @@ def _paste(
     color: tuple[int, int, int],
     frame_side: int,
 ) -> None:
-    picture = Image.fromarray(upscale(frame[None], smallest_side=frame_side, method="nearest")[0])
-    framed = Image.new("RGB", (picture.width + 2 * _BORDER, picture.height + 2 * _BORDER), color)
-    framed.paste(picture, (_BORDER, _BORDER))
-    canvas.paste(framed, corner)
-
-
-def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(_FONT_SIZE)
-
-
-def _width(text: str) -> int:
-    return int(_font().getbbox(text)[2]) + 1
-
-
-def _text(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: tuple[int, int, int]
-) -> None:
-    draw.text(corner, text, fill=color, font=_font())
+    paste(canvas, upscale(frame[None], smallest_side=frame_side)[0], corner, color)

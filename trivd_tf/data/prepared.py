@@ -71,17 +71,13 @@ class Prepared(ClipSource):
         self._splits = {"train": train_splits, "test": test_splits}
         self._opened: dict[str, _Opened] = {}
         self._tables: dict[tuple[ClipSpec, str], WindowTable] = {}
-        self.num_classes = len(self._report["class_names"] or [None])
+        self.class_names = self._report["class_names"]
+        self.num_classes = len(self.class_names or [None])
 
     @property
     def data_dir(self) -> str:
         """Folder of the prepared set."""
         return self._data_dir
-
-    @property
-    def class_names(self) -> list[str] | None:
-        """Names of the labels; None where there are none."""
-        return self._report["class_names"]
 
     def prepare(self, clip: ClipSpec) -> None:
         stored = self._report["size"]

@@ -36,10 +36,12 @@ class ClipSource(abc.ABC):
     Attributes:
       name: short name for logs and reports.
       num_classes: number of labels; 1 where there are none.
+      class_names: names of the labels; None where there are none.
     """
 
     name: str = "clips"
     num_classes: int = 1
+    class_names: list[str] | None = None
 
     @abc.abstractmethod
     def prepare(self, clip: ClipSpec) -> None:

@@ -5,19 +5,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from trivd_tf.inference.drawing import (
+    BORDER,
+    GIVEN,
+    LINE,
+    PAPER,
+    REAL,
+    cell,
+    paste,
+    text_width,
+    write,
+)
 from trivd_tf.models import Discriminator
 from trivd_tf.models.discriminators import as_seed
 
 if TYPE_CHECKING:
     from trivd_tf.experiment import Experiment
 
-GIVEN, FOLLOWING = (37, 99, 235), (22, 130, 60)
 # One colour a discriminator; captions name them too, so no picture depends on colour alone.
 _COLORS = ((190, 24, 93), (180, 83, 9), (109, 40, 217), (15, 118, 110))
-_INK, _PAPER = (30, 30, 30), (255, 255, 255)
-_FONT_SIZE, _LINE, _GAP, _BORDER, _MARGIN = 15, 22, 4, 2, 10
+_MARGIN = 10
 
 
 def pixels_seen(model: Discriminator, num_frames: int, size: int) -> int:
@@ -50,8 +59,8 @@ def views_sheet(
     )
     frames, size = clip.shape[:2]
     rows = [_View(model, clip, seed, index) for index, model in enumerate(models)]
-    cell = frame_side + 2 * _BORDER + _GAP
-    height = _MARGIN + (_LINE + cell) * (1 + len(rows)) + 2 * _LINE + _MARGIN
+    width = cell(frame_side)
+    height = _MARGIN + (LINE + width) * (1 + len(rows)) + 2 * LINE + _MARGIN
     whole = frames * size * size
     captions = [row.caption(whole) for row in rows]
     total = sum(row.pixels for row in rows)
@@ -60,18 +69,18 @@ def views_sheet(
         f"{experiment.title}: {frames} frames of {size} x {size}, "
         f"{experiment.clip.num_conditioning_frames} given (blue), the rest real (green)"
     )
-    widest = max(_width(text) for text in [*captions, last, top_caption])
-    canvas = Image.new("RGB", (max(frames * cell, widest) + 2 * _MARGIN, height), _PAPER)
+    widest = text_width([*captions, last, top_caption])
+    canvas = Image.new("RGB", (max(frames * width, widest) + 2 * _MARGIN, height), PAPER)
     draw = ImageDraw.Draw(canvas)
-    _text(draw, (_MARGIN, _MARGIN), top_caption, _INK)
+    write(draw, (_MARGIN, _MARGIN), top_caption)
     _draw_clip(canvas, clip, experiment.clip.num_conditioning_frames, rows, frame_side)
     for index, (row, caption) in enumerate(zip(rows, captions, strict=True)):
-        top = _MARGIN + (index + 1) * (_LINE + cell)
-        _text(draw, (_MARGIN, top), caption, row.color)
+        top = _MARGIN + (index + 1) * (LINE + width)
+        write(draw, (_MARGIN, top), caption, row.color)
         for time, frame in zip(row.times, row.frames, strict=True):
-            corner = (_MARGIN + time * cell, top + _LINE)
+            corner = (_MARGIN + time * width, top + LINE)
             _paste(canvas, frame, corner, row.color, round(frame_side * row.scale))
-    _text(draw, (_MARGIN, height - _MARGIN - _LINE), last, _INK)
+    write(draw, (_MARGIN, height - _MARGIN - LINE), last)
     return np.asarray(canvas)
 
 
@@ -108,17 +117,17 @@ class _View:
 def _draw_clip(
     canvas: Image.Image, clip: np.ndarray, given: int, rows: Sequence[_View], frame_side: int
 ) -> None:
-    cell = frame_side + 2 * _BORDER + _GAP
+    width = cell(frame_side)
     draw = ImageDraw.Draw(canvas)
     for time, frame in enumerate(clip):
-        left, top = _MARGIN + time * cell, _MARGIN + _LINE
-        _paste(canvas, frame, (left, top), GIVEN if time < given else FOLLOWING, frame_side)
+        left, top = _MARGIN + time * width, _MARGIN + LINE
+        _paste(canvas, frame, (left, top), GIVEN if time < given else REAL, frame_side)
         for row in rows:
             if row.corner is None or time not in row.times:
                 continue
             scale = frame_side / clip.shape[1]
             y, x = (left_or_top * scale for left_or_top in row.corner)
-            box = [left + _BORDER + x, top + _BORDER + y]
+            box = [left + BORDER + x, top + BORDER + y]
             box += [box[0] + row.window * scale - 1, box[1] + row.window * scale - 1]
             draw.rectangle(box, outline=row.color, width=2)
 
@@ -132,20 +141,4 @@ def _paste(
 ) -> None:
     # Nearest neighbours: a view's own pixels stay visible.
     picture = Image.fromarray(frame).resize((side, side), Image.Resampling.NEAREST)
-    framed = Image.new("RGB", (side + 2 * _BORDER, side + 2 * _BORDER), color)
-    framed.paste(picture, (_BORDER, _BORDER))
-    canvas.paste(framed, corner)
-
-
-def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(_FONT_SIZE)
-
-
-def _width(text: str) -> int:
-    return int(_font().getbbox(text)[2]) + 1
-
-
-def _text(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: tuple[int, int, int]
-) -> None:
-    draw.text(corner, text, fill=color, font=_font())
+    paste(canvas, np.asarray(picture), corner, color)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trivd_tf.evaluation.clips import batches_of
+from trivd_tf.evaluation.clips import RealClips, batches_of
 from trivd_tf.evaluation.partial import Arrays, PartialResult, digest
 from trivd_tf.evaluation.scored import work_key
 from trivd_tf.inference.latents import latents
@@ -62,8 +62,9 @@ def best_of_draws(
 
     with Progress(f"best of {draws[-1]}", total=num_clips, initial=done, unit="clip") as progress:
         for real in batches_of(experiment, options.split, first=done, num_clips=num_clips - done):
-            for clip in real:
-                scores = _ssim_of_draws(predictor, clip, skip, options.seed, done, draws[-1])
+            for index in range(len(real)):
+                clip = real.one(index)
+                scores = _ssim_of_draws(predictor, clip, skip, options.seed, draws[-1])
                 sums += [best_of(scores[:count, None])[0] for count in draws]
                 done += 1
                 progress.update()
@@ -72,7 +73,7 @@ def best_of_draws(
 
 
 def _ssim_of_draws(
-    predictor: Predictor, clip: np.ndarray, skip: int, seed: int, number: int, count: int
+    predictor: Predictor, clip: RealClips, skip: int, seed: int, count: int
 ) -> np.ndarray:
     """SSIM by frame of `count` futures of one clip, `[count, T]`."""
     z = latents(
@@ -81,7 +82,8 @@ def _ssim_of_draws(
         num_samples=count,
         latent_size=predictor.latent_size,
         truncation=None,
-        first_clip=number,
+        first_clip=clip.first,
     )[0]
-    futures, _ = predictor.predict_from_z(np.repeat(clip[None, :skip], count, axis=0), z)
-    return ssim(np.repeat(clip[None, skip:], count, axis=0), futures)
+    real = clip.repeated(count)
+    futures, _ = predictor.predict_from_z(real.videos[:, :skip], z, labels=real.labels)
+    return ssim(real.videos[:, skip:], futures)

@@ -1,5 +1,6 @@
 """The real clips that scores are measured on, and those that they are compared with."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,35 @@ if TYPE_CHECKING:
 # Fewest clips at which a score is drawn in the curve over sample counts.
 _FEWEST = 16
 _MOST_POINTS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class RealClips:
+    """A batch of evaluation clips.
+
+    Attributes:
+        videos: uint8 `[b, Tc + T, S, S, 3]`.
+        labels: int32 `[b]`, each clip's class; None for a model that takes none, and where the
+            classes of the data are not those of the model.
+        first: the number of the first of them in the list of evaluation clips.
+    """
+
+    videos: np.ndarray
+    labels: np.ndarray | None = None
+    first: int = 0
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def one(self, index: int) -> "RealClips":
+        """A batch of one of the clips."""
+        labels = None if self.labels is None else self.labels[index : index + 1]
+        return RealClips(self.videos[index : index + 1], labels, self.first + index)
+
+    def repeated(self, times: int) -> "RealClips":
+        """Every clip several times, one after the other."""
+        labels = None if self.labels is None else np.repeat(self.labels, times)
+        return RealClips(np.repeat(self.videos, times, axis=0), labels, self.first)
 
 
 def sample_counts(num_samples: int) -> list[int]:
@@ -48,8 +78,8 @@ def check_enough_clips(experiment: "Experiment", *, other: bool = True) -> None:
 
 def batches_of(
     experiment: "Experiment", split: str, *, first: int = 0, num_clips: int
-) -> Iterator[np.ndarray]:
-    """Batches of evaluation clips from `first` on, uint8 `[b, T, S, S, 3]`."""
+) -> Iterator[RealClips]:
+    """Batches of evaluation clips from `first` on."""
     if num_clips < 1:
         return
     clips = experiment.data.evaluation_clips(
@@ -60,4 +90,6 @@ def batches_of(
         first_clip=first,
     )
     for batch in clips:
-        yield batch["video"].numpy()
+        labels = batch["label"].numpy() if experiment.class_conditional else None
+        yield RealClips(batch["video"].numpy(), labels, first)
+        first += len(batch["video"])

@@ -8,7 +8,7 @@ import numpy as np
 
 from trivd_tf.errors import InputError
 from trivd_tf.evaluation import plots
-from trivd_tf.evaluation.clips import batches_of
+from trivd_tf.evaluation.clips import RealClips, batches_of
 from trivd_tf.evaluation.report import MODEL_ROW, Report
 from trivd_tf.inference.figures import Prediction
 from trivd_tf.inference.latents import latents
@@ -69,8 +69,8 @@ def draw_all(
         plots.plot_truncation(report.truncation, directory / "truncation.png")
         names["truncation.png"] = "FVD and IS with latents drawn from within a threshold."
     shown = next(batches_of(experiment, options.split, num_clips=_shown(experiment)))
-    for index, clip in enumerate(shown):
-        names |= _draw_clip(clip, index, pictures, experiment, predictor, directory)
+    for index in range(len(shown)):
+        names |= _draw_clip(shown.one(index), pictures, experiment, predictor, directory)
     return dataclasses.replace(report, figures=names)
 
 
@@ -79,8 +79,7 @@ def _shown(experiment: "Experiment") -> int:
 
 
 def _draw_clip(
-    clip: np.ndarray,
-    index: int,
+    clip: RealClips,
     pictures: Pictures,
     experiment: "Experiment",
     predictor: Predictor,
@@ -88,6 +87,7 @@ def _draw_clip(
 ) -> dict[str, str]:
     """The pictures of one evaluation clip, with the latents that it was scored with."""
     skip, names = experiment.clip.num_conditioning_frames, {}
+    given, following, number = clip.videos[:, :skip], clip.videos[0, skip:], clip.first + 1
 
     def z(truncation: float | None) -> np.ndarray:
         return latents(
@@ -96,23 +96,26 @@ def _draw_clip(
             num_samples=1,
             latent_size=predictor.latent_size,
             truncation=truncation,
-            first_clip=index,
+            first_clip=clip.first,
         )[:, 0]
 
     if "truncation" in pictures.kinds:
         latent = np.concatenate([z(value) for value in TRUNCATIONS.values()])
-        futures, _ = predictor.predict_from_z(np.repeat(clip[None, :skip], len(latent), 0), latent)
-        labels = tuple(f"truncation {name}" for name in TRUNCATIONS)
-        name = f"truncation_{index + 1}.gif"
-        prediction = Prediction(clip[:skip], futures, clip[skip:], labels=labels)
+        same = clip.repeated(len(latent))
+        futures, _ = predictor.predict_from_z(same.videos[:, :skip], latent, labels=same.labels)
+        titles = tuple(f"truncation {name}" for name in TRUNCATIONS)
+        name = f"truncation_{number}.gif"
+        prediction = Prediction(given[0], futures, following, labels=titles)
         plots.draw_predictions(prediction, directory / name)
-        names[name] = f"Clip {index + 1}, its latent redrawn beyond a threshold."
+        names[name] = f"Clip {number}, its latent redrawn beyond a threshold."
     if "motion" in pictures.kinds and predictor.has_motion:
-        futures, flow = predictor.predict_from_z(clip[None, :skip], z(None), with_motion=True)
-        name = f"motion_{index + 1}.png"
-        prediction = Prediction(clip[:skip], futures, clip[skip:], flow)
+        futures, flow = predictor.predict_from_z(
+            given, z(None), labels=clip.labels, with_motion=True
+        )
+        name = f"motion_{number}.png"
+        prediction = Prediction(given[0], futures, following, flow)
         plots.draw_motion(prediction, directory / name)
-        names[name] = f"Clip {index + 1}: prediction and motion field."
+        names[name] = f"Clip {number}: prediction and motion field."
     return names
 
 

@@ -115,7 +115,8 @@ class Scoring:
     """A model's experiment as it is to be scored.
 
     Attributes:
-        experiment: with the data, clip and options that the score is measured on.
+        experiment: with the data, clip and options that the score is measured on; conditional on
+            classes where the model is and the data has the model's classes.
         protocol: name of the protocol, empty for the experiment's own options.
         deviations: what differs from the protocol, a line each.
         note: the protocol's.
@@ -167,12 +168,13 @@ def apply_protocol(
         size=own.size,
     )
     options = dataclasses.replace(protocol.options, **(changes or {}))
+    source = _source(protocol, experiment.data, data_dir)
     scored = dataclasses.replace(
         experiment,
         clip=clip,
-        data=_source(protocol, experiment.data, data_dir),
+        data=source,
         evaluation=options,
-        class_conditional=False,
+        class_conditional=experiment.class_conditional and _same_classes(source, experiment.data),
     )
     # How many clips run through the network at once does not change what comes out.
     differences = [
@@ -182,6 +184,11 @@ def apply_protocol(
         if field.name != "batch_size" and getattr(mine, field.name) != getattr(wanted, field.name)
     ]
     return Scoring(scored, protocol.name, tuple(differences), protocol.note)
+
+
+def _same_classes(source: ClipSource, own: ClipSource) -> bool:
+    """Whether a label of `source` means what the same label meant in training."""
+    return source.num_classes == own.num_classes and source.class_names == own.class_names
 
 
 def _source(protocol: Protocol, own: ClipSource, data_dir: str | None) -> ClipSource:

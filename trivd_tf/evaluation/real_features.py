@@ -79,7 +79,9 @@ def real_features(
         "features of real clips", total=options.num_samples, initial=done, unit="clip"
     ) as progress:
         for batch in clips:
-            update_by_count(moments, extractor(batch), sample_counts(options.num_samples), found)
+            update_by_count(
+                moments, extractor(batch.videos), sample_counts(options.num_samples), found
+            )
             done += len(batch)
             progress.update(len(batch))
             partial.step(done, arrays, last=done == options.num_samples)

@@ -160,8 +160,17 @@ class Report:
             temporary.replace(directory / name)
 
 
-def describe_scoring(scoring: Scoring, step: int, standing: str) -> dict[str, Any]:
-    """All that the scores depend on, for reports."""
+def describe_scoring(
+    scoring: Scoring, step: int, standing: str, *, has_classes: bool = False
+) -> dict[str, Any]:
+    """All that the scores depend on, for reports.
+
+    Args:
+        scoring: how the model is scored.
+        step: of its checkpoint.
+        standing: how its standing statistics came about.
+        has_classes: whether it was trained with the labels of its data.
+    """
     experiment = scoring.experiment
     options, clip = experiment.evaluation, experiment.clip
     runs = f"{options.num_runs}, of seeds {options.seed} to {options.seed + options.num_runs - 1}"
@@ -180,10 +189,16 @@ def describe_scoring(scoring: Scoring, step: int, standing: str) -> dict[str, An
         "inception_score": "softmax of the same network, one split",
         "resize": f"{options.resize} to 224 x 224",
         "standing_statistics": standing,
-        "truncation": options.truncation,
+        "truncation": "none" if options.truncation is None else options.truncation,
         "runs": runs if options.num_runs > 1 else 1,
         "seed": f"{options.seed}: of latents, clip by clip, and of standing statistics",
     }
+    if has_classes and experiment.class_conditional:
+        described["classes"] = f"each clip's own label, one of {experiment.num_classes}"
+    elif has_classes:
+        described["classes"] = (
+            f"class 0 for every clip: the classes of {experiment.data.name} are not the model's"
+        )
     return {**described, "note": scoring.note} if scoring.note else described
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trivd_tf.data import BouncingDigits, center_distance, digit_centers
-from trivd_tf.evaluation.clips import batches_of, other_real_clips, sample_counts
+from trivd_tf.evaluation.clips import RealClips, batches_of, other_real_clips, sample_counts
 from trivd_tf.evaluation.partial import Arrays, PartialResult, below, digest, prefixed
 from trivd_tf.evaluation.real_features import MomentsByCount, update_by_count
 from trivd_tf.inference.latents import latents
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 # PSNR of identical frames is infinite; a mean over frames needs a bound (8-bit noise floor).
 _PSNR_CEILING = 100.0
 
-# Real clips `[b, Tc + T, S, S, 3]` and the number of the first of them, to clips that are scored.
-Candidate = Callable[[np.ndarray, int], np.ndarray]
+# Real clips to clips of the same shape that are scored, uint8 `[b, Tc + T, S, S, 3]`.
+Candidate = Callable[[RealClips], np.ndarray]
 
 
 class ScoredVideos:
@@ -115,20 +115,24 @@ class ScoredVideos:
 def model_candidate(
     experiment: "Experiment", predictor: Predictor, *, seed: int, truncation: float | None
 ) -> Candidate:
-    """The given frames, then what a model predicts; clip n has the same latent in any batch."""
+    """The given frames, then what a model predicts for them and their class.
+
+    Clip n has the same latent in any batch.
+    """
     skip = experiment.clip.num_conditioning_frames
 
-    def predict(real: np.ndarray, first: int) -> np.ndarray:
+    def predict(real: RealClips) -> np.ndarray:
         z = latents(
             seed,
             num_clips=len(real),
             num_samples=1,
             latent_size=predictor.latent_size,
             truncation=truncation,
-            first_clip=first,
+            first_clip=real.first,
         )
-        predicted, _ = predictor.predict_from_z(real[:, :skip], z[:, 0])
-        return np.concatenate([real[:, :skip], predicted], axis=1)
+        given = real.videos[:, :skip]
+        predicted, _ = predictor.predict_from_z(given, z[:, 0], labels=real.labels)
+        return np.concatenate([given, predicted], axis=1)
 
     return predict
 
@@ -137,10 +141,10 @@ def copy_candidate(experiment: "Experiment") -> Candidate:
     """The given frames, then the last of them again and again."""
     skip = experiment.clip.num_conditioning_frames
 
-    def copy(real: np.ndarray, first: int) -> np.ndarray:
-        return np.concatenate(
-            [real[:, :skip], copy_last_frame(real[:, :skip], real.shape[1] - skip)], axis=1
-        )
+    def copy(real: RealClips) -> np.ndarray:
+        given = real.videos[:, :skip]
+        copies = copy_last_frame(given, real.videos.shape[1] - skip)
+        return np.concatenate([given, copies], axis=1)
 
     return copy
 
@@ -148,13 +152,14 @@ def copy_candidate(experiment: "Experiment") -> Candidate:
 def other_real_candidate(experiment: "Experiment") -> Candidate:
     """Other real clips, none of which is among those that are scored on."""
     split, skipped = other_real_clips(experiment)
-    batches: list[Iterator[np.ndarray]] = []
+    batches: list[Iterator[RealClips]] = []
 
-    def other(real: np.ndarray, first: int) -> np.ndarray:
+    def other(real: RealClips) -> np.ndarray:
         if not batches:
-            left = experiment.evaluation.num_samples - first
-            batches.append(batches_of(experiment, split, first=skipped + first, num_clips=left))
-        return next(batches[0])
+            left = experiment.evaluation.num_samples - real.first
+            first = skipped + real.first
+            batches.append(batches_of(experiment, split, first=first, num_clips=left))
+        return next(batches[0]).videos
 
     return other
 
@@ -205,7 +210,7 @@ def score_all(
     with Progress("scoring", total=total, initial=done, unit="clip") as progress:
         for real in batches_of(experiment, options.split, first=done, num_clips=total - done):
             for name, candidate in candidates.items():
-                scored[name].update(real, candidate(real, done), skip)
+                scored[name].update(real.videos, candidate(real), skip)
             done += len(real)
             progress.update(len(real))
             partial.step(done, arrays, last=done == total)
@@ -218,6 +223,7 @@ def work_key(experiment: "Experiment") -> list[Any]:
     return [
         experiment.data.fingerprint(experiment.clip, options.split),
         experiment.clip.num_conditioning_frames,
+        experiment.class_conditional,
         options.split,
         options.num_samples,
         options.resize,

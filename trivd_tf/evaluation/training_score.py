@@ -110,7 +110,9 @@ class TrainingScore:
             should_stop=self._should_stop,
         ).values()
         fvd = videos.fvd(real)
-        protocol = describe_scoring(Scoring(scored), step, model.standing)
+        protocol = describe_scoring(
+            Scoring(scored), step, model.standing, has_classes=scored.class_conditional
+        )
         protocol.pop("step")
         return StepScore(step, fvd[max(fvd)], videos.inception_score), protocol
 

@@ -7,21 +7,26 @@ green one; every row and column is labelled, so that no picture depends on colou
 import dataclasses
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from trivd_tf.errors import InputError
 from trivd_tf.inference import motion
+from trivd_tf.inference.drawing import (
+    BORDER,
+    GAP,
+    GIVEN,
+    INK,
+    LINE,
+    PAPER,
+    PREDICTED,
+    REAL,
+    cell,
+    paste,
+    text_width,
+    write,
+)
 from trivd_tf.inference.video_io import check_frames, upscale
 
-GIVEN = (37, 99, 235)
-PREDICTED = (234, 88, 12)
-REAL = (22, 130, 60)
-_BACKGROUND = (255, 255, 255)
-_INK = (30, 30, 30)
-_FONT_SIZE = 15
-_LINE = 22  # height of a line of text
-_BORDER = 3
-_GAP = 4
 _WHEEL = 84
 
 
@@ -128,34 +133,34 @@ def contact_sheet(
     stride = max(1, -(-steps // max(1, max_columns - count)))
     columns = [*range(count), *range(count + stride - 1, count + steps, stride)]
     side = upscale(prediction.conditioning[:1], smallest_side=frame_side, method=method).shape[1:3]
-    cell_height, cell_width = (length + 2 * _BORDER + _GAP for length in side)
-    label_width = _text_width([strip.label for strip in strips]) + 2 * _GAP
-    divider = 4 * _GAP  # between what was given and what was predicted
+    cell_height, cell_width = map(cell, side)
+    label_width = text_width([strip.label for strip in strips]) + 2 * GAP
+    divider = 4 * GAP  # between what was given and what was predicted
 
     def left(column: int) -> int:
         return label_width + column * cell_width + (divider if column >= count else 0)
 
-    legend = _WHEEL + 2 * _GAP if prediction.flow is not None else 0
-    height = 2 * _LINE + len(strips) * cell_height + legend
-    width = left(len(columns)) + _GAP
-    canvas = Image.new("RGB", (width, height), _BACKGROUND)
+    legend = _WHEEL + 2 * GAP if prediction.flow is not None else 0
+    height = 2 * LINE + len(strips) * cell_height + legend
+    width = left(len(columns)) + GAP
+    canvas = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(canvas)
-    _text(draw, (left(0), 2), "given", GIVEN)
-    _text(draw, (left(count), 2), "predicted", PREDICTED)
+    write(draw, (left(0), 2), "given", GIVEN)
+    write(draw, (left(count), 2), "predicted", PREDICTED)
     for column, time in enumerate(columns):
         number = time - count if time < count else time - count + 1
-        _text(draw, (left(column) + _BORDER, _LINE), f"{number:+d}", _INK)
+        write(draw, (left(column) + BORDER, LINE), f"{number:+d}", INK)
     for row, strip in enumerate(strips):
-        top = 2 * _LINE + row * cell_height
-        _text(draw, (_GAP, top + (cell_height - _LINE) // 2), strip.label, _INK)
+        top = 2 * LINE + row * cell_height
+        write(draw, (GAP, top + (cell_height - LINE) // 2), strip.label, INK)
         for column, time in enumerate(columns):
             frame = strip.frames[time]
             if frame is not None:
                 _paste(canvas, frame, (left(column), top), strip.colors[time], frame_side, method)
-    middle = left(count) - divider // 2 - _GAP // 2
-    draw.line([(middle, 4), (middle, height - legend - _GAP)], fill=_INK, width=2)
+    middle = left(count) - divider // 2 - GAP // 2
+    draw.line([(middle, 4), (middle, height - legend - GAP)], fill=INK, width=2)
     if legend:
-        _draw_legend(canvas, (label_width, height - legend + _GAP), largest)
+        _draw_legend(canvas, (label_width, height - legend + GAP), largest)
     return np.asarray(canvas)
 
 
@@ -185,27 +190,27 @@ def animation(
     strips = _strips(prediction, largest, motion_panels)
     times = len(strips[0].frames)
     side = upscale(prediction.conditioning[:1], smallest_side=frame_side, method=method).shape[1:3]
-    cell_height, cell_width = (length + 2 * _BORDER + _GAP for length in side)
-    cell_height += _LINE
+    cell_height, cell_width = map(cell, side)
+    cell_height += LINE
     columns = min(max_columns, len(strips))
     rows = -(-len(strips) // columns)
-    legend = _WHEEL + 2 * _GAP if prediction.flow is not None else 0
-    width = max(columns * cell_width + _GAP, _legend_width(largest) if legend else 0)
-    height = rows * cell_height + _GAP + legend
+    legend = _WHEEL + 2 * GAP if prediction.flow is not None else 0
+    width = max(columns * cell_width + GAP, _legend_width(largest) if legend else 0)
+    height = rows * cell_height + GAP + legend
     images = []
     for time in range(times):
-        canvas = Image.new("RGB", (width + width % 2, height + height % 2), _BACKGROUND)
+        canvas = Image.new("RGB", (width + width % 2, height + height % 2), PAPER)
         draw = ImageDraw.Draw(canvas)
         for index, strip in enumerate(strips):
-            top = _GAP + index // columns * cell_height
-            left = _GAP + index % columns * cell_width
+            top = GAP + index // columns * cell_height
+            left = GAP + index % columns * cell_width
             caption, color = _caption(strip, time, len(prediction.conditioning))
-            _text(draw, (left, top), caption, color)
+            write(draw, (left, top), caption, color)
             frame = strip.frames[time]
             if frame is not None:
-                _paste(canvas, frame, (left, top + _LINE), color, frame_side, method)
+                _paste(canvas, frame, (left, top + LINE), color, frame_side, method)
         if legend:
-            _draw_legend(canvas, (_GAP, height - legend + _GAP), largest)
+            _draw_legend(canvas, (GAP, height - legend + GAP), largest)
         images.append(np.asarray(canvas))
     return np.stack(images)
 
@@ -228,7 +233,7 @@ def motion_sheet(prediction: Prediction, *, sample: int = 0, frame_side: int = 9
 
 def _caption(strip: _Strip, time: int, count: int) -> tuple[str, tuple[int, int, int]]:
     if strip.frames[time] is None:
-        return strip.label, _INK
+        return strip.label, INK
     if time < count:
         return f"{strip.label}: given", strip.colors[time]
     number = time - count + 1
@@ -243,20 +248,6 @@ def _scale(prediction: Prediction) -> float:
     return 0.0 if prediction.flow is None else motion.full_scale(prediction.flow)
 
 
-def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    return ImageFont.load_default(_FONT_SIZE)
-
-
-def _text(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: tuple[int, int, int]
-) -> None:
-    draw.text(corner, text, fill=color, font=_font())
-
-
-def _text_width(texts: list[str]) -> int:
-    return int(max(_font().getbbox(text)[2] for text in texts)) + 1
-
-
 def _paste(
     canvas: Image.Image,
     frame: np.ndarray,
@@ -266,11 +257,7 @@ def _paste(
     method: str,
 ) -> None:
     """Puts one enlarged frame with its border onto the canvas."""
-    picture = upscale(frame[None], smallest_side=frame_side, method=method)[0]
-    framed = np.empty((picture.shape[0] + 2 * _BORDER, picture.shape[1] + 2 * _BORDER, 3), np.uint8)
-    framed[...] = color
-    framed[_BORDER:-_BORDER, _BORDER:-_BORDER] = picture
-    canvas.paste(Image.fromarray(framed), corner)
+    paste(canvas, upscale(frame[None], smallest_side=frame_side, method=method)[0], corner, color)
 
 
 def _legend_lines(largest: float) -> list[str]:
@@ -282,7 +269,7 @@ def _legend_lines(largest: float) -> list[str]:
 
 
 def _legend_width(largest: float) -> int:
-    return _WHEEL + 4 * _GAP + _text_width(_legend_lines(largest))
+    return _WHEEL + 4 * GAP + text_width(_legend_lines(largest))
 
 
 def _draw_legend(canvas: Image.Image, corner: tuple[int, int], largest: float) -> None:
@@ -290,4 +277,4 @@ def _draw_legend(canvas: Image.Image, corner: tuple[int, int], largest: float) -
     canvas.paste(wheel, corner, wheel)
     draw = ImageDraw.Draw(canvas)
     for line, text in enumerate(_legend_lines(largest)):
-        _text(draw, (corner[0] + _WHEEL + 2 * _GAP, corner[1] + 8 + line * _LINE), text, _INK)
+        write(draw, (corner[0] + _WHEEL + 2 * GAP, corner[1] + 8 + line * LINE), text, INK)

@@ -1,0 +1,166 @@
+"""An evaluation under way, score by score: each can be cut off, and gone on with."""
+
+import dataclasses
+import functools
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trivd_tf.evaluation.best_of import best_of_draws
+from trivd_tf.evaluation.clips import RealClips
+from trivd_tf.evaluation.model import ScoredModel
+from trivd_tf.evaluation.pictures import TRUNCATIONS, Pictures, truncation_row
+from trivd_tf.evaluation.real_features import MomentsByCount, real_features
+from trivd_tf.evaluation.report import MODEL_ROW, Row
+from trivd_tf.evaluation.scored import (
+    Candidate,
+    ScoredVideos,
+    copy_candidate,
+    model_candidate,
+    other_real_candidate,
+    score_all,
+)
+from trivd_tf.inference.predictor_base import Predictor
+from trivd_tf.metrics import FeatureExtractor
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
+
+_PARTIAL = "unfinished"
+
+
+@dataclasses.dataclass(frozen=True)
+class Untrained:
+    """The model before its first step: the seed that it depends on, and how to make it."""
+
+    seed: int
+    predictor: Callable[[], Predictor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is scored, on what, and where it is written.
+
+    Its methods raise `EvaluationStopped` where `should_stop` says so. What was done until then lies
+    in `folder`; the same calls go on from there.
+
+    Attributes:
+        scored: as it is scored.
+        model: what is scored.
+        extractor: I3D.
+        pictures: what else is measured for them.
+        folder: where the report goes.
+        should_stop: asked between batches.
+    """
+
+    scored: "Experiment"
+    model: ScoredModel
+    extractor: FeatureExtractor
+    pictures: Pictures
+    folder: pathlib.Path
+    should_stop: Callable[[], bool]
+
+    @functools.cached_property
+    def predictor(self) -> Predictor:
+        """The model of the first run."""
+        return self.model.predictor(self.scored.evaluation.seed)
+
+    @functools.cached_property
+    def real(self) -> MomentsByCount:
+        """The statistics of the real clips."""
+        return real_features(self.scored, self.extractor, self.should_stop)
+
+    def first_run(self, untrained: Untrained | None = None) -> list[Row]:
+        """The model, with other truncations and untrained where asked for, and the baselines."""
+        real = self.real  # before the model, which may take long to make
+        seed = self.scored.evaluation.seed
+        candidates = {f"{MODEL_ROW} {self.model.step}": self._candidate(self.predictor)}
+        if "truncation" in self.pictures.kinds:
+            for name, value in TRUNCATIONS.items():
+                if value is not None:
+                    candidates[truncation_row(name)] = model_candidate(
+                        self.scored, self.predictor, seed=seed, truncation=value
+                    )
+        if untrained is not None:
+            candidates["untrained model"] = self._candidate(untrained.predictor())
+        candidates["copy of the last frame"] = copy_candidate(self.scored)
+        candidates["real against real"] = other_real_candidate(self.scored)
+        scored = self._score(candidates, seed, untrained_seed=untrained and untrained.seed)
+        return [_row(videos, real) for videos in scored.values()]
+
+    def best_of(self) -> dict[int, list[float]]:
+        """See `best_of_draws`; empty where no picture shows it."""
+        if "best_of" not in self.pictures.kinds:
+            return {}
+        return best_of_draws(
+            self.scored,
+            self.predictor,
+            num_clips=min(self.pictures.best_of_clips, self.scored.evaluation.num_samples),
+            identity=[self.model.identity, self.model.standing],
+            path=self.folder / _PARTIAL / "best_of.npz",
+            should_stop=self.should_stop,
+        )
+
+    def all_runs(self, row: Row) -> Row:
+        """The model's row with means over all runs: each has latents and statistics of its own."""
+        options = self.scored.evaluation
+        if options.num_runs == 1:
+            return row
+        runs = [{"seed": options.seed, "fvd": row.fvd, "inception_score": row.inception_score}]
+        for seed in range(options.seed + 1, options.seed + options.num_runs):
+            (videos,) = self._score({row.name: self._seeded(seed)}, seed).values()
+            one = _row(videos, self.real)
+            runs.append({"seed": seed, "fvd": one.fvd, "inception_score": one.inception_score})
+        return dataclasses.replace(
+            row,
+            fvd=float(np.mean([run["fvd"] for run in runs])),
+            inception_score=float(np.mean([run["inception_score"] for run in runs])),
+            runs=tuple(runs),
+        )
+
+    def forget(self) -> None:
+        """Removes what was kept to go on with."""
+        shutil.rmtree(self.folder / _PARTIAL, ignore_errors=True)
+
+    def _score(
+        self, candidates: dict[str, Candidate], seed: int, untrained_seed: int | None = None
+    ) -> dict[str, ScoredVideos]:
+        options, model = self.scored.evaluation, self.model
+        return score_all(
+            self.scored,
+            candidates,
+            self.extractor,
+            identity=[model.identity, model.standing, seed, options.truncation, untrained_seed],
+            path=self.folder / _PARTIAL / f"run_{seed - options.seed}.npz",
+            should_stop=self.should_stop,
+        )
+
+    def _candidate(self, predictor: Predictor, seed: int | None = None) -> Candidate:
+        options = self.scored.evaluation
+        seed = options.seed if seed is None else seed
+        return model_candidate(self.scored, predictor, seed=seed, truncation=options.truncation)
+
+    def _seeded(self, seed: int) -> Candidate:
+        """A run's; its model is made when the first clip comes: a finished run needs none."""
+        made: list[Candidate] = []
+
+        def candidate(real: RealClips) -> np.ndarray:
+            if not made:
+                made.append(self._candidate(self.model.predictor(seed), seed))
+            return made[0](real)
+
+        return candidate
+
+
+def _row(videos: ScoredVideos, real: MomentsByCount) -> Row:
+    fvd = videos.fvd(real)
+    return Row(
+        videos.name,
+        fvd=fvd[max(fvd)],
+        inception_score=videos.inception_score,
+        by_frame=videos.by_frame,
+        fvd_by_samples=fvd,
+    )
