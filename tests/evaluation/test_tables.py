@@ -3,11 +3,13 @@
 import json
 
 import pytest
+import tensorflow as tf
 
 from trivd_tf import run_record
 from trivd_tf.cli.main import main
 from trivd_tf.errors import InputError
 from trivd_tf.evaluation import tables
+from trivd_tf.evaluation.step_time import seconds_a_step
 from trivd_tf.training.best import BestRecord, StepScore, _write
 
 
@@ -40,6 +42,23 @@ def runs(tmp_path):
     return tmp_path
 
 
+def test_the_time_of_a_step_is_that_of_the_log(tmp_path):
+    run = tmp_path / "table1_clip"
+    make_report(run, "kinetics600_val", 100, 60.0)
+    writer = tf.summary.create_file_writer(str(run / "tensorboard"))
+    with writer.as_default():
+        for step, seconds in enumerate((9.0, 0.3, 0.4)):  # the first traces
+            tf.summary.scalar("time/seconds_a_step", seconds, step)
+            tf.summary.scalar("generator/loss", 7.0, step)
+    writer.close()
+    text = tables.markdown(tables.read_runs([run]))
+    assert line(text, "Table 1", "Clip")[-3:] == ["488", "400", "3.49"]
+    (log,) = (run / "tensorboard").iterdir()
+    log.write_bytes(log.read_bytes()[:-5])  # the last event, a loss, is cut off
+    assert seconds_a_step(run) == pytest.approx(0.4)
+    assert seconds_a_step(tmp_path) is None
+
+
 def line(text, table, name):
     part = text.partition(f"## {table}")[2].partition("\n## ")[0]
     (found,) = [row for row in part.splitlines() if row.startswith(f"| {name} |")]
@@ -65,7 +84,7 @@ def test_measured_figures_stand_beside_the_papers(runs):
         "own options", "200", "100", "2.00", "5.0",
     ]  # fmt: skip
     assert line(text, "Table 1", "Clip") == [
-        "Clip", "10.9", "", "59.6", "", "758", "", "", "488", "3.49",
+        "Clip", "10.9", "", "59.6", "", "758", "", "", "488", "", "3.49",
     ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from trivd_tf.evaluation.paper_figures import (
     rows_of_table,
 )
 from trivd_tf.evaluation.report import MODEL_ROW, markdown_table, with_deviation
+from trivd_tf.evaluation.step_time import seconds_a_step
 from trivd_tf.training.best import read_best
 
 
@@ -25,6 +26,7 @@ class Measured:
     """One evaluation of one run.
 
     Attributes:
+        run: the model directory.
         folder: of the report.
         names: of the run, see `run_record.gin_names`.
         protocol: by which it was scored, empty for the run's own options.
@@ -32,6 +34,7 @@ class Measured:
         content: of `report.json`.
     """
 
+    run: str
     folder: str
     names: tuple[str, ...]
     protocol: str
@@ -95,7 +98,7 @@ def _read(run: pathlib.Path, file: pathlib.Path) -> Measured:
     parts = file.parent.relative_to(run / "evaluations").parts
     name = parts[1] if len(parts) > 1 else ""
     names = tuple(run_record.gin_names(run))
-    return Measured(str(file.parent), names, name, step, content)
+    return Measured(str(run), str(file.parent), names, name, step, content)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +111,8 @@ class TableRow:
             trainings their mean and unbiased standard deviation; None where nothing was measured.
         trainings: how many were measured.
         steps: of each, in generator updates.
+        step_ms: of one step where the runs were trained, the mean of their medians; for rows of
+            which the paper gives one.
         deviations: from the protocol, of any of them.
         folders: of the reports.
     """
@@ -117,6 +122,7 @@ class TableRow:
     inception_score: Score | None = None
     trainings: int = 0
     steps: tuple[int, ...] = ()
+    step_ms: float | None = None
     deviations: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
 
@@ -129,18 +135,25 @@ def fill_row(paper: PaperRow, runs: list[Measured]) -> TableRow:
     if not rows:
         return TableRow(paper)
     if paper.baseline:  # the same whatever the model
-        rows, fitting = rows[:1], fitting[:1]
+        fitting = sorted(fitting, key=lambda run: run.deviates)[:1]
+        rows = [row for run in fitting if (row := run.row(beginning)) is not None]
     return TableRow(
         paper,
         fvd=_score(rows, "fvd"),
         inception_score=_score(rows, "inception_score"),
         trainings=len(rows),
         steps=tuple(run.step for run in fitting),
+        step_ms=_step_ms(fitting) if paper.step_ms is not None else None,
         deviations=tuple(
             dict.fromkeys(line for run in fitting for line in run.content.get("deviations", []))
         ),
         folders=tuple(run.folder for run in fitting),
     )
+
+
+def _step_ms(runs: list[Measured]) -> float | None:
+    found = [seconds for run in runs if (seconds := seconds_a_step(run.run)) is not None]
+    return 1000 * statistics.mean(found) if found else None
 
 
 def _belongs(run: Measured, paper: PaperRow) -> bool:
@@ -200,7 +213,7 @@ def _cells(table: str, rows: list[TableRow]) -> list[list[str]]:
     head += ["measured steps (K)", "trainings"]
     costs = table == "Table 1"
     if costs:
-        head += ["paper ms a step", "paper GB"]
+        head += ["paper ms a step", "measured ms a step", "paper GB"]
     cells = [head]
     for row in rows:
         mark = r" \*" if row.deviations else ""
@@ -216,7 +229,8 @@ def _cells(table: str, rows: list[TableRow]) -> list[list[str]]:
             str(row.trainings or ""),
         ]
         if costs:
-            line += [_shown(row.paper.step_ms), _shown(row.paper.memory_gb)]
+            ms = "" if row.step_ms is None else f"{row.step_ms:.0f}"
+            line += [_shown(row.paper.step_ms), ms, _shown(row.paper.memory_gb)]
         cells.append(line)
     return cells
 
