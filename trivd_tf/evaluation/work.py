@@ -88,7 +88,8 @@ class Work:
             candidates["untrained model"] = self._candidate(untrained.predictor())
         candidates["copy of the last frame"] = copy_candidate(self.scored)
         candidates["real against real"] = other_real_candidate(self.scored)
-        scored = self._score(candidates, seed, untrained_seed=untrained and untrained.seed)
+        untrained_seed = None if untrained is None else untrained.seed
+        scored = self._score(candidates, seed, untrained_seed)
         return [_row(videos, real) for videos in scored.values()]
 
     def best_of(self) -> dict[int, list[float]]:
