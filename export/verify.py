@@ -4,7 +4,8 @@
 
 Predicts the same clips from the same latents through `hub.load`, `hub.KerasLayer`, a TF1 session
 (as TensorFlow Serving loads a model) and `saved_model_cli run`, each in a process of its own that
-cannot import trivd_tf, and with `--model_dir` through the generator itself. All must agree with
+cannot import trivd_tf, and with `--model_dir` through the generator itself, restored at the step of
+the export (its kernels rounded alike, where the export stores them in 16 bits). All must agree with
 `tf.saved_model.load` within 1e-5 in [-1, 1] before rounding, and bytes must be the rounded floats.
 Prints a table; exits with 1 where something disagrees and with 2 where there is no export.
 """
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -121,13 +123,17 @@ _IN_PROCESS = """
 import os, sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
-model_dir, inputs, outputs, repository = sys.argv[1:5]
+model_dir, inputs, outputs, repository, step, weight_type = sys.argv[1:7]
 sys.path.insert(0, repository)
 given = np.load(inputs)
 frames, z, labels = given["conditioning_frames"], given["z"], given.get("labels")
+import tensorflow as tf
+from trivd_tf.inference.exported_graph import stored_value
 from trivd_tf.inference.horizon import predict_horizon
 from trivd_tf.inference.model_directory import from_model_directory
-generator = from_model_directory(model_dir).generator
+generator = from_model_directory(model_dir, int(step)).generator
+for variable in generator.variables:
+    variable.assign(tf.cast(stored_value(variable, weight_type), variable.dtype))
 result = {k: v.numpy() for k, v in predict_horizon(generator, frames, z, labels).items()}
 result["z_is_0"] = predict_horizon(generator, frames, np.zeros_like(z))["frames_float"].numpy()
 """
@@ -161,9 +167,8 @@ def run_way(code: str, arguments: list[str], folder: Path) -> dict[str, np.ndarr
         return dict(loaded)
 
 
-def make_inputs(export_dir: Path, folder: Path) -> None:
+def make_inputs(stated: dict[str, Any], folder: Path) -> None:
     """Writes clips, latents and labels (of a model with classes) of the shapes stated."""
-    stated = json.loads((export_dir / "export.json").read_text())
     side = stated["frame_size"]
     clip = [NUM_CLIPS, stated["num_conditioning_frames"], side, side, 3]
     rng = np.random.default_rng(SEED)
@@ -198,17 +203,21 @@ def compare(result: dict[str, np.ndarray], reference: dict[str, np.ndarray]) -> 
 def verify(export_dir: Path, model_dir: Path | None) -> bool:
     """Runs every way and prints the table; True where all agree."""
     agreed = True
-    print(f"{export_dir}: largest difference to {REFERENCE}, pixels in [-1, 1]")
+    stated = json.loads((export_dir / "export.json").read_text())
+    weights = f"{stated['weight_type']} weights, {stated['num_classes']} classes"
+    print(f"{export_dir}: step {stated['step']}, {weights}")
+    print(f"largest difference to {REFERENCE}, pixels in [-1, 1]")
     print(f"{'':22}{'from z':>10}{'z = 0':>10}{'called':>10}{'rounding':>10}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_inputs(export_dir, folder)
+        make_inputs(stated, folder)
         runs = {
             way: (_PROLOGUE + code + _EPILOGUE, [str(export_dir)]) for way, code in WAYS.items()
         }
         if model_dir is not None:
             repository = str(Path(__file__).resolve().parent.parent)
-            runs[IN_PROCESS] = (_IN_PROCESS + _EPILOGUE, [str(model_dir), repository])
+            of_export = [str(stated["step"]), stated["weight_type"]]
+            runs[IN_PROCESS] = (_IN_PROCESS + _EPILOGUE, [str(model_dir), repository, *of_export])
         reference: dict[str, np.ndarray] = {}
         for way, (code, arguments) in runs.items():
             try:

@@ -11,7 +11,7 @@ Every input gets exactly one output: `NAME.predicted.mp4` (given frames, then th
 side by side), or one example of a TFRecord file (exact pixels; `trivd_tf.inference.batch.outputs.
 parse_record` reads it). Outputs appear whole or not at all: a job that was stopped goes on with the
 same command. An input that cannot be used is named in OUTPUT/report.json and passed over; then the
-exit status is 2. Flags that are not listed here go to Apache Beam.
+exit status is 2.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from trivd_tf.cli.flags import add_seed_flag, positive_number
+from trivd_tf.cli.flags import add_runner_flag, add_seed_flag, beam_flags_from, positive_number
 from trivd_tf.cli.predict import non_negative_number
 from trivd_tf.errors import InputError, RunError
 
@@ -85,14 +85,11 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
         help="inputs predicted, and with records written, together (default: 16)",
     )
     add_seed_flag(parser, "each input's latents depend on it and its name alone (default: 0)", 0)
-    args, beam_flags = parser.parse_known_args(argv)
-    # `--flag value` of Beam would leave the value among the patterns, seldom noticed.
+    add_runner_flag(parser)
+    args, others = parser.parse_known_args(argv)
     if bool(args.patterns) == bool(args.data_dir):
         raise InputError("give either PATTERNs of video files or --data_dir, quoted and not both")
-    loose = [flag for flag in beam_flags if not flag.startswith("--")]
-    if loose:
-        raise InputError(f"{loose[0]!r} is no flag; write Beam's as --name=value")
-    return args, beam_flags
+    return args, beam_flags_from(args, others)
 
 
 def run(args: argparse.Namespace, beam_flags: list[str]) -> int:

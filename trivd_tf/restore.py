@@ -47,8 +47,8 @@ def restore(model_dir: str | os.PathLike[str], *, step: Step = None) -> Restored
     )
 
 
-def _scores(report: Path) -> tuple[dict[str, str], str]:
-    """Every row's FVD as printed, and the protocol; nothing where the step was not evaluated."""
+def _scores(report: Path) -> tuple[dict[str, dict[str, str]], str]:
+    """Every row's figures as printed, and the protocol; nothing where it was not evaluated."""
     try:
         found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -57,5 +57,18 @@ def _scores(report: Path) -> tuple[dict[str, str], str]:
         raise InputError(
             f"{report} is not readable JSON ({error}); delete it, or run `trivd evaluate` again"
         ) from error
-    scores = {f"FVD, {row['name']}": f"{row['fvd']:.1f}" for row in found["rows"]}
-    return scores, "; ".join(f"{key}: {value}" for key, value in found["protocol"].items())
+    lines = [f"{key.replace('_', ' ')}: {value}" for key, value in found["protocol"].items()]
+    lines += [f"deviation: {text}" for text in found.get("deviations", [])]
+    return {row["name"]: _figures(row) for row in found["rows"]}, "; ".join(lines)
+
+
+def _figures(row: dict[str, Any]) -> dict[str, str]:
+    figures = {"FVD": f"{row['fvd']:.1f}"}
+    if row.get("inception_score") is not None:
+        figures["IS"] = f"{row['inception_score']:.2f}"
+    by_frame = row.get("by_frame") or {}
+    for name, title, digits in (("psnr", "PSNR dB", 2), ("ssim", "SSIM", 3)):
+        if by_frame.get(name):
+            mean = sum(by_frame[name]) / len(by_frame[name])
+            figures[title] = f"{mean:.{digits}f}"
+    return figures

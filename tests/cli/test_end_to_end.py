@@ -134,6 +134,10 @@ def test_evaluate_export_and_predict(model_dir, made_videos, tmp_path):
     exported = tmp_path / "exported"
     run("export", "--model_dir", model_dir, "--export_dir", exported)
     assert (exported / "saved_model.pb").is_file()
+    card = (exported / "README.md").read_text()
+    for row in ("model, step", "copy of the last frame"):
+        fvd = re.search(rf"^{row}.*?([\d.]+\.\d)\b", table, re.M).group(1)
+        assert re.search(rf"^\| {row}[^|]* \| {re.escape(fvd)} \|", card, re.M), card
 
     clip, futures = made_videos / "clip0.mp4", tmp_path / "futures"
     output, errors = run("predict", "--model", exported, clip, "--output", futures)

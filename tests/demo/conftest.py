@@ -1,5 +1,6 @@
 """The demo's server with a predictor that needs no model, in a thread of the test's process."""
 
+import contextlib
 import dataclasses
 import io
 import json
@@ -76,9 +77,21 @@ class Demo:
         return status, json.loads(answer)["error"]
 
 
-@pytest.fixture(scope="session")
-def demo() -> Iterator[Demo]:
-    predictor = NoisyCopies()
+class ClassyCopies(NoisyCopies):
+    """As `NoisyCopies`; class 1 is 60 darker, class 2 is 120 darker."""
+
+    class_names = ("bowling", "high jump", "<b>surfing</b>")
+    num_classes = len(class_names)
+
+    def _run(self, conditioning, z, labels, with_motion):
+        frames, flow = super()._run(conditioning, z, None, with_motion)
+        darker = 60 * labels[:, None, None, None, None]
+        return np.clip(frames.astype(int) - darker, 0, 255).astype(np.uint8), flow
+
+
+@contextlib.contextmanager
+def serving(predictor: Predictor) -> Iterator[Demo]:
+    """The demo of `predictor`."""
     service = Service(predictor, examples(predictor, None, LIMITS.frames), "Copies", LIMITS)
     bound = listen("127.0.0.1", 0)
     app = make_app(service, ["localhost", "127.0.0.1"])
@@ -92,6 +105,12 @@ def demo() -> Iterator[Demo]:
     server.should_exit = True
     thread.join()
     bound.close()
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    with serving(NoisyCopies()) as running:
+        yield running
 
 
 def video(

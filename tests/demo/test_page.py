@@ -1,5 +1,6 @@
 """The page in a real browser: what a visitor does with mouse, keyboard and phone, all offline."""
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 
-from tests.demo.conftest import GIVEN, HORIZON, LIMITS
+from tests.demo.conftest import GIVEN, HORIZON, LIMITS, ClassyCopies, serving
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="the page's test needs playwright (pip install playwright)"
@@ -41,10 +42,9 @@ def browser():
         started.close()
 
 
-@pytest.fixture
-def page(browser, demo, request):
+@contextlib.contextmanager
+def opened_page(browser, demo, options):
     """The page, loaded and with its first prediction; afterwards, every host that was asked."""
-    options = getattr(request, "param", {"viewport": {"width": 1280, "height": 900}})
     context = browser.new_context(**options, accept_downloads=True)
     opened = context.new_page()
     asked, problems = [], []
@@ -63,6 +63,15 @@ def page(browser, demo, request):
     assert problems == []
 
 
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+
+
+@pytest.fixture
+def page(browser, demo, request):
+    with opened_page(browser, demo, getattr(request, "param", DESKTOP)) as opened:
+        yield opened
+
+
 def done(page) -> None:
     """Waits for the end of a prediction."""
     page.wait_for_selector("#result[aria-busy=false]")
@@ -72,6 +81,7 @@ def test_it_begins_with_a_prediction_of_an_example(page) -> None:
     assert page.locator(FUTURES).count() == 4  # what followed, and three futures
     assert re.match(r"3 futures of 3 frames", page.inner_text("#status"))
     assert page.is_hidden("#error")
+    assert page.is_hidden("#label-field")  # a model without classes
     page.click("#play")
     page.locator("#time").fill(str(GIVEN + 1))
     assert page.inner_text("#when") == f"predicted +2 of {HORIZON}"
@@ -205,3 +215,55 @@ def test_a_dropped_file_is_taken(page, upload: bytes) -> None:
     )
     done(page)
     assert page.inner_text("#file-name") == "dropped.mp4"
+
+
+def brightness_of_first_future(page) -> float:
+    page.locator("#time").fill(str(GIVEN))
+    return (
+        page.locator("canvas")
+        .nth(1)
+        .evaluate(
+            """canvas => {
+            const { width, height } = canvas;
+            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+            const sum = data.reduce((sum, value, at) => sum + (at % 4 < 3 ? value : 0), 0);
+            return sum / (width * height * 3);
+        }"""
+        )
+    )
+
+
+def test_the_class_is_chosen_from_a_menu(browser, tmp_path: Path) -> None:
+    with (
+        serving(ClassyCopies()) as demo,
+        opened_page(browser, demo, DESKTOP) as page,
+    ):
+        menu = page.get_by_label("Class", exact=True)
+        assert menu.is_visible()
+        assert menu.locator("option").all_inner_texts() == list(ClassyCopies.class_names)
+        assert menu.input_value() == "0"
+        page.locator("input[name=example]").nth(3).check()  # drifting shapes: nowhere black
+        done(page)
+        brightness = {"bowling": brightness_of_first_future(page)}
+        for name in ("<b>surfing</b>", "high jump"):
+            menu.select_option(name)
+            page.click("#predict")
+            done(page)
+            brightness[name] = brightness_of_first_future(page)
+        assert brightness["bowling"] > brightness["high jump"] + 20
+        assert brightness["high jump"] > brightness["<b>surfing</b>"] + 20
+        # With the keyboard, and what is downloaded is of the class that is shown.
+        menu.focus()
+        page.keyboard.press("ArrowDown")
+        assert menu.input_value() == "2"
+        page.click("#predict")
+        done(page)
+        menu.select_option("bowling")
+        with (
+            page.expect_request("**/api/download/gif?*label=2*"),
+            page.expect_download() as caught,
+        ):
+            page.click("[data-download=gif]")
+        caught.value.save_as(tmp_path / "saved.gif")
+        with Image.open(tmp_path / "saved.gif") as animation:
+            assert animation.n_frames == GIVEN + HORIZON

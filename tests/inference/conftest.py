@@ -43,7 +43,7 @@ def restored(generator: Generator) -> RestoredModel:
         step=12,
         config="# tiny\n",
         run={"versions": {"keras": "3"}, "git": {"revision": "abc", "dirty": True}},
-        scores={"FVD, model": "12.3"},
+        scores={"model, step 12": {"FVD": "12.3", "SSIM": "0.5"}, "a copy": {"FVD": "9.8"}},
         protocol="noise; 4 samples",
     )
 

@@ -136,6 +136,8 @@ def test_an_inputs_future_depends_on_its_name_and_the_seed_alone(exported) -> No
         (["nowhere/*.mp4", "--data_dir", "d"], "give either PATTERNs"),
         (["nowhere/*.mp4"], "nowhere/*.mp4: matches no file"),
         (["--data_dir", "nowhere"], "nowhere: no prepared data set"),
+        (["a.mp4", "--num_sample=3"], "--num_sample=3; Apache Beam's flags need --runner"),
+        (["--data_dir", "d", "--runner=Foo", "-speed"], "'-speed' is no flag"),
     ],
 )
 def test_wrong_flags(tool, words, named, export_dir, tmp_path, capsys) -> None:
@@ -145,6 +147,12 @@ def test_wrong_flags(tool, words, named, export_dir, tmp_path, capsys) -> None:
     assert named in error
     assert error.count("\n") == 1
     assert not (tmp_path / "o").exists()
+
+
+def test_an_unknown_runner_is_named(tool, videos, export_dir, tmp_path, capsys) -> None:
+    words = [str(videos / "a" / "*.mp4"), "--model", str(export_dir), "--output"]
+    assert tool.main([*words, str(tmp_path / "o"), "--runner=Foo", "--speed=3"]) == 2
+    assert "--runner: Unexpected pipeline runner: Foo" in capsys.readouterr().err
 
 
 def test_a_prepared_data_set(tool, made_videos, export_dir, tmp_path) -> None:

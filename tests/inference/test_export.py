@@ -236,7 +236,14 @@ def test_what_lies_beside_the_model(export_dir: Path) -> None:
     assert (export_dir / "labels.txt").read_text() == "dummy\n"
     assert (export_dir / "config.gin").read_text() == "# tiny\n"
     card = (export_dir / "README.md").read_text()
-    for text in ("Tiny", "noise; 4 samples", "12.3", "Kinetics", "isuse", "abc (with changes)"):
+    for text in (
+        "Tiny",
+        "noise; 4 samples",
+        "| a copy | 9.8 |  |",
+        "Kinetics",
+        "isuse",
+        "abc (with changes)",
+    ):
         assert text in card
     assert metadata["parameters"] > 0
 

@@ -120,6 +120,37 @@ def add_strategy_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_runner_flag(parser: argparse.ArgumentParser) -> None:
+    """`--runner` of Apache Beam; `beam_flags_from` takes what belongs to it."""
+    group = parser.add_argument_group("workers")
+    group.add_argument(
+        "--runner",
+        metavar="NAME",
+        help="a runner of Apache Beam, such as DataflowRunner or FlinkRunner, to which all flags "
+        "that are not listed here go, as --name=value; its workers need this package and must "
+        "reach sources and output (default: all cores of this machine)",
+    )
+
+
+def beam_flags_from(args: argparse.Namespace, others: list[str]) -> list[str]:
+    """The flags for Apache Beam: `--runner`, and `others`, which no one else knew.
+
+    Raises:
+        InputError: there are others without a runner, or they are no flags.
+    """
+    if args.runner is None:
+        if others:
+            raise InputError(
+                f"unrecognized arguments: {' '.join(others)}; Apache Beam's flags need --runner"
+            )
+        return []
+    # The value of `--name value` would be lost, or taken for one of our own arguments.
+    loose = [flag for flag in others if not flag.startswith("--")]
+    if loose:
+        raise InputError(f"{loose[0]!r} is no flag; write Beam's as --name=value")
+    return [f"--runner={args.runner}", *others]
+
+
 def strategy_from(args: argparse.Namespace) -> tf.distribute.Strategy:
     """The strategy that the flags ask for; before TensorFlow computes anything.
 

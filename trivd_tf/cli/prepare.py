@@ -13,8 +13,6 @@ sources:
   moving_mnist  --tfds_dir DIR
   folder        --videos FOLDER [--train_fraction SHARE]    any videos
 
-With --runner, all flags that are not listed below go to Apache Beam.
-
 example:
   trivd prepare folder --videos ~/videos --output data/mine
   trivd prepare kinetics600 --videos k600 --annotations train.csv validate.csv test.csv \\
@@ -30,7 +28,7 @@ from __future__ import annotations
 
 import argparse
 
-from trivd_tf.cli.flags import positive_number
+from trivd_tf.cli.flags import add_runner_flag, beam_flags_from, positive_number
 
 KINDS = ("kinetics600", "ucf101", "bair", "moving_mnist", "folder")
 
@@ -43,14 +41,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     _add_sources(parser)
     _add_storage(parser)
-    group = parser.add_argument_group("workers")
-    group.add_argument(
-        "--runner",
-        metavar="NAME",
-        help="a runner of Apache Beam, such as DataflowRunner or FlinkRunner; its workers need "
-        "this package and must reach sources and output (default: all cores of this machine)",
-    )
-    parser.set_defaults(beam_flags=[])
+    add_runner_flag(parser)
+    parser.set_defaults(other_flags=[])
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +107,7 @@ def _add_storage(parser: argparse.ArgumentParser) -> None:
 
 def take_other_flags(args: argparse.Namespace, flags: list[str]) -> bool:
     """Takes flags that only the runner knows; False without a runner."""
-    args.beam_flags = flags
+    args.other_flags = flags
     return args.runner is not None
 
 
@@ -123,11 +115,11 @@ def run(args: argparse.Namespace) -> int:
     """Prepares the set, or what is left of it, and prints what the report says."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
+    beam_flags = beam_flags_from(args, args.other_flags)
     import_tensorflow(debug=args.debug)
 
     from trivd_tf.data.prepare import prepare
 
-    runner = [] if args.runner is None else [f"--runner={args.runner}"]
     report = prepare(
         args.kind,
         output=args.output,
@@ -141,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         encoding=args.encoding,
         jpeg_quality=args.jpeg_quality,
         videos_per_shard=args.videos_per_shard,
-        beam_flags=[*runner, *args.beam_flags],
+        beam_flags=beam_flags,
     )
     print(report.describe())
     return 0

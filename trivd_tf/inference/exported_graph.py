@@ -245,11 +245,17 @@ def _function(body: Callable[..., Outputs], signature: list[tf.TensorSpec]) -> A
 
 
 def _stored(variable: Any, weight_type: str) -> tf.Variable:
-    """A copy; kernels (all but vectors) in `weight_type`, integers as they are."""
+    """A copy, as `stored_value` says."""
+    value = stored_value(variable, weight_type)
+    return tf.Variable(value, trainable=bool(variable.trainable), name=_name(variable))
+
+
+def stored_value(variable: Any, weight_type: str) -> tf.Tensor:
+    """What an export holds of a variable: kernels (all but vectors) in `weight_type`."""
     value = tf.convert_to_tensor(variable)
     if value.dtype.is_floating and value.shape.rank >= 2 and _is_kernel(variable):
         value = tf.cast(value, weight_type)
-    return tf.Variable(value, trainable=bool(variable.trainable), name=_name(variable))
+    return value
 
 
 def _is_kernel(variable: Any) -> bool:

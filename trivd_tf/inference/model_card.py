@@ -51,7 +51,7 @@ def _head(metadata: dict[str, Any]) -> str:
     count, steps = metadata["num_conditioning_frames"], metadata["num_predicted_frames"]
     side = metadata["frame_size"]
     stride = metadata["stride"]
-    every = "consecutive frames" if stride == 1 else f"every {stride}th frame"
+    every = "consecutive frames" if stride == 1 else f"one frame in {stride}"
     return (
         f"# {metadata['title']}\n\n"
         f"A video prediction model (TrIVD-GAN family): {count} frames of {side} x {side} pixels "
@@ -116,12 +116,16 @@ def _scores(restored: RestoredModel) -> str:
             "## Scores\n\nNot evaluated before the export. `trivd evaluate --model_dir ...` scores "
             "a model; export again to have the scores here.\n"
         )
-    rows = "\n".join(f"| {name} | {value} |" for name, value in restored.scores.items())
+    names = list(dict.fromkeys(name for row in restored.scores.values() for name in row))
+    rows = "\n".join(
+        f"| {title} | {' | '.join(figures.get(name, '') for name in names)} |"
+        for title, figures in restored.scores.items()
+    )
     return (
         "## Scores\n\n"
-        f"| | |\n|---|---|\n{rows}\n\n"
-        f"Protocol: {restored.protocol}. A score means nothing apart from its protocol; compare "
-        "only scores with the same one.\n"
+        f"| | {' | '.join(names)} |\n|---|{'---:|' * len(names)}\n{rows}\n\n"
+        f"How they were measured: {restored.protocol}.\n\n"
+        "A score means nothing apart from its protocol; compare only scores with the same one.\n"
     )
 
 

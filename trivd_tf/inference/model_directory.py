@@ -21,7 +21,8 @@ class RestoredModel:
         step: generator updates done.
         config: the operative gin configuration, as text.
         run: what `run.json` holds.
-        scores: figures by name, as they are printed; empty where it was not evaluated.
+        scores: of the model and of what it is compared with, figures by their names, as they are
+            printed; empty where it was not evaluated.
         protocol: what the scores depend on, one line.
     """
 
@@ -33,7 +34,7 @@ class RestoredModel:
     step: int = 0
     config: str = ""
     run: dict[str, Any] = dataclasses.field(default_factory=dict)
-    scores: dict[str, str] = dataclasses.field(default_factory=dict)
+    scores: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
     protocol: str = ""
 
 

@@ -1,5 +1,6 @@
 """Writing the graph as a reusable SavedModel (TF2 SavedModel and TF-Hub conventions)."""
 
+import inspect
 import math
 import os
 from collections.abc import Callable
@@ -43,134 +44,53 @@ def signature_names(graph: ExportedGraph) -> list[str]:
 def _functions(graph: ExportedGraph) -> dict[str, Any]:
     """The signatures as `tf.function`s.
 
-    Defaults end up in the SignatureDef: a TF1 session and TensorFlow Serving may leave those
-    inputs out (`hub.load(...).signatures` needs them all, its methods do not).
+    Their inputs are the arguments of the graph's method of the same name; `labels` is one of models
+    with classes only. Defaults end up in the SignatureDef: a TF1 session and TensorFlow Serving may
+    leave those inputs out (`hub.load(...).signatures` needs them all, its methods do not).
     """
-    functions = _labelled(graph) if graph.has_classes else _plain(graph)
-    if not graph.has_motion:
-        functions = {name: body for name, body in functions.items() if "motion" not in name}
+    known = _inputs(graph)
+    functions = {}
+    for name in signature_names(graph):
+        body = getattr(graph, name)
+        arguments = [key for key in inspect.signature(body).parameters if key in known]
+        functions[name] = _function(body, {key: known[key] for key in arguments})
     return functions
 
 
-class _Inputs:
-    """What the signatures take, and what stands for an input that is left out."""
-
-    def __init__(self, graph: ExportedGraph) -> None:
-        self.frames = tf.TensorSpec([None, *graph.clip_shape], tf.uint8, "conditioning_frames")
-        self.z = tf.TensorSpec([None, graph.latent_size], tf.float32, "z")
-        self.labels = tf.TensorSpec([None], tf.int32, "labels")
-        self.num_frames = tf.TensorSpec([], tf.int32, "num_frames")
-        self.sampling = [
-            self.frames,
-            tf.TensorSpec([], tf.int64, "seed"),
-            tf.TensorSpec([], tf.float32, "truncation"),
-            tf.TensorSpec([], tf.int32, "num_samples"),
-        ]
-        self.seed_0, self.no_limit = tf.constant(0, tf.int64), tf.constant(math.inf)
-        self.one, self.horizon = tf.constant(1), tf.constant(graph.num_predicted_frames)
-        self.no_labels = tf.zeros([0], tf.int32)
-
-
-def _plain(graph: ExportedGraph) -> dict[str, Any]:
-    """Of a model without classes."""
-    to = _Inputs(graph)
-
-    @_takes(*to.sampling)
-    def sample(conditioning_frames, seed=to.seed_0, truncation=to.no_limit, num_samples=to.one):
-        return graph.sample(conditioning_frames, seed, truncation, num_samples)
-
-    @_takes(*to.sampling, to.num_frames)
-    def predict_long(
-        conditioning_frames,
-        seed=to.seed_0,
-        truncation=to.no_limit,
-        num_samples=to.one,
-        num_frames=to.horizon,
-    ):
-        return graph.predict_long(conditioning_frames, seed, truncation, num_samples, num_frames)
-
-    @_takes(to.frames)
-    def serving_default(conditioning_frames):
-        return graph.serving_default(conditioning_frames)
-
-    @_takes(to.frames, to.z)
-    def sample_from_z(conditioning_frames, z):
-        return graph.sample_from_z(conditioning_frames, z)
-
-    @_takes(to.frames)
-    def predict_with_motion(conditioning_frames):
-        return graph.predict_with_motion(conditioning_frames)
-
-    @_takes(to.frames, to.z)
-    def predict_with_motion_from_z(conditioning_frames, z):
-        return graph.predict_with_motion_from_z(conditioning_frames, z)
-
-    return _by_name(
-        serving_default,
-        sample,
-        sample_from_z,
-        predict_long,
-        predict_with_motion,
-        predict_with_motion_from_z,
-    )
-
-
-def _labelled(graph: ExportedGraph) -> dict[str, Any]:
-    """Of a model with classes: each also takes `labels`, by default none, which is class 0."""
-    to = _Inputs(graph)
-
-    @_takes(*to.sampling, to.labels)
-    def sample(
-        conditioning_frames,
-        seed=to.seed_0,
-        truncation=to.no_limit,
-        num_samples=to.one,
-        labels=to.no_labels,
-    ):
-        return graph.sample(conditioning_frames, seed, truncation, num_samples, labels)
-
-    @_takes(*to.sampling, to.num_frames, to.labels)
-    def predict_long(
-        conditioning_frames,
-        seed=to.seed_0,
-        truncation=to.no_limit,
-        num_samples=to.one,
-        num_frames=to.horizon,
-        labels=to.no_labels,
-    ):
-        return graph.predict_long(
-            conditioning_frames, seed, truncation, num_samples, num_frames, labels
+def _inputs(graph: ExportedGraph) -> dict[str, tuple[tf.TensorSpec, Any]]:
+    """What signatures take, and what stands for an input that is left out, if it may be."""
+    needed = inspect.Parameter.empty
+    specs = {
+        "conditioning_frames": ([None, *graph.clip_shape], tf.uint8, needed),
+        "z": ([None, graph.latent_size], tf.float32, needed),
+        "seed": ([], tf.int64, 0),
+        "truncation": ([], tf.float32, math.inf),
+        "num_samples": ([], tf.int32, 1),
+        "num_frames": ([], tf.int32, graph.num_predicted_frames),
+    }
+    if graph.has_classes:
+        specs["labels"] = ([None], tf.int32, [])  # none: class 0
+    return {
+        name: (
+            tf.TensorSpec(shape, dtype, name),
+            default if default is needed else tf.constant(default, dtype),
         )
+        for name, (shape, dtype, default) in specs.items()
+    }
 
-    @_takes(to.frames, to.labels)
-    def serving_default(conditioning_frames, labels=to.no_labels):
-        return graph.serving_default(conditioning_frames, labels)
 
-    @_takes(to.frames, to.z, to.labels)
-    def sample_from_z(conditioning_frames, z, labels=to.no_labels):
-        return graph.sample_from_z(conditioning_frames, z, labels)
+def _function(body: Callable[..., Any], inputs: dict[str, tuple[tf.TensorSpec, Any]]) -> Any:
+    """`body` with these inputs, no others, and their defaults as they are stated here."""
 
-    @_takes(to.frames, to.labels)
-    def predict_with_motion(conditioning_frames, labels=to.no_labels):
-        return graph.predict_with_motion(conditioning_frames, labels)
+    def run(*values: tf.Tensor) -> Any:
+        return body(**dict(zip(inputs, values, strict=True)))
 
-    @_takes(to.frames, to.z, to.labels)
-    def predict_with_motion_from_z(conditioning_frames, z, labels=to.no_labels):
-        return graph.predict_with_motion_from_z(conditioning_frames, z, labels)
-
-    return _by_name(
-        serving_default,
-        sample,
-        sample_from_z,
-        predict_long,
-        predict_with_motion,
-        predict_with_motion_from_z,
+    run.__name__ = body.__name__
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+            for name, (_, default) in inputs.items()
+        ]
     )
-
-
-def _takes(*signature: tf.TensorSpec) -> Callable[[Callable[..., Any]], Any]:
-    return tf.function(input_signature=list(signature), autograph=False)
-
-
-def _by_name(*functions: Any) -> dict[str, Any]:
-    return {function.__name__: function for function in functions}
+    signature = [spec for spec, _ in inputs.values()]
+    return tf.function(run, input_signature=signature, autograph=False)

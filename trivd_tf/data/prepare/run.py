@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import logging
-import os
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from trivd_tf.data.beam_pipeline import import_beam, open_pipeline
 from trivd_tf.data.prepare import layout, shards
 from trivd_tf.data.prepare.finish import finish
 from trivd_tf.data.prepare.plan import Item, Job, Plan, Shard, Skipped
@@ -128,12 +127,9 @@ def _write_shards(job: Job, todo: Sequence[Shard], beam_flags: Sequence[str]) ->
     left = [shard for shard in todo if f"{shard.label}.json" not in done]
     if not left:
         return
-    beam, options = _beam(beam_flags)
+    beam = import_beam("preparing data sets")
     description = job.to_json()
-    try:
-        unfilled = beam.Pipeline(options=options)
-    except (ValueError, ImportError, AttributeError) as error:
-        raise InputError(f"--runner: {_first_line(error).strip()}") from error
+    unfilled = open_pipeline(beam_flags)
     try:
         with unfilled as pipeline:
             _ = (
@@ -150,35 +146,6 @@ def _write_shards(job: Job, todo: Sequence[Shard], beam_flags: Sequence[str]) ->
 
 def _write_one(shard: str, job: str) -> None:
     shards.write_shard_json(job, shard)
-
-
-def _beam(flags: Sequence[str]) -> tuple[Any, Any]:
-    """Apache Beam and its options; locally, by default, a thread for each core.
-
-    Threads suffice, for the codecs work outside the interpreter's lock. Beam's newer local runner
-    would be fetched over the network, hence the name of the plain one.
-    """
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # Beam warns about clouds that nobody asked for
-    try:
-        import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError as error:
-        raise InputError(
-            "preparing data sets needs Apache Beam; install it with `pip install apache-beam`"
-        ) from error
-    finally:
-        logging.disable(before)
-    given = list(flags)
-    if not any(flag.startswith("--runner") for flag in given):
-        # A failure is told once, in one line, not as tracebacks of each layer.
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-        given += ["--runner=FnApiRunner"]
-        if not any(flag.startswith("--direct_running_mode") for flag in given):
-            given += ["--direct_running_mode=multi_threading"]
-        if not any(flag.startswith("--direct_num_workers") for flag in given):
-            given += [f"--direct_num_workers={len(os.sched_getaffinity(0))}"]
-    return beam, PipelineOptions(given)
 
 
 @contextlib.contextmanager

@@ -313,7 +313,7 @@ async function begin() {
   } catch {
     return complain("The model's description did not arrive. Is `trivd demo` still running?");
   }
-  const every = model.stride === 1 ? "" : `, every ${model.stride}th of a video`;
+  const every = model.stride === 1 ? "" : ` (one in ${model.stride} of the video's)`;
   $("facts").textContent = `${model.title}: ${model.given} given frame${model.given === 1 ? "" : "s"} of ${model.side} × ${model.side} pixels${every}, and what the model draws after them.`;
   $("limits").textContent = `up to ${(model.limits.upload_bytes / 2 ** 20).toFixed(0)} MB; its middle square is used`;
   $("num_samples").max = model.limits.samples;

@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 import hashlib
-import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from trivd_tf.data.beam_pipeline import open_pipeline
 from trivd_tf.errors import InputError, RunError
 from trivd_tf.inference.batch import outputs
 from trivd_tf.inference.batch.inputs import ClipShape, Given, Inputs, VideoFiles
@@ -21,7 +20,6 @@ from trivd_tf.inference.predictor_base import Predictor
 try:
     import apache_beam as beam
     from apache_beam.ml.inference.base import ModelHandler, RunInference
-    from apache_beam.options.pipeline_options import PipelineOptions
 except ImportError as error:
     raise InputError(f"batches need Apache Beam ({error}); pip install 'trivd-tf[beam]'") from error
 
@@ -139,8 +137,9 @@ def _run(
     options: BatchOptions,
     beam_flags: Sequence[str],
 ) -> None:
+    unfilled = open_pipeline(beam_flags)
     try:
-        with beam.Pipeline(options=_pipeline_options(beam_flags)) as pipeline:
+        with unfilled as pipeline:
             _ = (
                 pipeline
                 | "list groups" >> beam.Create(groups)
@@ -226,21 +225,3 @@ def _kind(inputs: Inputs) -> Any:
     if isinstance(inputs, VideoFiles):
         return {"window": inputs.window}
     return dataclasses.asdict(inputs)  # type: ignore[call-overload]
-
-
-def _pipeline_options(flags: Sequence[str]) -> PipelineOptions:
-    """By default a thread for each core: codecs and TensorFlow work outside Python's lock.
-
-    Beam's newer local runner would be fetched over the network, hence the name of the plain one.
-    """
-    given = list(flags)
-    if not any(flag.split("=")[0] == "--runner" for flag in given):
-        # A failure is told once, in one line, not as tracebacks of each layer.
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-        given.append("--runner=FnApiRunner")
-        stated = {flag.split("=")[0] for flag in given}
-        if "--direct_running_mode" not in stated:
-            given.append("--direct_running_mode=multi_threading")
-        if "--direct_num_workers" not in stated:
-            given.append(f"--direct_num_workers={len(os.sched_getaffinity(0))}")
-    return PipelineOptions(given)

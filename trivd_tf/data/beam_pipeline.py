@@ -1,0 +1,62 @@
+"""How Apache Beam is opened here: on every core of this machine, or on the runner that is named."""
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from trivd_tf.errors import InputError
+
+
+def import_beam(purpose: str) -> Any:
+    """The module `apache_beam`; its warnings about clouds that nobody asked for are left out.
+
+    Raises:
+        InputError: it is not installed; says that `purpose` needs it.
+    """
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        import apache_beam
+    except ImportError as error:
+        raise InputError(
+            f"{purpose} needs Apache Beam ({error}); pip install 'trivd-tf[beam]'"
+        ) from error
+    finally:
+        logging.disable(before)
+    return apache_beam
+
+
+def open_pipeline(flags: Sequence[str]) -> Any:
+    """A `beam.Pipeline`, still empty.
+
+    Args:
+        flags: Beam's own, such as `--runner=DataflowRunner`. Without a runner, a thread for each
+            core: codecs and TensorFlow work outside Python's lock.
+
+    Raises:
+        InputError: Beam has no such runner.
+    """
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    try:
+        return beam.Pipeline(options=PipelineOptions(_with_defaults(flags)))
+    except (ValueError, ImportError, AttributeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"--runner: {reason}") from error
+
+
+def _with_defaults(flags: Sequence[str]) -> list[str]:
+    """Beam's newer local runner would be fetched over the network, hence the plain one's name."""
+    stated = {flag.split("=")[0] for flag in flags}
+    if "--runner" in stated:
+        return list(flags)
+    # A failure is told once, in one line, not as tracebacks of each layer.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    local = {
+        "--runner": "FnApiRunner",
+        "--direct_running_mode": "multi_threading",
+        "--direct_num_workers": len(os.sched_getaffinity(0)),
+    }
+    return [*flags, *(f"{name}={value}" for name, value in local.items() if name not in stated)]
