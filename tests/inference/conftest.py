@@ -1,5 +1,6 @@
 """One tiny generator and one export of it for the whole folder: tracing is what takes time."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,16 @@ def in_process(generator: Generator) -> GeneratorPredictor:
 @pytest.fixture(scope="session")
 def exported(export_dir: Path) -> SavedModelPredictor:
     return SavedModelPredictor(export_dir)
+
+
+@pytest.fixture(scope="session")
+def served_model(export_dir: Path) -> Iterator:
+    """The export as TensorFlow Serving loads it; loading it is what takes time."""
+    pytest.importorskip("tensorflow_serving")
+    from tests.inference.serving_stand_in import ServedModel
+
+    with ServedModel(export_dir) as model:
+        yield model
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,11 @@ from tests.inference.serving_stand_in import ServedModel
 
 
 class RestStandIn:
-    """`POST /v1/models/NAME:predict` and `GET /v1/models/NAME/metadata` over a served model."""
+    """The REST addresses of one served model: its state, its metadata, and `:predict`.
+
+    Requests are in columns (`inputs`), as the client sends them, or in rows (`instances`), of
+    signatures with one input.
+    """
 
     def __init__(self, model: ServedModel, name: str = "trivd") -> None:
         self.model, self.name = model, name
@@ -46,6 +50,9 @@ class RestStandIn:
         self._thread.start()
 
     def metadata(self, path: str) -> tuple[int, dict]:
+        if path == f"/v1/models/{self.name}":
+            status = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK"}}
+            return 200, {"model_version_status": [status]}
         if path != f"/v1/models/{self.name}/metadata":
             return 404, {"error": f"Servable not found for request: {path}"}
         signatures = {
@@ -62,16 +69,25 @@ class RestStandIn:
         if path != f"/v1/models/{self.name}:predict":
             return 404, {"error": f"Servable not found for request: {path}"}
         request = json.loads(body)
-        signature = self.model.signatures[request["signature_name"]]
+        name = request.get("signature_name", "serving_default")
+        signature = self.model.signatures[name]
+        given = request.get("inputs")
+        if given is None:
+            (only,) = signature.inputs
+            given = {only: request["instances"]}
         inputs = {
             key: np.asarray(value, tf.dtypes.as_dtype(signature.inputs[key].dtype).as_numpy_dtype)
-            for key, value in request["inputs"].items()
+            for key, value in given.items()
         }
         try:
-            outputs = self.model.run(request["signature_name"], inputs)
+            outputs = self.model.run(name, inputs)
         except tf.errors.OpError as error:
             return 400, {"error": error.message}
-        return 200, {"outputs": {key: value.tolist() for key, value in outputs.items()}}
+        columns = {key: value.tolist() for key, value in outputs.items()}
+        if "inputs" in request:
+            return 200, {"outputs": columns}
+        rows = zip(*columns.values(), strict=True)
+        return 200, {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
 
     def close(self) -> None:
         self._server.shutdown()

@@ -1,7 +1,7 @@
 """A stand-in for TensorFlow Serving: its Predict API over a SavedModel in a TF1 session.
 
 TensorFlow Serving's binary is in no package registry, so tests speak to this. It does what the
-server does as far as a client can tell: loads the newest version through a TF1 session, replays the
+server does as far as a client can tell: loads the model through a TF1 session, replays the
 warm-up requests, holds requests to the signature's names and types but not to its shapes, fills in
 defaults, answers with the server's status codes, and serves Predict, GetModelMetadata and
 GetModelStatus. It does not batch, and measures nothing of the real server's speed.
@@ -148,12 +148,13 @@ class _Services(
 
 
 class StandInServer:
-    """Serves the newest version under `base`, as `--model_name` and `--model_base_path` do."""
+    """Serves a model over gRPC under a name; who loaded it closes it."""
 
-    def __init__(self, base: Path, name: str = "trivd", max_message_bytes: int = -1) -> None:
-        version = max(int(path.name) for path in base.iterdir() if path.name.isdigit())
-        self.model = ServedModel(base / str(version))
-        self.services = _Services(name, version, self.model)
+    def __init__(
+        self, model: ServedModel, name: str = "trivd", max_message_bytes: int = -1
+    ) -> None:
+        self.model = model
+        self.services = _Services(name, 1, model)
         options = [
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", -1),
@@ -170,4 +171,3 @@ class StandInServer:
 
     def close(self) -> None:
         self._server.stop(grace=None).wait()
-        self.model.session.close()

@@ -32,13 +32,9 @@ def loaded(exported):
 
 
 @pytest.fixture(scope="module")
-def session(export_dir: Path):
+def session(served_model):
     """`run(signature, inputs)` through a TF1 session, shapes unchecked, as TensorFlow Serving."""
-    pytest.importorskip("tensorflow_serving")
-    from tests.inference.serving_stand_in import ServedModel
-
-    with ServedModel(export_dir) as served:
-        yield served.run
+    return served_model.run
 
 
 def sample(loaded, clips: np.ndarray, seed=1, truncation=np.inf, num_samples=1) -> dict:

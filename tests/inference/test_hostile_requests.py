@@ -82,10 +82,10 @@ BAD_OTHERS = [
 
 
 @pytest.fixture(scope="module")
-def server(export_dir):
+def server(served_model):
     from tests.inference.serving_stand_in import StandInServer
 
-    stand_in = StandInServer(export_dir.parent)
+    stand_in = StandInServer(served_model)
     yield stand_in
     stand_in.close()
 

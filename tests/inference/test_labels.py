@@ -54,11 +54,12 @@ def clips() -> np.ndarray:
 @pytest.fixture(scope="module")
 def server(labelled_export):
     pytest.importorskip("tensorflow_serving")
-    from tests.inference.serving_stand_in import StandInServer
+    from tests.inference.serving_stand_in import ServedModel, StandInServer
 
-    stand_in = StandInServer(labelled_export.parent)
-    yield stand_in
-    stand_in.close()
+    with ServedModel(labelled_export) as model:
+        stand_in = StandInServer(model)
+        yield stand_in
+        stand_in.close()
 
 
 def of_class(labelled: Generator, clips: np.ndarray, labels: list[int]) -> np.ndarray:

@@ -17,10 +17,10 @@ pytest.importorskip("tensorflow_serving")
 
 
 @pytest.fixture(scope="module")
-def server(export_dir):
+def server(served_model):
     from tests.inference.serving_stand_in import StandInServer
 
-    stand_in = StandInServer(export_dir.parent)
+    stand_in = StandInServer(served_model)
     yield stand_in
     stand_in.close()
 
@@ -78,37 +78,29 @@ def one_error(errors: str) -> str:
     return lines[0]
 
 
-def test_a_server_that_is_away(clip, tmp_path) -> None:
+def test_a_server_that_is_away(clip, tmp_path, capsys) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"grpc://127.0.0.1:{port}"
-    status, _, errors = predict(
-        "--server", address, clip, "--output", tmp_path / "o", "--retries", 1
-    )
-    assert status == 1
-    assert f"{address}/trivd: no server answers there" in one_error(errors)
+    words = ["--server", address, str(clip), "--output", str(tmp_path / "o"), "--retries", "1"]
+    assert main(["predict", *words]) == 1
+    assert f"{address}/trivd: no server answers there" in one_error(capsys.readouterr().err)
     assert not (tmp_path / "o").exists()
 
 
-def test_a_slow_server(server, clip, tmp_path) -> None:
-    server.services.delay = 3.0
-    try:
-        status, _, errors = predict(
-            *("--server", f"grpc://127.0.0.1:{server.port}", clip, "--output", tmp_path / "o"),
-            *("--timeout", 0.5),
-        )
-    finally:
-        server.services.delay = 0.0
-    assert status == 1
-    assert "no answer within" in one_error(errors)
+def test_a_slow_server(server, clip, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(server.services, "delay", 1.5)
+    words = ["--server", f"grpc://127.0.0.1:{server.port}", str(clip), "--timeout", "0.5"]
+    assert main(["predict", *words, "--output", str(tmp_path / "o")]) == 1
+    assert "no answer within" in one_error(capsys.readouterr().err)
 
 
-def test_a_server_with_another_model(server, clip, tmp_path) -> None:
+def test_a_server_with_another_model(server, clip, tmp_path, capsys) -> None:
     address = f"grpc://127.0.0.1:{server.port}/other"
-    status, _, errors = predict("--server", address, clip, "--output", tmp_path / "o")
-    assert status == 2
-    assert f"{address}: serves no model named 'other'" in one_error(errors)
+    words = ["--server", address, str(clip), "--output", str(tmp_path / "o")]
+    assert main(["predict", *words]) == 2
+    assert f"{address}: serves no model named 'other'" in one_error(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ pytest.importorskip("tensorflow_serving")
 
 
 @pytest.fixture(scope="module")
-def server(export_dir):
+def server(served_model):
     from tests.inference.serving_stand_in import StandInServer
 
-    stand_in = StandInServer(export_dir.parent, max_message_bytes=200_000)
+    stand_in = StandInServer(served_model, max_message_bytes=200_000)
     yield stand_in
     stand_in.close()
 

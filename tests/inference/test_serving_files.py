@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,34 @@ def test_health_check_tells_a_loaded_model(compose) -> None:
         server.close()
     gone = subprocess.run(["bash", "-c", line], check=False, stderr=subprocess.DEVNULL)
     assert gone.returncode != 0
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's commands use curl")
+def test_the_readmes_requests_are_answered(served_model, exported) -> None:
+    import json
+
+    import numpy as np
+
+    from tests.inference.rest_stand_in import RestStandIn
+
+    text = (FOLDER / "README.md").read_text()
+    (state,) = re.findall(r"^curl (http://localhost:8501/v1/models/trivd) ", text, re.M)
+    (request,) = re.findall(r'^python -c ".*\n  \| curl .*$', text, re.M)
+    # The tests' model is smaller; python is this one; all of the answer is looked at.
+    request = request.replace("[1, 5, 64, 64, 3]", "[1, 2, 16, 16, 3]").split("| head")[0]
+    request = request.replace("python", sys.executable, 1)
+    server = RestStandIn(served_model)
+
+    def answer(line: str) -> dict:
+        line = line.replace("localhost:8501", f"127.0.0.1:{server.port}")
+        done = subprocess.run(["bash", "-c", line], check=True, capture_output=True)
+        return json.loads(done.stdout)
+
+    try:
+        (version,) = answer(f"curl --silent {state}")["model_version_status"]
+        assert version["state"] == "AVAILABLE"
+        (prediction,) = answer(request)["predictions"]
+    finally:
+        server.close()
+    expected = exported.predict(np.full((1, 2, 16, 16, 3), 127, np.uint8), truncation=0)
+    np.testing.assert_allclose(prediction["frames"], expected[0], atol=1)
