@@ -11,6 +11,7 @@ example:
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 
 from trivd_tf.cli.flags import add_model_dir_flag, add_step_flag, existing_model_dir
@@ -43,20 +44,23 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports the weights of a checkpoint."""
-    from trivd_tf.cli.tensorflow_log import import_tensorflow
+    from trivd_tf.cli.tensorflow_log import held_back_stderr, import_tensorflow
 
     model_dir = existing_model_dir(args.model_dir)
     import_tensorflow(debug=args.debug)
 
     from trivd_tf.inference import export_model
 
-    result = export_model(
-        model_dir,
-        Path(args.export_dir).expanduser(),
-        weight_type=args.weight_type,
-        archive=args.archive,
-        step=args.step,
-    )
+    # Where a processor has no arithmetic for float16, TensorFlow says that it does without.
+    quiet = held_back_stderr() if args.weight_type == "float16" else contextlib.nullcontext()
+    with quiet:
+        result = export_model(
+            model_dir,
+            Path(args.export_dir).expanduser(),
+            weight_type=args.weight_type,
+            archive=args.archive,
+            step=args.step,
+        )
     print(result.directory)
     if result.archive is not None:
         print(result.archive)
