@@ -57,7 +57,9 @@ def _scores(report: Path) -> tuple[dict[str, dict[str, str]], str]:
         raise InputError(
             f"{report} is not readable JSON ({error}); delete it, or run `trivd evaluate` again"
         ) from error
-    lines = [f"{key.replace('_', ' ')}: {value}" for key, value in found["protocol"].items()]
+    protocol = dict(found["protocol"])
+    lines = [str(protocol.pop("protocol", "protocol not stated"))]
+    lines += [f"{key.replace('_', ' ')}: {value}" for key, value in protocol.items()]
     lines += [f"deviation: {text}" for text in found.get("deviations", [])]
     return {row["name"]: _figures(row) for row in found["rows"]}, "; ".join(lines)
 
