@@ -186,6 +186,14 @@ def test_wrong_types_are_refused(session, clips) -> None:
         session("serving_default", {"conditioning_frames": clips.astype(np.float32)})
 
 
+def test_tensors_of_wrong_types_are_refused_where_it_is_loaded(loaded, clips) -> None:
+    for wrong in (tf.constant(clips, tf.float32), tf.constant(clips, tf.int32)):
+        with pytest.raises(TypeError, match="uint8, name='conditioning_frames'"):
+            loaded(wrong)
+        with pytest.raises(TypeError, match="uint8, name='conditioning_frames'"):
+            loaded.sample(wrong, seed=1)
+
+
 @pytest.mark.parametrize("weight_type", ["float16", "bfloat16"])
 def test_half_weights(generator, clips, weight_type) -> None:
     graph = ExportedGraph(generator, weight_type=weight_type)

@@ -151,19 +151,26 @@ def test_too_large_messages(server, clips) -> None:
         predictor.predict_samples(clips, num_samples=5)
 
 
-def test_no_tensorflow_serving_behind_the_port(clips) -> None:
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\n<html>hello</html>", "is no TensorFlow Serving"),
+        (b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00", "is it the gRPC port"),
+    ],
+)
+def test_no_tensorflow_serving_behind_the_port(sent, named) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def answer() -> None:
         connection, _ = listener.accept()
         connection.recv(4096)
-        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n<html>hello</html>")
+        connection.sendall(sent)
         connection.close()
 
     thread = threading.Thread(target=answer)
     thread.start()
     port = listener.getsockname()[1]
-    with pytest.raises(InputError, match="no TensorFlow Serving"):
+    with pytest.raises(InputError, match=named):
         ServerPredictor(f"http://127.0.0.1:{port}")
     thread.join()
     listener.close()

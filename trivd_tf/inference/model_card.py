@@ -93,16 +93,19 @@ def _use(metadata: dict[str, Any]) -> str:
 import tensorflow as tf
 
 model = tf.saved_model.load("PATH")  # or tensorflow_hub.load
-futures = model.sample(clip, seed=1, truncation=0.8, num_samples=3)["frames"]
+futures = model.sample(tf.constant(clip), seed=1, truncation=0.8, num_samples=3)["frames"]
 ```
 
 | signature | inputs | outputs |
 |---|---|---|
 {table}
 
-Frames are resized so that the smallest side is {side}, and the centre is cropped. `truncation`: 0
-is z = 0 (one typical future), 0.8 is good to look at, infinity is none. The same seed gives the
-same answer; a clip's place in the batch counts, what else is in it does not.
+Frames are bytes from 0 to 255, resized before they are given so that the smallest side is {side},
+and the centre cropped. Give them as a tensor: TensorFlow refuses one of another type by name, but
+would turn a NumPy array of floats into bytes without a word.
+
+`truncation`: 0 is z = 0 (one typical future), 0.8 is good to look at, infinity is none. The same
+seed gives the same answer; a clip's place in the batch counts, what else is in it does not.
 {labels}
 Flow holds (dy, dx) in pixels from a pixel to where its value comes from: what moves, moves by its
 negative. Through `signatures[...]` every input must be given, as a keyword; a TF1 session and

@@ -71,6 +71,11 @@ class RestTransport:
                 raise self._slow(timeout) from error
             raise NotReady(str(error.reason)) from error
         except (OSError, http.client.HTTPException) as error:
+            # A connection that was closed before any answer is of this kind too, but may come back.
+            if isinstance(error, http.client.BadStatusLine) and not isinstance(error, OSError):
+                raise InputError(
+                    f"{self._address}: what answers there speaks no HTTP; is it the gRPC port?"
+                ) from error
             raise NotReady(str(error) or type(error).__name__) from error
         except ValueError as error:
             raise InputError(f"{self._address}: is no TensorFlow Serving") from error
