@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import tensorflow as tf
 from benchmark_units import experiment_of, measure, whole_step
+from scipy.stats import spearmanr
 
-from trivd_tf.comparison.report import rank_correlation
-from trivd_tf.description.costs import _discriminator_rows
+from trivd_tf.description.costs import discriminator_rows
 from trivd_tf.evaluation.paper_figures import PaperRow, rows_of_run
 from trivd_tf.models import DECOMPOSITIONS
 
@@ -44,7 +44,7 @@ def flops_in_full_size(name: str) -> float:
     with tf.Graph().as_default():
         models = experiment.build_discriminators()
         forward = sum(
-            row.flops for model in models for row in _discriminator_rows(experiment, model)
+            row.flops for model in models for row in discriminator_rows(experiment, model)
         )
     return 14.0 * forward
 
@@ -72,16 +72,15 @@ def show(rows: list[dict[str, Any]]) -> None:
 def correlations(rows: list[dict[str, Any]]) -> dict[str, float]:
     """Spearman's, with the paper's milliseconds (memory: with its gigabytes)."""
     names = [row["name"] for row in rows]
-    ms = [float(paper(name).step_ms or 0) for name in names]
-    gb = [float(paper(name).memory_gb or 0) for name in names]
-    return {
-        "FLOPs at ch 48": rank_correlation([flops_in_full_size(name) for name in names], ms),
-        "FLOPs here": rank_correlation([row["gflop"] for row in rows], ms),
-        "ms here": rank_correlation([row["ms"] for row in rows], ms),
-        "peak memory here (with the paper's GB)": rank_correlation(
-            [row["peak_mb"] for row in rows], gb
-        ),
+    ms = [paper(name).step_ms for name in names]
+    gb = [paper(name).memory_gb for name in names]
+    pairs = {
+        "FLOPs at ch 48": ([flops_in_full_size(name) for name in names], ms),
+        "FLOPs here": ([row["gflop"] for row in rows], ms),
+        "ms here": ([row["ms"] for row in rows], ms),
+        "peak memory here (with the paper's GB)": ([row["peak_mb"] for row in rows], gb),
     }
+    return {name: float(spearmanr(*pair).statistic) for name, pair in pairs.items()}
 
 
 def main() -> None:
@@ -110,7 +109,7 @@ def main() -> None:
     show(rows)
     found = correlations(rows) if len(rows) > 2 else {}
     for name, value in found.items():
-        print(f"Spearman with the paper's ms, {name}: {value:.3f}")
+        print(f"Spearman's correlation with the paper's ms, {name}: {value:.3f}")
     if args.output:
         setting = {name: str(value) for name, value in vars(args).items()}
         content = {"setting": setting, "rows": rows, "spearman": found}

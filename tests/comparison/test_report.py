@@ -9,7 +9,6 @@ from PIL import Image
 
 from trivd_tf.comparison import CellResult
 from trivd_tf.comparison.plots import by_frame_figure, save_plots, scores_figure
-from trivd_tf.comparison.report import rank_correlation, ranks
 from trivd_tf.comparison.videos import save_videos, side_by_side
 from trivd_tf.errors import InputError
 
@@ -90,8 +89,3 @@ def test_results_are_read_back_and_damage_is_told(comparison, tmp_path):
     (tmp_path / "result.json").write_text("{")
     with pytest.raises(InputError, match="is damaged"):
         CellResult.load(tmp_path)
-
-
-def test_ranks_share_ties():
-    np.testing.assert_array_equal(ranks([3.0, 1.0, 3.0]), [2.5, 1.0, 2.5])
-    assert rank_correlation([1, 2, 3, 4], [10, 20, 40, 30]) == pytest.approx(0.8)

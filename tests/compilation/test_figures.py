@@ -101,14 +101,6 @@ def test_amounts_have_three_digits():
     ]
 
 
-def test_rank_correlation_equals_scipy():
-    from scipy.stats import spearmanr
-
-    first, second = [3.0, 1.0, 2.0, 2.0, 9.0], [10.0, 30.0, 5.0, 6.0, 50.0]
-    expected = spearmanr(first, second).statistic
-    assert paper.rank_correlation(first, second) == pytest.approx(expected)
-
-
 def test_rows_stand_beside_the_papers():
     costs = {
         "table1_clip": report.StepCost(3_400_000_000, 3e12, 1.0, 1, 1),

@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from trivd_tf.comparison.cell import CellResult
 from trivd_tf.evaluation.paper_figures import PaperRow, rows_of_run
@@ -37,19 +38,6 @@ def paper_row(name: str) -> PaperRow | None:
     """The row of the paper that a gin file reproduces, or is a small form of."""
     rows = rows_of_run(name.removesuffix("_small"))
     return rows[0] if rows else None
-
-
-def ranks(values: list[float]) -> np.ndarray:
-    """1 for the smallest; equal values share the mean of their ranks."""
-    array = np.asarray(values)
-    smaller = (array[None] < array[:, None]).sum(axis=1)
-    equal = (array[None] == array[:, None]).sum(axis=1)
-    return smaller + (equal + 1) / 2
-
-
-def rank_correlation(first: list[float], second: list[float]) -> float:
-    """Spearman's, of at least two values that are not all equal."""
-    return float(np.corrcoef(ranks(first), ranks(second))[0, 1])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +82,7 @@ class Comparison:
         if len(pairs) < 3:
             return None
         measured = [float(np.mean(self.scores(name, "fvd"))) for name, _ in pairs]
-        return rank_correlation(measured, [figure for _, figure in pairs])
+        return float(spearmanr(measured, [figure for _, figure in pairs]).statistic)
 
     def summary(self) -> dict[str, Any]:
         """Everything, for JSON."""

@@ -1,6 +1,8 @@
 """Compiled steps beside the milliseconds and GB of the paper's Table 1."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+
+from scipy.stats import spearmanr
 
 from trivd_tf.compilation.report import StepCost, aligned
 from trivd_tf.evaluation.paper_figures import PAPER_ROWS, PaperRow
@@ -12,21 +14,6 @@ def paper_row(run: str) -> PaperRow | None:
         if row.run == run and row.step_ms is not None:
             return row
     return None
-
-
-def ranks(values: Sequence[float]) -> list[float]:
-    """Each value's rank, from 1 on; equal values share the mean of their ranks."""
-    order = sorted(values)
-    return [order.index(value) + (order.count(value) + 1) / 2 for value in values]
-
-
-def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's: the correlation of ranks, -1 to 1."""
-    a, b = ranks(first), ranks(second)
-    middle = (len(a) + 1) / 2
-    products = sum((x - middle) * (y - middle) for x, y in zip(a, b, strict=True))
-    spread = [sum((x - middle) ** 2 for x in one) for one in (a, b)]
-    return products / (spread[0] * spread[1]) ** 0.5
 
 
 def beside_the_paper(costs: Mapping[str, StepCost]) -> str:
@@ -57,8 +44,7 @@ def beside_the_paper(costs: Mapping[str, StepCost]) -> str:
     over = [row.name for row, cost in pairs if cost.peak_bytes / 1e9 > (row.memory_gb or 0)]
     lines.append(f"above the paper's GB: {', '.join(over) or 'none'}")
     if len(pairs) > 2:
-        found = rank_correlation(
-            [cost.flops for _, cost in pairs], [row.step_ms or 0 for row, _ in pairs]
-        )
+        flops, ms = zip(*((cost.flops, row.step_ms or 0) for row, cost in pairs), strict=True)
+        found = spearmanr(flops, ms).statistic
         lines.append(f"rank correlation of FLOPs and ms over {len(pairs)} rows: {found:.3f}")
     return "\n".join(lines) + "\n"

@@ -115,7 +115,7 @@ def _layers(
 ) -> dict[str, list[LayerCost]]:
     layers = {"encoder": _encoder_rows(generator), "generator": _generator_rows(generator)}
     for model in discriminators:
-        layers[model.name] = _discriminator_rows(experiment, model)
+        layers[model.name] = discriminator_rows(experiment, model)
     return layers
 
 
@@ -209,7 +209,8 @@ def _generator_rows(generator: Generator) -> list[LayerCost]:
     return [rows[name] for name in [*order, "head_norm", "head"]]
 
 
-def _discriminator_rows(experiment: "Experiment", model: Discriminator) -> list[LayerCost]:
+def discriminator_rows(experiment: "Experiment", model: Discriminator) -> list[LayerCost]:
+    """Cost of each part of a discriminator on one sample that it sees."""
     parts: list[keras.layers.Layer] = [*model.blocks, model.score, model.embedding]
     named = {layer.name: layer for layer in parts}
     recorder = _Recorder(named)
