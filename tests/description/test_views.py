@@ -6,6 +6,7 @@ import pytest
 from trivd_tf import data, evaluation, models, training
 from trivd_tf.description import pixels_seen, views_sheet
 from trivd_tf.experiment import Experiment
+from trivd_tf.inference.drawing import BORDER, LINE, cell
 from trivd_tf.models import make_discriminators
 
 
@@ -39,16 +40,19 @@ def test_views_are_drawn_below_the_frames_they_come_from():
     time = np.arange(16)[:, None, None, None]
     clip = np.broadcast_to(40 + 10 * time, (16, 32, 32, 3)).astype(np.uint8)
     sheet = views_sheet(experiment("dvd_gan_fp_stronger"), clip, frame_side=64)
-    cell, top = 64 + 4 + 4, 10 + 22
+    width, top = cell(64), 10 + LINE
     for column in range(16):
-        left = 10 + column * cell + 2
-        assert np.all(sheet[top + 2 + 32 - 8, left] == 40 + 10 * column)
+        left = 10 + column * width + BORDER
+        assert np.all(sheet[top + BORDER + 32 - 8, left] == 40 + 10 * column)
         # The two video rows have every frame, half as large.
         for row in (2, 3):
-            middle = top + row * (22 + cell) + 2 + 16
+            middle = top + row * (LINE + width) + BORDER + 16
             assert np.all(sheet[middle, left + 16] == 40 + 10 * column)
             assert np.all(sheet[middle, left + 40] == 255)
-    frames = [sheet[top + 22 + cell + 18, 10 + column * cell + 18] for column in range(16)]
+    frames = [
+        sheet[top + LINE + width + BORDER + 16, 10 + column * width + BORDER + 16]
+        for column in range(16)
+    ]
     drawn = [column for column, pixel in enumerate(frames) if not np.all(pixel == 255)]
     assert len(drawn) == 8
     assert min(drawn) >= 5
