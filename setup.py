@@ -8,6 +8,10 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).resolve().parent
 
 
+# Compiles a train step for a TPU on a machine that has none.
+AOT = ["jax>=0.10,<0.11", "libtpu>=0.0.42"]
+
+
 def read_version() -> str:
     text = (ROOT / "trivd_tf" / "_version.py").read_text()
     return re.search(r'__version__ = "([^"]+)"', text).group(1)
@@ -41,12 +45,12 @@ setup(
         # for the package tensorflow: the same version of both, and docs/scaling.md says how the
         # TPU's files are made to win.
         "tpu": ["tensorflow-tpu==2.19.1", "tensorflow==2.19.1"],
-        # Compiles a train step for a TPU on a machine that has none.
-        "aot": ["jax>=0.10,<0.11", "libtpu>=0.0.42"],
+        "aot": AOT,
         "serving": ["tensorflow-serving-api>=2.19,<2.22", "grpcio>=1.66"],
         "demo": ["starlette>=0.40", "uvicorn>=0.30"],
         "beam": ["apache-beam>=2.77,<2.78"],
         "dev": [
+            *AOT,
             "apache-beam>=2.77,<2.78",
             "mypy>=1.15",
             "pytest>=8.3",
