@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,14 +88,22 @@ def wait_for_checkpoint(model: Path, process: subprocess.Popen) -> None:
 def model_dir(tmp_path_factory, made_videos) -> Path:
     """A model trained on video files: stopped by SIGTERM on the way, and gone on with."""
     folder = tmp_path_factory.mktemp("end_to_end")
-    model = folder / "model"
+    model, videos = folder / "model", folder / "videos"
+    shutil.copytree(made_videos, videos)
+    (videos / "notes.txt").write_text("about these videos")
+    (videos / "broken.mp4").write_bytes((videos / "clip0.mp4").read_bytes()[:500])
     (folder / "tiny.gin").write_text(TINY)
     flags = ["--gin_bindings", f"data.VideoFolder.cache_dir = '{folder / 'cache'}'"]
-    flags += ["--gin_file", folder / "tiny.gin", "--data_dir", made_videos]
+    flags += ["--gin_file", folder / "tiny.gin", "--data_dir", videos]
     process = start("train", "--model_dir", model, *flags, "--seed", "3")
     wait_for_checkpoint(model, process)
     process.send_signal(signal.SIGTERM)
     _, errors = finish(process, status=143)
+    skipped = [line for line in errors.splitlines() if "skipped" in line]
+    assert [line.count(f"{videos}/") for line in skipped] == [1, 1, 0], errors
+    assert "broken.mp4" in skipped[0]
+    assert "notes.txt" in skipped[1]
+    assert skipped[2] == f"trivd: warning: 2 of 5 files in {videos} skipped"
     stopped = int(re.search(r"stopped and saved at step (\d+) of 100000", errors).group(1))
     steps = f"training.TrainingOptions.num_steps = {stopped + 2}"
     output, errors = run("train", "--model_dir", model, "--gin_bindings", steps)

@@ -120,6 +120,21 @@ def test_the_log_drops_lines_after_the_checkpoint(tmp_path):
     assert all(set(json.loads(line)) == {"step", "a"} for line in path.read_text().splitlines())
 
 
+def test_losses_that_could_not_be_written_are_written_once_later(tmp_path):
+    path = tmp_path / "losses.jsonl"
+    log = LossesLog(path)
+    log.write({"a": np.arange(100.0)}, 0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # in the middle of a line
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            log.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.flush()
+    assert read_losses(path) == [{"step": n + 1, "a": float(n)} for n in range(100)]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

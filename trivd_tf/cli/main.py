@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
 from trivd_tf._version import __version__
-from trivd_tf.cli.signals import EXIT_TERMINATED, Terminated, raise_on_sigterm
-from trivd_tf.errors import InputError, RunError
+from trivd_tf.cli import failures
+from trivd_tf.cli.signals import Terminated, raise_on_sigterm
+from trivd_tf.errors import InputError
 
 # Modules of trivd_tf.cli, in the order in which --help lists them. They import nothing heavy
 # before they run, so that --help and a mistyped flag are answered at once.
@@ -29,8 +28,6 @@ COMMANDS = (
     "report",
     "compile",
 )
-
-EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 _DESCRIPTION = """\
 Predict the future frames of a video with TrIVD-GAN.
@@ -121,41 +118,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(arguments)
         with raise_on_sigterm():
             return command_module(args.command).run(args)
-    except (InputError, RunError, OSError) as error:
-        return _report(error, EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED, debug)
-    except KeyboardInterrupt:
-        print("trivd: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except Terminated:
-        print("trivd: terminated", file=sys.stderr)
-        return EXIT_TERMINATED
-    except Exception as error:
-        return _report_unexpected(error, debug)
-
-
-def _report(error: Exception, status: int, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error)
-    _print_error(_one_line(str(error)) or type(error).__name__)
-    return status
-
-
-def _report_unexpected(error: Exception, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error)
-    advice = "" if debug else " (run again with --debug for the traceback)"
-    _print_error(f"{type(error).__name__}: {_one_line(str(error), limit=300)}{advice}")
-    return EXIT_FAILED
-
-
-def _one_line(text: str, limit: int | None = None) -> str:
-    line = " ".join(text.split())
-    return line if limit is None or len(line) <= limit else line[:limit] + "..."
-
-
-def _print_error(line: str) -> None:
-    try:
-        print(f"trivd: error: {line}", file=sys.stderr, flush=True)
-    except OSError:
-        # stderr itself is gone (a closed pipe); the exit status still tells.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        return failures.report(error, debug=debug)

@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     import_tensorflow(debug=args.debug)
 
     from trivd_tf import run_record
+    from trivd_tf.cli.failures import leaving_at_once
     from trivd_tf.cli.maintenance import watching_maintenance
     from trivd_tf.cli.signals import EXIT_TERMINATED, StopSignal
     from trivd_tf.evaluation import TrainingScore
@@ -73,24 +74,25 @@ def run(args: argparse.Namespace) -> int:
     # Refused before anything is written, too.
     replica_batch_size(strategy, experiment.training.batch_size)
     workers = Workers(strategy)
-    if workers.is_chief:
-        run_record.write(model_dir, seed=seed, resume=resume)
-        parsed.save(model_dir / CONFIG_NAME)
-    with StopSignal() as stop, watching_maintenance(stop, wanted=args.watch_maintenance):
-        on_score = None
-        if experiment.training.evaluate_every_steps:
-            on_score = TrainingScore(
-                experiment, model_dir, strategy=strategy, should_stop=stop.is_set
+    with leaving_at_once(wanted=workers.count > 1, debug=args.debug):
+        if workers.is_chief:
+            run_record.write(model_dir, seed=seed, resume=resume)
+            parsed.save(model_dir / CONFIG_NAME)
+        with StopSignal() as stop, watching_maintenance(stop, wanted=args.watch_maintenance):
+            on_score = None
+            if experiment.training.evaluate_every_steps:
+                on_score = TrainingScore(
+                    experiment, model_dir, strategy=strategy, should_stop=stop.is_set
+                )
+                on_score.check()
+            result = train(
+                experiment,
+                model_dir=model_dir,
+                seed=seed,
+                strategy=strategy,
+                stop=stop,
+                on_score=on_score,
             )
-            on_score.check()
-        result = train(
-            experiment,
-            model_dir=model_dir,
-            seed=seed,
-            strategy=strategy,
-            stop=stop,
-            on_score=on_score,
-        )
     if result.was_stopped:
         print(
             f"trivd: stopped and saved at step {result.step} of {experiment.training.num_steps}; "

@@ -8,9 +8,10 @@ break its construction, and building it at once would miss the strategy's scope.
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from trivd_tf.models.decompositions import make_discriminators
+from trivd_tf.layers.recurrent import CELLS
+from trivd_tf.models.decompositions import DECOMPOSITIONS, make_discriminators
 from trivd_tf.models.generator import Generator
 
 # What the clip and the data decide; a binding of these would contradict them.
@@ -22,12 +23,22 @@ _DECIDED_BY_DATA = (
     "dtype",
 )
 
+# Names that are looked up only when the models are built; told here, a wrong one is found before.
+_CHOICES: dict[str, Any] = {
+    "recurrent_unit": Literal[tuple(CELLS)],
+    "decomposition": Literal[tuple(DECOMPOSITIONS)],
+    "head": Literal["mixed_projection", "projection"],
+}
+
 
 def _deferred(function: Callable[..., Any], name: str) -> Callable[..., Callable[..., Any]]:
     """A function with the free arguments of `function` that returns a partial of it."""
     signature = inspect.signature(function)
     parameters = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        parameter.replace(
+            kind=inspect.Parameter.KEYWORD_ONLY,
+            annotation=_CHOICES.get(parameter.name, parameter.annotation),
+        )
         for parameter in signature.parameters.values()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
         and parameter.name not in _DECIDED_BY_DATA

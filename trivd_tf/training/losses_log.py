@@ -1,6 +1,7 @@
 """Every step's losses, one JSON object a line."""
 
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -43,9 +44,16 @@ class LossesLog:
             self._lines.append(json.dumps(row))
 
     def flush(self) -> None:
-        """Writes what was taken."""
-        with self._path.open("a") as file:
-            file.writelines(f"{line}\n" for line in self._lines)
+        """Writes what was taken, or nothing of it: half a line would spoil the next attempt."""
+        data = "".join(f"{line}\n" for line in self._lines).encode()
+        with self._path.open("ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            try:
+                while data:
+                    data = data[file.write(data) :]
+            except OSError:
+                file.truncate(before)
+                raise
         self._lines.clear()
 
 

@@ -1,0 +1,172 @@
+"""`trivd train` killed with -9 and started again ends as a run that nothing disturbed.
+
+The same losses, positions in the data, random vectors of spectral norm, optimisers, averages and
+weights, to the last bit, whenever the kill comes: while it starts (imports, decoding, tracing),
+between two checkpoints, or while one is written.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trivd_tf.training.losses_log import read_losses
+
+HANGS_AFTER = 900  # seconds
+
+TINY = """\
+from __gin__ import dynamic_registration
+from trivd_tf import data
+from trivd_tf import models
+from trivd_tf import training
+
+include "runs/folder.gin"
+
+data.ClipSpec:
+    num_conditioning_frames = 2
+    num_predicted_frames = 1
+    size = 16
+data.VideoFolder.cache_dir = "{cache}"
+models.generator.channel_multiplier = 1
+models.discriminators:
+    channel_multiplier = 1
+    decomposition = "cropped"
+training.TrainingOptions:
+    batch_size = 2
+    num_steps = {steps}
+    ema_start_step = 2
+    steps_per_loop = 4
+    checkpoint_every_steps = 3
+    summary_every_steps = 3
+    sample_every_steps = 0
+"""
+
+
+class Run:
+    """One run directory and the command that fills it, however often it is cut off."""
+
+    def __init__(self, folder: Path, videos: Path, steps: int):
+        folder.mkdir()
+        self.model = folder / "model"
+        self.checkpoints = self.model / "checkpoints"
+        config = folder / "tiny.gin"
+        config.write_text(TINY.format(cache=folder / "cache", steps=steps))
+        flags = ["--gin_file", config, "--data_dir", videos, "--model_dir", self.model]
+        self._command = [sys.executable, "-m", "trivd_tf", "train", *map(str, flags), "--seed", "3"]
+
+    def start(self) -> subprocess.Popen:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
+        return subprocess.Popen(
+            self._command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def finish(self) -> float:
+        """Runs to the end and returns the seconds it took."""
+        started = time.monotonic()
+        process = self.start()
+        try:
+            _, errors = process.communicate(timeout=HANGS_AFTER)
+        finally:
+            process.kill()
+        assert process.returncode == 0, errors
+        return time.monotonic() - started
+
+    def saved(self) -> int:
+        """Step of the newest checkpoint."""
+        steps = [int(p.stem.rpartition("-")[2]) for p in self.checkpoints.glob("*.index")]
+        return max(steps, default=0)
+
+    def kill(self, moment: str, rng: random.Random, starting: float) -> None:
+        """Starts it and kills the whole process group at a random time of the given phase.
+
+        Args:
+            moment: "start", before the first step is through; "loop", some time after a new
+                checkpoint; "save", as soon as a checkpoint is seen being written.
+            rng: draws the time.
+            starting: seconds within which "start" falls.
+        """
+        before = self.saved()
+        process = self.start()
+        if moment == "start":
+            _wait(process, lambda: False, rng.uniform(0, starting))
+        else:
+            _wait(process, lambda: self.saved() > before)
+            if moment == "loop":
+                _wait(process, lambda: False, rng.uniform(0, 0.3))
+            else:
+                _wait(process, lambda: any(self.checkpoints.glob("*_temp*")))
+                _wait(process, lambda: False, rng.uniform(0, 0.01))
+        was_saving = any(self.checkpoints.glob("*_temp*"))
+        running = process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+        _, errors = process.communicate()
+        assert running, f"it ended before it was killed: {errors}"
+        assert process.returncode == -signal.SIGKILL
+        print(f"killed ({moment}) with step {self.saved()} saved, {was_saving=}")
+
+    def state(self) -> tuple[list[dict[str, float]], dict[str, np.ndarray], list[str]]:
+        """Losses of every step, all of the newest checkpoint, and the names of its files."""
+        import tensorflow as tf
+
+        reader = tf.train.load_checkpoint(str(self.checkpoints))
+        tensors = {
+            name: reader.get_tensor(name)
+            for name in reader.get_variable_to_shape_map()
+            if "OBJECT_GRAPH" not in name
+        }
+        files = sorted(path.name for path in self.checkpoints.iterdir())
+        return read_losses(self.model / "losses.jsonl"), tensors, files
+
+
+def _wait(process: subprocess.Popen, until, seconds: float = HANGS_AFTER) -> None:
+    deadline = time.monotonic() + seconds
+    while not until() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.0005)
+
+
+def check_same(killed: Run, unbroken: Run, steps: int) -> None:
+    losses, tensors, files = killed.state()
+    expected_losses, expected_tensors, expected_files = unbroken.state()
+    assert [row["step"] for row in losses] == list(range(1, steps + 1))
+    assert losses == expected_losses
+    assert tensors.keys() == expected_tensors.keys()
+    different = [n for n in tensors if not np.array_equal(tensors[n], expected_tensors[n])]
+    assert different == []
+    positions = {n.split("/")[1]: int(tensors[n]) for n in tensors if tensors[n].dtype == np.int64}
+    assert positions == {"step": steps, "clips": steps * 3 * 2}
+    assert files == expected_files
+
+
+def test_a_kill_while_saving_changes_nothing(tmp_path, made_videos):
+    unbroken = Run(tmp_path / "unbroken", made_videos, steps=40)
+    unbroken.finish()
+    killed = Run(tmp_path / "killed", made_videos, steps=40)
+    killed.kill("save", random.Random(0), 0.0)
+    killed.finish()
+    check_same(killed, unbroken, 40)
+
+
+@pytest.mark.long
+def test_ten_kills_at_random_moments_change_nothing(tmp_path, sample_videos):
+    steps = 400
+    unbroken = Run(tmp_path / "unbroken", sample_videos, steps)
+    seconds = unbroken.finish()
+    killed = Run(tmp_path / "killed", sample_videos, steps)
+    rng = random.Random(0)
+    moments = ["start", "loop", "save"] * 3 + ["loop"]
+    rng.shuffle(moments)
+    for moment in moments:
+        killed.kill(moment, rng, starting=min(seconds / 2, 12.0))
+    killed.finish()
+    check_same(killed, unbroken, steps)

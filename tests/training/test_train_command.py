@@ -1,0 +1,123 @@
+"""`trivd train` as a command: what a full disk and a loss that is not finite do to a run.
+
+The networks and the compiled step are those that all tests of this folder share.
+"""
+
+import resource
+
+import numpy as np
+import pytest
+
+from trivd_tf.cli.main import main
+from trivd_tf.training import loop
+from trivd_tf.training.checkpoints import Checkpoints, checkpoint_paths
+from trivd_tf.training.losses_log import read_losses
+
+TINY = """\
+from __gin__ import dynamic_registration
+from trivd_tf import data
+from trivd_tf import models
+from trivd_tf import training
+
+include "runs/bouncing_digits.gin"
+
+data.ClipSpec:
+    num_conditioning_frames = 2
+    num_predicted_frames = 3
+    size = 16
+models.generator.channel_multiplier = 1
+models.discriminators.channel_multiplier = 1
+training.TrainingOptions:
+    batch_size = 2
+    num_steps = 6
+    steps_per_loop = 1
+    checkpoint_every_steps = 2
+    save_patience_seconds = 0.2
+    summary_every_steps = 100
+    sample_every_steps = 0
+"""
+
+
+@pytest.fixture
+def train(tiny, tmp_path, monkeypatch, capfd):
+    """Runs the command with something that happens before a given step; status and stderr."""
+    (tmp_path / "tiny.gin").write_text(TINY)
+
+    def run(before_step: int = -1, happens=lambda: None) -> tuple[int, list[str]]:
+        class Loop:
+            times_traced, tracing_seconds = 1, 0.0
+
+            def __init__(self, step, strategy, counters):
+                self._counters = counters
+
+            def __call__(self, iterator, count):
+                if int(self._counters.step) + 1 == before_step:
+                    happens()
+                metrics = tiny.loop(iterator, count)
+                self._counters.step.assign_add(count)
+                return metrics
+
+        tiny.reset()
+        monkeypatch.setattr(loop, "build_step", lambda *a: tiny.step)
+        monkeypatch.setattr(loop, "CompiledLoop", Loop)
+        flags = ["--gin_file", tmp_path / "tiny.gin", "--model_dir", tmp_path / "model"]
+        status = main(["train", *map(str, flags)])
+        return status, capfd.readouterr().err.splitlines()
+
+    return run
+
+
+def saved_steps(folder) -> list[int]:
+    return [int(path.rpartition("-")[2]) for path in checkpoint_paths(folder / "model/checkpoints")]
+
+
+def check_goes_on(train, tiny, folder):
+    """The newest checkpoint loads, and the same command ends the run."""
+    assert Checkpoints(folder / "model/checkpoints", tiny.step, loop.Counters()).restore() == 4
+    assert train()[0] == 0
+    assert saved_steps(folder)[-1] == 6
+    assert [row["step"] for row in read_losses(folder / "model/losses.jsonl")] == [*range(1, 7)]
+
+
+def test_a_full_disk_ends_the_run_and_the_checkpoint_before_it_stays(train, tiny, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        # As on a full disk, a write fails half way; here for files beyond that size.
+        status, said = train(
+            6, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (9000, limits[1]))
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert status == 1
+    assert said[-1].startswith(f"trivd: error: cannot save to {tmp_path / 'model/checkpoints'}: ")
+    assert "make room" in said[-1]
+    check_goes_on(train, tiny, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_ends_the_run(train, tiny, tmp_path):
+    folder = tmp_path / "model/checkpoints"
+
+    def put_aside():
+        folder.rename(tmp_path / "aside")
+        folder.write_text("in the way")  # stops root too, which rights do not
+
+    status, said = train(6, put_aside)
+    assert status == 1
+    assert said[-1].startswith(f"trivd: error: cannot save to {folder}: ")
+    folder.unlink()
+    (tmp_path / "aside").rename(folder)
+    check_goes_on(train, tiny, tmp_path)
+
+
+def test_what_is_not_finite_stops_the_run_before_it_is_saved(train, tiny, tmp_path):
+    def poison():
+        tiny.step.generator.trainable_variables[0].assign_add(
+            np.full(tiny.step.generator.trainable_variables[0].shape, np.nan)
+        )
+
+    status, said = train(6, poison)
+    assert status == 1
+    assert said[-1].startswith("trivd: error: step 6: ")
+    assert " is nan: training stopped, the last checkpoint before it stays" in said[-1]
+    assert saved_steps(tmp_path)[-1] == 4
+    check_goes_on(train, tiny, tmp_path)

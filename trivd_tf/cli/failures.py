@@ -1,0 +1,73 @@
+"""What a failure prints: one line on stderr, and the exit status that goes with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+
+from trivd_tf.cli.signals import EXIT_TERMINATED, Terminated
+from trivd_tf.errors import InputError, RunError
+
+EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def report(error: BaseException, *, debug: bool) -> int:
+    """Prints what went wrong, with `debug` the traceback before it.
+
+    Returns:
+        1 for a run that failed; 2 for usage, configuration or input; 130 and 143 after Ctrl-C and
+        SIGTERM.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        print("trivd: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    if isinstance(error, Terminated):
+        print("trivd: terminated", file=sys.stderr)
+        return EXIT_TERMINATED
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, InputError | RunError | OSError):
+        _print_error(_one_line(str(error)) or type(error).__name__)
+        return EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
+    advice = "" if debug else " (run again with --debug for the traceback)"
+    _print_error(f"{type(error).__name__}: {_one_line(str(error), limit=300)}{advice}")
+    return EXIT_FAILED
+
+
+@contextlib.contextmanager
+def leaving_at_once(*, wanted: bool, debug: bool) -> Iterator[None]:
+    """Reports any failure in it and ends the process then and there.
+
+    For a job of several workers: at an ordinary exit TensorFlow waits for the others, which may be
+    gone, or wait for this one.
+
+    Args:
+        wanted: False lets errors pass.
+        debug: of `report`.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not wanted:
+            raise
+        status = report(error, debug=debug)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        os._exit(status)
+
+
+def _one_line(text: str, limit: int | None = None) -> str:
+    line = " ".join(text.split())
+    return line if limit is None or len(line) <= limit else line[:limit] + "..."
+
+
+def _print_error(line: str) -> None:
+    try:
+        print(f"trivd: error: {line}", file=sys.stderr, flush=True)
+    except OSError:
+        # stderr itself is gone (a closed pipe); the exit status still tells.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
