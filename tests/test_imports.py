@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 # A floor -> the floors that it may import (besides itself).
-BASE = {"errors", "progress", "_version"}
+BASE = {"errors", "progress", "run_folder", "_version"}
 BELOW = {
     "errors": set(),
     "_version": set(),

@@ -15,6 +15,7 @@ from typing import Any
 
 from trivd_tf._version import __version__
 from trivd_tf.errors import InputError
+from trivd_tf.run_folder import RunName, RunPath, run_folder, write_whole
 
 FILE_NAME = "run.json"
 
@@ -79,13 +80,13 @@ def describe_start(*, seed: int, argv: list[str]) -> dict[str, Any]:
     }
 
 
-def read(run_dir: str | Path) -> dict[str, Any] | None:
+def read(run_dir: RunName) -> dict[str, Any] | None:
     """The record in `run_dir`, or None where there is none.
 
     Raises:
         InputError: the file is there but is not JSON.
     """
-    path = Path(run_dir) / FILE_NAME
+    path = run_folder(run_dir) / FILE_NAME
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -94,7 +95,7 @@ def read(run_dir: str | Path) -> dict[str, Any] | None:
         raise InputError(f"{path} is not readable JSON ({error}); delete it to go on") from error
 
 
-def choose_seed(run_dir: str | Path, seed: int | None) -> int:
+def choose_seed(run_dir: RunName, seed: int | None) -> int:
     """The seed of a run: what was asked for, what the run began with, or 0.
 
     Raises:
@@ -114,8 +115,8 @@ def choose_seed(run_dir: str | Path, seed: int | None) -> int:
 
 
 def write(
-    run_dir: str | Path, *, seed: int, argv: list[str] | None = None, resume: bool = True
-) -> Path:
+    run_dir: RunName, *, seed: int, argv: list[str] | None = None, resume: bool = True
+) -> RunPath:
     """Writes the record of a first start, or adds a later one under `resumed`.
 
     Args:
@@ -127,7 +128,7 @@ def write(
     Returns:
         The path of the file. It is replaced whole, so that a kill never leaves half of one.
     """
-    folder = Path(run_dir)
+    folder = run_folder(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     start = describe_start(seed=seed, argv=list(sys.argv) if argv is None else argv)
     record = read(folder) if resume else None
@@ -136,9 +137,7 @@ def write(
     else:
         record.setdefault("resumed", []).append(start)
     path = folder / FILE_NAME
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    partial.replace(path)
+    write_whole(path, json.dumps(record, indent=2) + "\n")
     return path
 
 

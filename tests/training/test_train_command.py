@@ -4,11 +4,14 @@ The networks and the compiled step are those that all tests of this folder share
 """
 
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from trivd_tf import run_record
 from trivd_tf.cli.main import main
+from trivd_tf.run_folder import run_folder
 from trivd_tf.training import loop
 from trivd_tf.training.checkpoints import Checkpoints, checkpoint_paths
 from trivd_tf.training.losses_log import read_losses
@@ -43,7 +46,9 @@ def train(tiny, tmp_path, monkeypatch, capfd):
     """Runs the command with something that happens before a given step; status and stderr."""
     (tmp_path / "tiny.gin").write_text(TINY)
 
-    def run(before_step: int = -1, happens=lambda: None) -> tuple[int, list[str]]:
+    def run(
+        before_step: int = -1, happens=lambda: None, model=tmp_path / "model", more=()
+    ) -> tuple[int, list[str]]:
         class Loop:
             times_traced, tracing_seconds = 1, 0.0
 
@@ -60,7 +65,7 @@ def train(tiny, tmp_path, monkeypatch, capfd):
         tiny.reset()
         monkeypatch.setattr(loop, "build_step", lambda *a: tiny.step)
         monkeypatch.setattr(loop, "CompiledLoop", Loop)
-        flags = ["--gin_file", tmp_path / "tiny.gin", "--model_dir", tmp_path / "model"]
+        flags = ["--model_dir", model, *(more or ["--gin_file", tmp_path / "tiny.gin"])]
         status = main(["train", *map(str, flags)])
         return status, capfd.readouterr().err.splitlines()
 
@@ -121,3 +126,38 @@ def test_what_is_not_finite_stops_the_run_before_it_is_saved(train, tiny, tmp_pa
     assert " is nan: training stopped, the last checkpoint before it stays" in said[-1]
     assert saved_steps(tmp_path)[-1] == 4
     check_goes_on(train, tiny, tmp_path)
+
+
+def test_a_run_in_a_store_goes_on_and_its_parts_are_there(train, tiny, tmp_path):
+    """TensorFlow's file system in memory stands for gs:// here: pathlib knows neither."""
+
+    def stop():
+        raise KeyboardInterrupt
+
+    model = run_folder(f"ram://{tmp_path.name}/run")
+    assert train(6, stop, model=model)[0] == 130
+    assert [Path(path).name for path in checkpoint_paths(model / "checkpoints")] == [
+        "ckpt-2",
+        "ckpt-4",
+    ]
+    steps = ["--gin_bindings", "training.TrainingOptions.num_steps = 7"]
+    status, said = train(model=model, more=steps)
+    assert status == 0
+    assert said[0] == "trivd: changed: training.TrainingOptions.num_steps was 6 and is now 7"
+    assert Checkpoints(model / "checkpoints", tiny.step, loop.Counters()).restore() == 7
+    assert [row["step"] for row in read_losses(model / "losses.jsonl")] == [*range(1, 8)]
+    assert len(run_record.read(model)["resumed"]) == 1
+    assert "num_steps = 7" in (model / "config.gin").read_text()
+    assert list((model / "tensorboard").glob("events*"))
+    assert not list(tmp_path.glob("ram*"))
+    assert not Path("ram:").exists()
+
+
+def test_what_needs_a_folder_of_this_machine_says_so(train, capfd):
+    scored = ["--gin_file", "bouncing_digits", "--gin_bindings"]
+    scored += ["training.TrainingOptions.evaluate_every_steps = 5"]
+    status, said = train(model="ram://none/run", more=scored)
+    assert (status, len(said)) == (2, 1)
+    assert "evaluate_every_steps = 0" in said[0]
+    assert main(["export", "--model_dir", "gs://bucket/run", "--export_dir", "e"]) == 2
+    assert "copy it here first" in capfd.readouterr().err

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trivd_tf.errors import InputError
+from trivd_tf.run_folder import RemotePath, RunPath, is_remote
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -197,6 +201,11 @@ def existing_model_dir(text: str) -> Path:
     Raises:
         InputError: it is no directory, or holds no trained model.
     """
+    if is_remote(text):
+        raise InputError(
+            f"--model_dir {text}: only `trivd train` works on a folder that is not of this "
+            "machine; copy it here first, for example with `gcloud storage cp -r`"
+        )
     path = Path(text).expanduser()
     if not path.is_dir():
         raise InputError(f"--model_dir {text} is not a directory; train a model there first")
@@ -208,12 +217,12 @@ def existing_model_dir(text: str) -> Path:
     return path
 
 
-def has_checkpoint(model_dir: Path) -> bool:
+def has_checkpoint(model_dir: RunPath) -> bool:
     """Whether a run got as far as saving anything; before that it may begin anew, differently."""
     return any((model_dir / "checkpoints").glob("*.index"))
 
 
-def load_config(args: argparse.Namespace, model_dir: Path) -> tuple[ParsedConfig, Experiment]:
+def load_config(args: argparse.Namespace, model_dir: RunPath) -> tuple[ParsedConfig, Experiment]:
     """Parses, checks and builds what the flags configure.
 
     Without `--gin_file` the configuration that `model_dir` holds is used; `--gin_bindings` apply to
@@ -231,14 +240,30 @@ def load_config(args: argparse.Namespace, model_dir: Path) -> tuple[ParsedConfig
             f"no --gin_file, and {model_dir} holds no {CONFIG_NAME} to go on with; give a "
             "configuration, for example --gin_file quickstart"
         )
-    parsed = config.parse(args.gin_file or [saved], args.gin_bindings, data_dir=args.data_dir)
+    with _local_copies(args.gin_file or [saved]) as files:
+        parsed = config.parse(files, args.gin_bindings, data_dir=args.data_dir)
     experiment = parsed.build()
     if saved.is_file() and has_checkpoint(model_dir):
         _refuse_another_model(parsed, saved)
     return parsed, experiment
 
 
-def _refuse_another_model(parsed: ParsedConfig, saved: Path) -> None:
+@contextlib.contextmanager
+def _local_copies(files: Sequence[str | RunPath]) -> Iterator[list[str | Path]]:
+    """The files, for gin, which reads those of this machine only."""
+    with tempfile.TemporaryDirectory() as folder:
+        local: list[str | Path] = []
+        for file in files:
+            if isinstance(file, RemotePath):
+                copy = Path(folder) / CONFIG_NAME
+                copy.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+                local.append(copy)
+            else:
+                local.append(file)
+        yield local
+
+
+def _refuse_another_model(parsed: ParsedConfig, saved: RunPath) -> None:
     """Names what changed since the run began; a changed model is refused."""
     from trivd_tf import config
 

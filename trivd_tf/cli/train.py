@@ -8,6 +8,7 @@ example:
   trivd train --gin_file folder --data_dir ~/videos --model_dir runs/mine
   trivd train --model_dir runs/mine            # goes on with it
   trivd train --gin_file folder --data_dir ~/videos --model_dir runs/gpus --strategy mirrored
+  trivd train --gin_file folder --data_dir ~/videos --model_dir gs://bucket/run --strategy tpu
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from trivd_tf.cli.flags import (
     CONFIG_NAME,
@@ -27,6 +27,8 @@ from trivd_tf.cli.flags import (
     load_config,
     strategy_from,
 )
+from trivd_tf.errors import InputError
+from trivd_tf.run_folder import RunPath, is_remote, run_folder
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -64,8 +66,9 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.training.strategy import replica_batch_size
     from trivd_tf.training.workers import Workers
 
-    model_dir = Path(args.model_dir).expanduser()
+    model_dir = run_folder(args.model_dir)
     parsed, experiment = load_config(args, model_dir)
+    _refuse_scores_elsewhere(model_dir, experiment.training.evaluate_every_steps)
     resume = has_checkpoint(model_dir)
     seed = run_record.choose_seed(model_dir, args.seed) if resume else (args.seed or 0)
     # Before anything is written: a wrong folder must not leave a run directory behind.
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
             on_score = None
             if experiment.training.evaluate_every_steps:
                 on_score = TrainingScore(
-                    experiment, model_dir, strategy=strategy, should_stop=stop.is_set
+                    experiment, str(model_dir), strategy=strategy, should_stop=stop.is_set
                 )
                 on_score.check()
             result = train(
@@ -103,3 +106,11 @@ def run(args: argparse.Namespace) -> int:
         return stop.exit_status or EXIT_TERMINATED
     print(f"trained {result.step} steps: {model_dir}")
     return 0
+
+
+def _refuse_scores_elsewhere(model_dir: RunPath, evaluate_every_steps: int) -> None:
+    if evaluate_every_steps and is_remote(model_dir):
+        raise InputError(
+            f"--model_dir {model_dir}: the best model is kept on this machine only; bind "
+            "training.TrainingOptions.evaluate_every_steps = 0, or give a local folder"
+        )

@@ -33,6 +33,7 @@ from trivd_tf.config.statements import (
     parameters_of,
 )
 from trivd_tf.errors import InputError
+from trivd_tf.run_folder import RunName, run_folder, write_whole
 
 __all__ = [
     "ParsedConfig",
@@ -110,13 +111,11 @@ class ParsedConfig:
             raise RuntimeError("the operative configuration is known only after build()")
         return self._operative
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: RunName) -> None:
         """Writes `operative_text` to `path`, whole or not at all."""
-        target = Path(path)
+        target = run_folder(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(target.name + ".partial")
-        partial.write_text(self.operative_text, encoding="utf-8")
-        partial.replace(target)
+        write_whole(target, self.operative_text)
 
 
 def parse(

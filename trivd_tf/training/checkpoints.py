@@ -1,13 +1,13 @@
 """Checkpoints of everything a run needs to go on as if it had not been cut off."""
 
 import contextlib
-import pathlib
 import time
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from trivd_tf.errors import RunError
+from trivd_tf.run_folder import RunName, RunPath, run_folder
 from trivd_tf.training.step import GanStep
 
 _NAME = "ckpt"
@@ -54,13 +54,13 @@ class Checkpoints:
 
     def __init__(
         self,
-        directory: str | pathlib.Path,
+        directory: RunName,
         step: GanStep,
         counters: Counters,
         keep: int = 3,
         patience: float = 0.0,
     ):
-        self.directory = pathlib.Path(directory)
+        self.directory = run_folder(directory)
         self.counters = counters
         variables = _network_state(step) | _average_state(step.average.averages)
         variables |= {"step": counters.step, "clips": counters.clips}
@@ -144,7 +144,7 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def _disk_errors(directory: pathlib.Path) -> Iterator[None]:
+def _disk_errors(directory: RunPath) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
@@ -155,11 +155,11 @@ def _disk_errors(directory: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def checkpoint_paths(directory: str | pathlib.Path) -> list[str]:
+def checkpoint_paths(directory: RunName) -> list[str]:
     """Prefixes of the checkpoints whose index was written, oldest step first."""
     found = {}
-    for index in pathlib.Path(directory).glob(f"{_NAME}-*.index"):
-        prefix = index.with_suffix("")
+    for index in run_folder(directory).glob(f"{_NAME}-*.index"):
+        prefix = str(index).removesuffix(".index")
         with contextlib.suppress(ValueError):
-            found[int(prefix.name.rpartition("-")[2])] = str(prefix)
+            found[int(prefix.rpartition("-")[2])] = prefix
     return [found[step] for step in sorted(found)]

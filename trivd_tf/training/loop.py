@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import pathlib
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import tensorflow as tf
 
 from trivd_tf.errors import RunError
 from trivd_tf.progress import Progress
+from trivd_tf.run_folder import RunName, RunPath, run_folder
 from trivd_tf.training.adam import FusedAdam
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
@@ -127,7 +127,7 @@ def check_finite(metrics: dict[str, np.ndarray], first_step: int) -> None:
 def train(
     experiment: "Experiment",
     *,
-    model_dir: str | pathlib.Path,
+    model_dir: RunName,
     seed: int = 0,
     strategy: tf.distribute.Strategy | None = None,
     stop: Stop | None = None,
@@ -138,7 +138,8 @@ def train(
 
     Args:
         experiment: what to train, on what.
-        model_dir: gets `checkpoints/`, `tensorboard/` and `losses.jsonl`.
+        model_dir: gets `checkpoints/`, `tensorboard/` and `losses.jsonl`; a local folder, or
+            one of a file system that TensorFlow knows (`gs://bucket/run`).
         seed: of weights, data order and latents.
         strategy: devices; one device when left out. With several workers every one calls this.
         stop: looked at between compiled loops; when set in any worker, the run is saved and ends.
@@ -156,7 +157,7 @@ def train(
         InputError: the data or the configuration is at fault.
         RunError: disk full, a loss or gradient that is not finite, or a worker that is gone.
     """
-    model_dir = pathlib.Path(model_dir)
+    model_dir = run_folder(model_dir)
     options = experiment.training
     strategy = strategy or tf.distribute.get_strategy()
     workers = Workers(strategy)
@@ -195,7 +196,7 @@ class _Run:
         counters: Counters,
         checkpoints: Checkpoints,
         workers: Workers,
-        model_dir: pathlib.Path,
+        model_dir: RunPath,
         seed: int,
     ):
         self._options = experiment.training

@@ -1,10 +1,10 @@
 """Every step's losses, one JSON object a line."""
 
 import json
-import os
-import pathlib
 
 import numpy as np
+
+from trivd_tf.run_folder import RunName, append, run_folder, write_whole
 
 
 class LossesLog:
@@ -15,8 +15,8 @@ class LossesLog:
         resume_at: the last step whose line stays.
     """
 
-    def __init__(self, path: str | pathlib.Path, resume_at: int = 0):
-        self._path = pathlib.Path(path)
+    def __init__(self, path: RunName, resume_at: int = 0):
+        self._path = run_folder(path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._lines: list[str] = []
         if self._path.exists():
@@ -30,9 +30,7 @@ class LossesLog:
                     kept.append(line)
             except (json.JSONDecodeError, KeyError, TypeError):
                 continue  # a line cut off by a kill
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text("".join(f"{line}\n" for line in kept))
-        temporary.replace(self._path)
+        write_whole(self._path, "".join(f"{line}\n" for line in kept))
 
     def write(self, metrics: dict[str, np.ndarray], first_step: int) -> None:
         """Takes the values of the steps after `first_step`."""
@@ -45,18 +43,10 @@ class LossesLog:
 
     def flush(self) -> None:
         """Writes what was taken, or nothing of it: half a line would spoil the next attempt."""
-        data = "".join(f"{line}\n" for line in self._lines).encode()
-        with self._path.open("ab", buffering=0) as file:
-            before = file.seek(0, os.SEEK_END)
-            try:
-                while data:
-                    data = data[file.write(data) :]
-            except OSError:
-                file.truncate(before)
-                raise
+        append(self._path, "".join(f"{line}\n" for line in self._lines).encode())
         self._lines.clear()
 
 
-def read_losses(path: str | pathlib.Path) -> list[dict[str, float]]:
+def read_losses(path: RunName) -> list[dict[str, float]]:
     """All whole lines of a `losses.jsonl`, one dict a step."""
-    return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
+    return [json.loads(line) for line in run_folder(path).read_text().splitlines()]

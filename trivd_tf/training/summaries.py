@@ -1,13 +1,13 @@
 """TensorBoard: losses, scores, gradient norms, singular values, times and sample videos."""
 
 import io
-import pathlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from trivd_tf.run_folder import RunPath
 from trivd_tf.training.compiled_loop import WAITING
 from trivd_tf.training.step import GanStep
 
@@ -43,7 +43,7 @@ class Summaries:
         step: networks whose weights and predictions are shown.
     """
 
-    def __init__(self, directory: pathlib.Path, experiment: "Experiment", step: GanStep):
+    def __init__(self, directory: RunPath, experiment: "Experiment", step: GanStep):
         self._writer = tf.summary.create_file_writer(str(directory))
         self._experiment = experiment
         self._step = step
