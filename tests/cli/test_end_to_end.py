@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.cli.test_kill_training import Run, check_same
 
 HANGS_AFTER = 1200  # seconds
 
@@ -126,6 +129,23 @@ def test_no_step_is_lost_or_done_twice(model_dir):
     steps = [line["step"] for line in lines]
     assert steps == list(range(1, len(steps) + 1))
     assert all(np.isfinite(value) for line in lines for value in line.values())
+
+
+def test_a_run_killed_while_it_saves_ends_with_the_same_losses_and_weights(model_dir):
+    """As one that was stopped at another step."""
+    undisturbed = Run(model_dir)
+    steps = undisturbed.saved()
+    folder = model_dir.parent
+    killed = Run(
+        folder / "killed",
+        *("--gin_file", folder / "tiny.gin", "--data_dir", folder / "videos"),
+        *("--gin_bindings", f"data.VideoFolder.cache_dir = '{folder / 'cache'}'"),
+        *("--gin_bindings", f"training.TrainingOptions.num_steps = {steps}"),
+    )
+    killed.kill("save", random.Random(0), 0.0)
+    assert killed.saved() < steps
+    killed.finish()
+    check_same(killed, undisturbed, steps)
 
 
 def test_another_model_is_refused(model_dir):

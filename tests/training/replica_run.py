@@ -32,11 +32,11 @@ BATCH = 4
 HANGS_AFTER = 900  # seconds; a collective that waits for nobody is told by its traceback
 
 
-def tiny(precision: str, optimizer: str) -> experiment.Experiment:
-    """ch 1, 2 -> 2 frames of 16 x 16, global batch 4; every reduction of a real run is in it."""
+def tiny(precision: str, optimizer: str, frames: int) -> experiment.Experiment:
+    """ch 1, 2 -> 1 or 2 frames of 16 x 16, global batch 4; all reductions of a real run."""
     rates = 0.05 if optimizer == "sgd" else 1e-3
     return experiment.Experiment(
-        clip=data.ClipSpec(num_conditioning_frames=2, num_predicted_frames=2, size=16),
+        clip=data.ClipSpec(num_conditioning_frames=2, num_predicted_frames=frames, size=16),
         data=data.BouncingDigits(),
         generator=models.generator(channel_multiplier=1, recurrent_unit="conv_gru"),
         discriminators=models.discriminators(
@@ -96,6 +96,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=1)
     parser.add_argument("--precision", default="float64")
     parser.add_argument("--optimizer", default="sgd")
+    parser.add_argument("--frames", type=int, default=1, help="predicted ones")
     parser.add_argument("--broken", action="store_true")
     parser.add_argument("--output", required=True)
     args = parser.parse_args()
@@ -103,7 +104,9 @@ def main() -> int:
     if args.broken:
         leave_one_replica_out()
     strategy = make_strategy(args.strategy, logical_devices=args.replicas)
-    config = tiny(args.precision, args.optimizer)
+    # Optimising the graphs takes longer than running them so few times.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    config = tiny(args.precision, args.optimizer, args.frames)
     tf.config.experimental.enable_op_determinism()
     step, counters = build_step(config, strategy, SEED), Counters()
     iterator = make_iterator(config, strategy, SEED, 0)
