@@ -108,11 +108,11 @@ def model_dir(tmp_path_factory, made_videos) -> Path:
     assert "notes.txt" in skipped[1]
     assert skipped[2] == f"trivd: warning: 2 of 5 files in {videos} skipped"
     stopped = int(re.search(r"stopped and saved at step (\d+) of 100000", errors).group(1))
-    steps = f"training.TrainingOptions.num_steps = {stopped + 2}"
+    steps = f"training.TrainingOptions.num_steps = {stopped + 8}"
     output, errors = run("train", "--model_dir", model, "--gin_bindings", steps)
-    changed = f"TrainingOptions.num_steps was 100000 and is now {stopped + 2}"
+    changed = f"TrainingOptions.num_steps was 100000 and is now {stopped + 8}"
     assert errors.splitlines()[0] == f"trivd: changed: training.{changed}"
-    assert output == f"trained {stopped + 2} steps: {model}\n"
+    assert output == f"trained {stopped + 8} steps: {model}\n"
     return model
 
 

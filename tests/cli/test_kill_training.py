@@ -5,6 +5,7 @@ weights, to the last bit, whenever the kill comes: while it starts (imports, dec
 between two checkpoints, or while one is written. test_end_to_end.py has one kill for every day.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -85,6 +86,14 @@ class Run:
         steps = [int(p.stem.rpartition("-")[2]) for p in self.checkpoints.glob("*.index")]
         return max(steps, default=0)
 
+    def half_written(self) -> set[tuple[str, int]]:
+        """Folders of checkpoints that are being written, or were when the process was killed."""
+        found = set()
+        for path in self.checkpoints.glob("*_temp*"):
+            with contextlib.suppress(FileNotFoundError):
+                found.add((path.name, path.stat().st_mtime_ns))
+        return found
+
     def kill(self, moment: str, rng: random.Random, starting: float) -> bool:
         """Starts it and kills the whole process group at a random time of the given phase.
 
@@ -97,7 +106,7 @@ class Run:
             rng: draws the time.
             starting: seconds within which "start" falls.
         """
-        before = self.saved()
+        before, left_over = self.saved(), self.half_written()
         process = self.start()
         if moment == "start":
             _wait(process, lambda: False, rng.uniform(0, starting))
@@ -106,14 +115,14 @@ class Run:
             if moment == "loop":
                 _wait(process, lambda: False, rng.uniform(0, 0.3))
             else:
-                _wait(process, lambda: any(self.checkpoints.glob("*_temp*")))
+                _wait(process, lambda: self.half_written() - left_over)
                 _wait(process, lambda: False, rng.choice([0, 0.002]))
         running = process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         _, errors = process.communicate()
         assert running, f"it ended before it was killed: {errors}"
         assert process.returncode == -signal.SIGKILL
-        is_cut = any(self.checkpoints.glob("*_temp*"))
+        is_cut = bool(self.half_written() - left_over)
         print(f"killed ({moment}) with step {self.saved()} saved, {is_cut=}")
         return is_cut
 
