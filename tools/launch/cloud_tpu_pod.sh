@@ -5,7 +5,8 @@
 #
 # One process trains: it runs on the first host and reaches the other hosts' TPUs through the TPU
 # runtime, by the slice's name. MODEL_DIR is shared storage, mounted under the same path on all hosts
-# (Filestore, a bucket through Cloud Storage FUSE), or gs://BUCKET/RUN: each host writes its part of a checkpoint.
+# (Filestore, a bucket through Cloud Storage FUSE), or gs://BUCKET/RUN: each host writes its part of
+# a checkpoint.
 set -euo pipefail
 
 : "${ZONE:?the zone of the slice}" "${TPU:?its name}" "${MODEL_DIR:?a folder that all hosts share}"

@@ -5,7 +5,8 @@
 #
 # The TPU exists already (`gcloud compute tpus tpu-vm create`), this checkout lies on it under
 # ~/trivd_tf, installed as docs/scaling.md says. MODEL_DIR is on a disk that is mounted there and
-# outlives the TPU (Filestore, a persistent disk, a bucket through Cloud Storage FUSE), or gs://BUCKET/RUN.
+# outlives the TPU (Filestore, a persistent disk, a bucket through Cloud Storage FUSE), or
+# gs://BUCKET/RUN.
 set -euo pipefail
 
 : "${ZONE:?the zone of the TPU}" "${TPU:?its name}" "${MODEL_DIR:?a folder on a disk that outlives the TPU}"
