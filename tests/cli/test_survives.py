@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 HANGS_AFTER = 900  # seconds
-LAST = 60
+LAST = 40
 
 TINY = """\
 from __gin__ import dynamic_registration
@@ -28,7 +28,7 @@ include "runs/bouncing_digits.gin"
 
 data.ClipSpec:
     num_conditioning_frames = 2
-    num_predicted_frames = 2
+    num_predicted_frames = 1
     size = 16
 models.generator:
     channel_multiplier = 1
