@@ -126,6 +126,16 @@ class Run:
         print(f"killed ({moment}) with step {self.saved()} saved, {is_cut=}")
         return is_cut
 
+    def stop(self, number: signal.Signals) -> None:
+        """Starts it and sends a signal that has to save first, some steps after a checkpoint."""
+        before = self.saved()
+        process = self.start()
+        _wait(process, lambda: self.saved() > before)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=HANGS_AFTER)
+        assert process.returncode == 128 + number, errors
+        assert f"stopped and saved at step {self.saved()} of" in errors
+
     def files(self) -> list[str]:
         """Names of what is kept of checkpoints."""
         return sorted(path.name for path in self.checkpoints.iterdir())
@@ -180,6 +190,8 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path, sample_videos):
     rng.shuffle(moments)
     cut = [killed.kill(moment, rng, starting=seconds / 2) for moment in moments]
     assert any(cut)
+    killed.stop(signal.SIGINT)
+    killed.stop(signal.SIGTERM)
     killed.finish()
     check_same(killed, unbroken, STEPS)
     assert killed.files() == unbroken.files()
