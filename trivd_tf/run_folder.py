@@ -109,9 +109,12 @@ def is_remote(name: RunName) -> bool:
 def write_whole(path: RunPath, text: str) -> None:
     """A new file, or a new content: a kill leaves what was there before, or all of `text`."""
     if isinstance(path, RemotePath):
-        # Stores show an object when it is closed.
-        with _gfile().GFile(str(path), "wb") as remote:
+        name = f"{path}.partial"
+        if _gfile().exists(name):
+            _gfile().remove(name)  # not every file system begins a file anew
+        with _gfile().GFile(name, "wb") as remote:
             remote.write(text.encode())
+        _gfile().rename(name, str(path), overwrite=True)
         return
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
