@@ -94,6 +94,28 @@ def test_a_damaged_checkpoint_is_passed_over(tiny, tmp_path):
         checkpoints.restore()
 
 
+def test_what_a_killed_process_left_goes_with_the_next_checkpoint(tiny, tmp_path):
+    checkpoints = Checkpoints(tmp_path, tiny.step, tiny.counters, keep=2)
+    for step in (1, 2, 9):
+        tiny.counters.step.assign(step)
+        checkpoints.save()
+    (tmp_path / "checkpoint").unlink()  # so that TensorFlow does not know of those before
+    (tmp_path / "ckpt-3_temp").mkdir()
+    (tmp_path / "ckpt-3_temp" / "part-00000-of-00001.index").write_text("half")
+    checkpoints = Checkpoints(tmp_path, tiny.step, tiny.counters, keep=2)
+    for step in (3, 4):
+        tiny.counters.step.assign(step)
+        checkpoints.save()
+    # One of a later step may be damaged, which is why the run is behind it: it does not count.
+    assert sorted(path.name for path in tmp_path.glob("*.index")) == [
+        "ckpt-3.index",
+        "ckpt-4.index",
+        "ckpt-9.index",
+    ]
+    assert not list(tmp_path.glob("*_temp"))
+    assert len(list(tmp_path.iterdir())) == 3 * 2 + 1
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_stops_with_step_and_term(bad):
     metrics = {"seconds_waiting": np.zeros(3), "generator/loss": np.array([1.0, bad, bad])}

@@ -88,7 +88,21 @@ class Checkpoints:
         """
         step = int(self.counters.step)
         with _disk_errors(self.directory):
-            return self.manager.save(checkpoint_number=step)
+            path = self.manager.save(checkpoint_number=step)
+        self._remove_left_over(step)
+        return path
+
+    def _remove_left_over(self, step: int) -> None:
+        """What a process left that was killed while it saved: the manager does not know of it."""
+        paths = checkpoint_paths(self.directory)
+        up_to_now = [path for path in paths if int(path.rpartition("-")[2]) <= step]
+        for path in up_to_now[: -self._keep]:
+            for file in (f"{path}.index", *tf.io.gfile.glob(f"{path}.data-*")):
+                with contextlib.suppress(tf.errors.OpError):
+                    tf.io.gfile.remove(file)
+        for folder in tf.io.gfile.glob(f"{self.directory}/{_NAME}-*_temp"):
+            with contextlib.suppress(tf.errors.OpError):
+                tf.io.gfile.rmtree(folder)
 
     def save_patiently(
         self,
