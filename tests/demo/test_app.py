@@ -51,6 +51,14 @@ def test_the_model_is_described(demo) -> None:
         assert Image.open(io.BytesIO(picture)).size == (128, 128)
 
 
+def test_what_is_no_video_is_called_so(demo) -> None:
+    """And not the reader's death: libav prints something about it, here into a file of pytest."""
+    for content in (b"not a video", b"x" * 5000, bytes(1000)):
+        status, text = demo.refusal("api/predict", content)
+        assert status == 400
+        assert "your clip: not a video" in text
+
+
 def test_an_example_is_continued(demo) -> None:
     options = {"num_samples": 2, "num_frames": 5, "seed": 3}
     answer = predict(demo, example="drift", **options)

@@ -132,7 +132,7 @@ def test_errors_are_shown_kindly_and_leave_the_last_prediction(page, tmp_path: P
     text.write_text("not a video")
     page.set_input_files("#file", text)
     page.wait_for_selector("#error:visible")
-    assert page.inner_text("#error").startswith("Your clip: ")
+    assert page.inner_text("#error").startswith("Your clip: not a video")
     assert page.inner_text("#status") == "Still showing the last prediction."
     assert page.locator(FUTURES).count() == 4
     large = tmp_path / "large.mp4"

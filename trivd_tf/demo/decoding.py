@@ -83,6 +83,11 @@ def warm_up() -> None:
 
 def _read(connection: Connection, path: str, seconds: float, wanted: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's
+    # What libav prints goes nowhere. Were it a file, its first line would end this process: no file
+    # may grow here.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
     _limit(seconds)
     try:
         clip = read_clip(path, **wanted)
