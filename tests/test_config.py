@@ -248,6 +248,14 @@ def test_data_dir_is_bound_to_the_selected_source(build, good_file, tmp_path, mo
     good_file.write_text(GOOD.replace("Digits", "Folder").replace("lib.Folder.count = 3\n", ""))
     _, experiment = build([good_file], data_dir="videos")
     assert experiment.data.data_dir == str(tmp_path / "videos")
+    _, experiment = build([good_file], data_dir="~/videos")
+    assert experiment.data.data_dir == str(Path.home() / "videos")
+
+
+def test_an_address_as_data_dir_stays_as_it_is(build, good_file):
+    good_file.write_text(GOOD.replace("Digits", "Folder").replace("lib.Folder.count = 3\n", ""))
+    _, experiment = build([good_file], data_dir="gs://bucket/kinetics")
+    assert experiment.data.data_dir == "gs://bucket/kinetics"
 
 
 def test_data_dir_for_a_source_without_one_is_refused(build, good_file):

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 # A floor -> the floors that it may import (besides itself).
-BASE = {"errors", "progress", "run_folder", "_version"}
+BASE = {"errors", "paths", "progress", "run_folder", "_version"}
 BELOW = {
     "errors": set(),
+    "paths": set(),
     "_version": set(),
     "progress": set(),
     "run_folder": set(),

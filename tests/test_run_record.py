@@ -1,13 +1,16 @@
 """run.json says what a run came from, and keeps its seed."""
 
+import dataclasses
 import json
 import subprocess
 import sys
+import types
 from importlib import metadata
 
 import pytest
 
 from trivd_tf import run_record
+from trivd_tf.cli import train
 from trivd_tf.errors import InputError
 
 
@@ -75,3 +78,31 @@ def test_git_state_of_a_checkout(tmp_path):
     assert run_record.git_state(tmp_path) == {"revision": revision, "dirty": False}
     (tmp_path / "file").write_text("two")
     assert run_record.git_state(tmp_path) == {"revision": revision, "dirty": True}
+
+
+@dataclasses.dataclass
+class Labelled:
+    """What the command looks at of an experiment."""
+
+    class_names: tuple | None = None
+    class_conditional: bool = True
+    data: types.SimpleNamespace = dataclasses.field(
+        default_factory=lambda: types.SimpleNamespace(name="sports", class_names=("a", "b"))
+    )
+
+    @property
+    def labels(self):
+        return self.class_names or self.data.class_names
+
+
+def test_a_run_keeps_the_classes_it_began_with(tmp_path):
+    assert run_record.with_classes(Labelled(), tmp_path) == Labelled()
+    assert train.class_names_of(Labelled(class_conditional=False)) == ()
+    run_record.write(tmp_path, seed=5, class_names=train.class_names_of(Labelled()))
+    run_record.write(tmp_path, seed=5)
+    again = run_record.with_classes(Labelled(), tmp_path)
+    assert again.class_names == ("a", "b")
+    assert train.class_names_of(again) == ("a", "b")
+    again.data.class_names = ("b", "a")
+    with pytest.raises(InputError, match="classes of sports are not those that the run began with"):
+        train.class_names_of(again)

@@ -4,14 +4,18 @@
     python tools/benchmark_data.py --data_dir VIDEOS    # a folder of your own videos
 
 Prints, for clips of 16 x size x size: bouncing digits, a folder through its cache, prepared
-records stored raw and as JPEG with their disk use, and preparing (videos and frames a second) next
-to plain PyAV decoding and resizing of the same files on one core. Preparing needs apache-beam.
+records stored raw and as JPEG with their disk use, preparing (videos and frames a second) next to
+plain PyAV decoding and resizing of the same files on one core, and I3D features of the prepared
+clips. Each line ends with the most memory that the process had in the first and in the second half
+of that measurement: what does not grow with the length of a run stays the same. Preparing needs
+apache-beam, I3D its weights.
 """
 
 import argparse
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -26,6 +30,7 @@ import numpy as np
 from trivd_tf.data import BouncingDigits, ClipSource, ClipSpec, Prepared, VideoFolder, decode_frames
 from trivd_tf.data.prepare import prepare
 from trivd_tf.errors import InputError
+from trivd_tf.metrics import I3D, FeatureExtractor
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,6 +41,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data_dir", help="folder of videos; made here when missing")
     parser.add_argument("--size", type=int, default=64, help="side of the clips (default 64)")
     parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument(
+        "--copies",
+        type=int,
+        default=8,
+        help="times that each video is prepared, for few videos are done before the workers and "
+        "libraries are (default 8)",
+    )
     parser.add_argument("--seconds", type=float, default=5.0, help="for each reading measurement")
     options = parser.parse_args(arguments)
     clip = ClipSpec(size=options.size)
@@ -48,20 +60,55 @@ def main(arguments: list[str] | None = None) -> int:
         measure_reading("bouncing digits", BouncingDigits(), clip, options)
         frames, plain = measure_decoding(videos, clip.size)
         folder = VideoFolder(data_dir=videos, cache_dir=str(Path(scratch) / "cache"))
-        began = time.perf_counter()
-        folder.prepare(clip)
-        rate = frames / (time.perf_counter() - began)
-        print(f"folder, first time: {rate:,.0f} frames/s ({rate / plain:.2f} x one core)")
+        with Memory() as memory:
+            began = time.perf_counter()
+            folder.prepare(clip)
+            rate = frames / (time.perf_counter() - began)
+        print(f"folder, first time: {rate:,.0f} frames/s ({rate / plain:.2f} x one core); {memory}")
         measure_reading("folder, cached", folder, clip, options)
+        repeated = link_copies(videos, Path(scratch) / "copies", options.copies)
         for encoding in ("raw", "jpeg"):
             output = str(Path(scratch) / encoding)
             try:
-                measure_preparing(videos, output, encoding, clip.size, frames, plain)
+                measure_preparing(repeated, output, encoding, clip.size, plain)
             except InputError as error:
                 print(f"preparing: not measured ({error})")
                 return 0
             measure_reading(f"prepared, {encoding}", Prepared(data_dir=output), clip, options)
+        measure_i3d(Prepared(data_dir=output), clip, options)
     return 0
+
+
+class Memory:
+    """The most memory that this process has, in the first and in the second half of a block."""
+
+    def __enter__(self) -> "Memory":
+        self._samples: list[int] = []
+        self._stopped = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stopped.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while True:
+            self._samples.append(resident_bytes())
+            if self._stopped.wait(0.05):
+                return
+
+    def __str__(self) -> str:
+        half = (len(self._samples) + 1) // 2
+        first, second = max(self._samples[:half]), max(self._samples[-half:])
+        return f"memory {first / 1e6:,.0f}, then {second / 1e6:,.0f} MB"
+
+
+def resident_bytes() -> int:
+    """Memory of this process now."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def measure_reading(
@@ -71,47 +118,81 @@ def measure_reading(
     batches = iter(source.training_clips(clip, seed=0, batch_size=options.batch_size))
     for _ in range(4):  # starts threads, fills the prefetch buffer
         next(batches)
-    began, cpu, count = time.perf_counter(), time.process_time(), 0
-    while time.perf_counter() - began < options.seconds:
-        next(batches)
-        count += options.batch_size
-    elapsed, used = time.perf_counter() - began, time.process_time() - cpu
-    print(f"{name}: {count / elapsed:,.0f} clips/s, {count / used:,.0f} per second of one core")
+    with Memory() as memory:
+        began, cpu, count = time.perf_counter(), time.process_time(), 0
+        while time.perf_counter() - began < options.seconds:
+            next(batches)
+            count += options.batch_size
+        elapsed, used = time.perf_counter() - began, time.process_time() - cpu
+    print(
+        f"{name}: {count / elapsed:,.0f} clips/s, {count / used:,.0f} per second of one core; "
+        f"{memory}"
+    )
 
 
 def measure_decoding(videos: str, size: int) -> tuple[int, float]:
     """Plain PyAV on one core: number of frames, and frames a second."""
-    began, frames = time.perf_counter(), 0
+    began, frames, count = time.perf_counter(), 0, 0
     for path in files_below(videos):
         try:
             frames += sum(1 for _ in decode_frames(path, size=size))
         except InputError:
             continue
+        count += 1
     elapsed = time.perf_counter() - began
-    print(f"plain PyAV, decode and resize on one core: {frames / elapsed:,.0f} frames/s")
+    print(
+        f"plain PyAV, decode and resize on one core: {count / elapsed:.1f} videos/s, "
+        f"{frames / elapsed:,.0f} frames/s ({count} videos, {frames} frames)"
+    )
     return frames, frames / elapsed
 
 
-def measure_preparing(
-    videos: str, output: str, encoding: str, size: int, frames: int, plain: float
-) -> None:
+def measure_preparing(videos: str, output: str, encoding: str, size: int, plain: float) -> None:
     """Prepares the folder once and prints the speed next to plain decoding, and the disk use."""
-    began = time.perf_counter()
-    report = prepare("folder", videos=videos, output=output, size=size, encoding=encoding)
-    elapsed = time.perf_counter() - began
+    with Memory() as memory:
+        began = time.perf_counter()
+        report = prepare("folder", videos=videos, output=output, size=size, encoding=encoding)
+        elapsed = time.perf_counter() - began
     splits = report.content["splits"].values()
     stored = sum(split["bytes"] for split in splits)
-    count = sum(split["frames"] for split in splits)
+    frames = sum(split["frames"] for split in splits)
     print(
         f"preparing, {encoding}: {report.content['written'] / elapsed:,.1f} videos/s, "
         f"{frames / elapsed:,.0f} frames/s ({frames / elapsed / plain:.2f} x one core) in "
-        f"{elapsed:.1f} s; {stored / 1e6:,.1f} MB, {stored / count / 1e3:.2f} kB a frame"
+        f"{elapsed:.1f} s; {stored / 1e6:,.1f} MB, {stored / frames / 1e3:.2f} kB a frame; {memory}"
     )
+
+
+def measure_i3d(source: ClipSource, clip: ClipSpec, options: argparse.Namespace) -> None:
+    """Prints clips a second from prepared records to logits, as an evaluation computes them."""
+    try:
+        extractor = FeatureExtractor(I3D.from_pretrained(), batch_size=16)
+    except InputError as error:
+        print(f"I3D features: not measured ({error})")
+        return
+    stream = extractor.stream(source.training_clips(clip, seed=0, batch_size=16))
+    next(stream), next(stream)  # traces, warms up
+    with Memory() as memory:
+        began, count = time.perf_counter(), 0
+        while time.perf_counter() - began < 2 * options.seconds:
+            count += len(next(stream))
+        elapsed = time.perf_counter() - began
+    print(f"I3D features of prepared clips: {count / elapsed:.1f} clips/s; {memory}")
 
 
 def files_below(folder: str) -> Iterator[Path]:
     """Every file in the folder and its subfolders."""
     return (path for path in sorted(Path(folder).rglob("*")) if path.is_file())
+
+
+def link_copies(videos: str, folder: Path, copies: int) -> str:
+    """A folder that holds every file of `videos` so many times."""
+    for number in range(copies):
+        for path in files_below(videos):
+            link = folder / str(number) / path.relative_to(videos)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.resolve())
+    return str(folder)
 
 
 def make_videos(folder: Path, count: int = 24, frames: int = 150) -> str:

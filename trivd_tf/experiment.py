@@ -30,6 +30,7 @@ class Experiment:
         evaluation: what a score is measured on.
         class_conditional: use the data's labels; else the dummy class 0, as the paper does.
         title: for reports.
+        class_names: of the labels, where a run remembers them; else the data are asked.
     """
 
     clip: ClipSpec
@@ -40,18 +41,29 @@ class Experiment:
     evaluation: EvaluationOptions
     class_conditional: bool = False
     title: str = ""
+    class_names: tuple[str, ...] | None = None
 
-    def __post_init__(self) -> None:
-        if self.class_conditional and self.data.num_classes < 2:
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes, a row each of the class embeddings; ("dummy",) without labels.
+
+        Raises:
+            InputError: the model takes labels, and the data have none or cannot be read.
+        """
+        if not self.class_conditional:
+            return ("dummy",)
+        names = self.data.class_names if self.class_names is None else tuple(self.class_names)
+        if len(names) < 2:
             raise InputError(
                 f"Experiment.class_conditional needs labelled data; {self.data.name} has no "
                 "labels: leave it False, or use a labelled data set"
             )
+        return names
 
     @property
     def num_classes(self) -> int:
         """Rows of the class embeddings: the data's classes, or 1, the dummy class."""
-        return self.data.num_classes if self.class_conditional else 1
+        return len(self.labels)
 
     @property
     def dtype_policy(self) -> keras.DTypePolicy:

@@ -24,21 +24,15 @@ def restore(model_dir: str | os.PathLike[str], *, step: Step = None) -> Restored
         InputError: `model_dir` is no model directory, or holds no checkpoint that can be read.
     """
     path = Path(model_dir)
-    experiment = config.load_run(path)
+    experiment = run_record.with_classes(config.load_run(path), path)
     generator, step = evaluation_generator(experiment, path, step=step)
-    labels = ("dummy",)
-    if experiment.class_conditional:
-        labels = tuple(
-            experiment.data.class_names
-            or (f"class_{index}" for index in range(experiment.num_classes))
-        )
     scores, protocol = _scores(path / "evaluations" / str(step) / "report.json")
     return RestoredModel(
         generator=generator,
         stride=experiment.clip.stride,
         title=experiment.title or "TrIVD-GAN",
         data=experiment.data.name,
-        labels=labels,
+        labels=experiment.labels,
         step=step,
         config=(path / config.FILE_NAME).read_text(encoding="utf-8"),
         run=run_record.read(path) or {},

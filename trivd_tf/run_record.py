@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trivd_tf._version import __version__
 from trivd_tf.errors import InputError
 from trivd_tf.run_folder import RunName, RunPath, run_folder, write_whole
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
 
 FILE_NAME = "run.json"
 
@@ -115,13 +120,19 @@ def choose_seed(run_dir: RunName, seed: int | None) -> int:
 
 
 def write(
-    run_dir: RunName, *, seed: int, argv: list[str] | None = None, resume: bool = True
+    run_dir: RunName,
+    *,
+    seed: int,
+    class_names: Sequence[str] = (),
+    argv: list[str] | None = None,
+    resume: bool = True,
 ) -> RunPath:
     """Writes the record of a first start, or adds a later one under `resumed`.
 
     Args:
         run_dir: the run's directory; made where it is missing.
         seed: of the run.
+        class_names: of the model's labels, if it takes any.
         argv: the command; this process's when left out.
         resume: False replaces an earlier record, of a start that came to nothing.
 
@@ -136,9 +147,17 @@ def write(
         record = start
     else:
         record.setdefault("resumed", []).append(start)
+    if class_names:
+        record["class_names"] = list(class_names)
     path = folder / FILE_NAME
     write_whole(path, json.dumps(record, indent=2) + "\n")
     return path
+
+
+def with_classes(experiment: Experiment, run_dir: RunName) -> Experiment:
+    """The experiment of a run, told its classes by the record: the data need not be there."""
+    names = (read(run_dir) or {}).get("class_names")
+    return dataclasses.replace(experiment, class_names=tuple(names)) if names else experiment
 
 
 def gin_names(run_dir: str | Path) -> list[str]:

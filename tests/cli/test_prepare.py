@@ -1,10 +1,16 @@
 """`trivd prepare`: the command line in front of the library, whose own tests make every layout."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from tests.data.prepare import sources
+from tests.data.prepare.test_prepare import files_of
+from tests.data.videos import encode, numbered_frames
 from trivd_tf.cli import main as cli
 from trivd_tf.data import prepare as library
 
@@ -101,3 +107,59 @@ def test_unknown_runner_is_told_by_name(tmp_path, made_videos, capsys):
     assert cli.main(["prepare", *flags, "--runner", "Foo", "--speed=3"]) == 2
     assert "--runner: Unexpected pipeline runner: Foo" in capsys.readouterr().err
     assert cli.main(["prepare", *flags]) == 0
+
+
+SLOW = """
+import signal, sys, time
+from trivd_tf.cli import main as cli
+from trivd_tf.cli.tensorflow_log import import_tensorflow
+
+import_tensorflow(debug=False)
+
+from trivd_tf.data.prepare import readers
+
+def slow(job, items, read=readers.READERS["files"]):
+    for result in read(job, items):
+        yield result
+        time.sleep(0.5)
+
+readers.READERS["files"] = slow
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started from
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_signals_stop_it_in_one_line_and_the_same_command_goes_on(tmp_path, repository):
+    for number in range(12):
+        encode(tmp_path / "videos" / f"{number:02d}.mkv", numbered_frames(number, 20))
+
+    def command(output):
+        flags = ["--videos", str(tmp_path / "videos"), "--size", "32", "--videos_per_shard", "1"]
+        return ["prepare", "folder", *flags, "--output", str(output)]
+
+    notes = tmp_path / "stopped" / ".work" / "shards"
+    for number, status, word in (
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGINT, 130, "interrupted"),
+    ):
+        before = len(list(notes.glob("*.json")))
+        process = subprocess.Popen(
+            [sys.executable, "-c", SLOW, *command(tmp_path / "stopped")],
+            cwd=repository,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while len(list(notes.glob("*.json"))) == before and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=120)
+        assert (process.returncode, output) == (status, ""), errors
+        lines = [line for line in errors.splitlines() if not line.startswith("preparing: ")]
+        assert lines == [
+            f"trivd: {word}: {tmp_path / 'stopped'} is not finished; the same command goes on"
+        ]
+        assert before < len(list(notes.glob("*.json"))) < 12
+    assert cli.main(command(tmp_path / "stopped")) == 0
+    assert cli.main(command(tmp_path / "whole")) == 0
+    assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")

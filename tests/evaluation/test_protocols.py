@@ -63,8 +63,9 @@ def test_a_protocol_needs_its_data_set(experiment):
         InputError, match=r"scores on ucf101, the model was trained on .*--data_dir"
     ):
         apply_protocol(find_protocol("ucf101"), experiment)
-    with pytest.raises(InputError, match="no prepared data set"):
-        apply_protocol(find_protocol("ucf101"), experiment, data_dir="/nowhere")
+    scoring = apply_protocol(find_protocol("ucf101"), experiment, data_dir="/nowhere")
+    with pytest.raises(InputError, match="/nowhere: no prepared data set"):
+        scoring.experiment.data.prepare(scoring.experiment.clip)
     with pytest.raises(InputError, match="reads no folder"):
         apply_protocol(find_protocol("bouncing_digits"), experiment, data_dir="/tmp")
     with pytest.raises(InputError, match="--protocol ucf: unknown; one of kinetics600_val"):

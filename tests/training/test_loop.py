@@ -173,7 +173,7 @@ def test_wrong_options_are_refused(options, message):
 
 def test_class_conditional_needs_labels(tiny):
     with pytest.raises(InputError, match="has no labels"):
-        dataclasses.replace(tiny.experiment, class_conditional=True)
+        dataclasses.replace(tiny.experiment, class_conditional=True).build_generator()
 
 
 class CountingLoop:

@@ -35,6 +35,7 @@ from trivd_tf.cli.flags import (
     positive_number,
 )
 from trivd_tf.cli.signals import StopSignal
+from trivd_tf.cli.train import class_names_of
 from trivd_tf.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -243,7 +244,8 @@ def _run_here(args: argparse.Namespace, cell: Cell, budget: Budget) -> int:
 
     parsed, experiment = _load(args, cell)
     resume = has_checkpoint(cell.directory)
-    run_record.write(cell.directory, seed=cell.seed, resume=resume)
+    class_names = class_names_of(experiment)
+    run_record.write(cell.directory, seed=cell.seed, class_names=class_names, resume=resume)
     parsed.save(cell.directory / CONFIG_NAME)
     with StopSignal() as signals:
         stop = _StopWithParent(signals)

@@ -22,10 +22,10 @@ def report(error: BaseException, *, debug: bool) -> int:
         SIGTERM.
     """
     if isinstance(error, KeyboardInterrupt):
-        print("trivd: interrupted", file=sys.stderr)
+        print(": ".join(["trivd: interrupted", *error.args]), file=sys.stderr)
         return EXIT_INTERRUPTED
     if isinstance(error, Terminated):
-        print("trivd: terminated", file=sys.stderr)
+        print(": ".join(["trivd: terminated", *error.args]), file=sys.stderr)
         return EXIT_TERMINATED
     if debug:
         traceback.print_exception(error)

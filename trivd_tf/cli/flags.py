@@ -232,7 +232,7 @@ def load_config(args: argparse.Namespace, model_dir: RunPath) -> tuple[ParsedCon
         InputError: there is no configuration, it is wrong, or it contradicts the model in
             `model_dir`.
     """
-    from trivd_tf import config
+    from trivd_tf import config, run_record
 
     saved = model_dir / CONFIG_NAME
     if not args.gin_file and not saved.is_file():
@@ -245,6 +245,7 @@ def load_config(args: argparse.Namespace, model_dir: RunPath) -> tuple[ParsedCon
     experiment = parsed.build()
     if saved.is_file() and has_checkpoint(model_dir):
         _refuse_another_model(parsed, saved)
+        experiment = run_record.with_classes(experiment, model_dir)
     return parsed, experiment
 
 

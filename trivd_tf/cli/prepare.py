@@ -29,6 +29,7 @@ from __future__ import annotations
 import argparse
 
 from trivd_tf.cli.flags import add_runner_flag, beam_flags_from, positive_number
+from trivd_tf.cli.signals import Terminated
 
 KINDS = ("kinetics600", "ucf101", "bair", "moving_mnist", "folder")
 
@@ -120,20 +121,24 @@ def run(args: argparse.Namespace) -> int:
 
     from trivd_tf.data.prepare import prepare
 
-    report = prepare(
-        args.kind,
-        output=args.output,
-        videos=args.videos,
-        annotations=args.annotations,
-        tfds_dir=args.tfds_dir,
-        camera=args.camera,
-        official_split=args.official_split,
-        train_fraction=args.train_fraction,
-        size=args.size,
-        encoding=args.encoding,
-        jpeg_quality=args.jpeg_quality,
-        videos_per_shard=args.videos_per_shard,
-        beam_flags=beam_flags,
-    )
+    try:
+        report = prepare(
+            args.kind,
+            output=args.output,
+            videos=args.videos,
+            annotations=args.annotations,
+            tfds_dir=args.tfds_dir,
+            camera=args.camera,
+            official_split=args.official_split,
+            train_fraction=args.train_fraction,
+            size=args.size,
+            encoding=args.encoding,
+            jpeg_quality=args.jpeg_quality,
+            videos_per_shard=args.videos_per_shard,
+            beam_flags=beam_flags,
+        )
+    except (KeyboardInterrupt, Terminated) as error:
+        error.args = (f"{args.output} is not finished; the same command goes on",)
+        raise
     print(report.describe())
     return 0

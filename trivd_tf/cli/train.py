@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from trivd_tf.cli.flags import (
     CONFIG_NAME,
@@ -29,6 +30,9 @@ from trivd_tf.cli.flags import (
 )
 from trivd_tf.errors import InputError
 from trivd_tf.run_folder import RunPath, is_remote, run_folder
+
+if TYPE_CHECKING:
+    from trivd_tf.experiment import Experiment
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +49,18 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="on Google Cloud: also save and stop when the machine is told of maintenance or "
         "preemption",
     )
+
+
+def class_names_of(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the labels that the model takes, which are those that it began with."""
+    if not experiment.class_conditional:
+        return ()
+    if experiment.class_names is not None and experiment.data.class_names != experiment.labels:
+        raise InputError(
+            f"the classes of {experiment.data.name} are not those that the run began with; go on "
+            "with its own data, or choose another --model_dir"
+        )
+    return experiment.labels
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,13 +89,14 @@ def run(args: argparse.Namespace) -> int:
     seed = run_record.choose_seed(model_dir, args.seed) if resume else (args.seed or 0)
     # Before anything is written: a wrong folder must not leave a run directory behind.
     experiment.data.prepare(experiment.clip)
+    class_names = class_names_of(experiment)
     strategy = strategy_from(args)
     # Refused before anything is written, too.
     replica_batch_size(strategy, experiment.training.batch_size)
     workers = Workers(strategy)
     with leaving_at_once(wanted=workers.count > 1, debug=args.debug):
         if workers.is_chief:
-            run_record.write(model_dir, seed=seed, resume=resume)
+            run_record.write(model_dir, seed=seed, class_names=class_names, resume=resume)
             parsed.save(model_dir / CONFIG_NAME)
         with StopSignal() as stop, watching_maintenance(stop, wanted=args.watch_maintenance):
             on_score = None

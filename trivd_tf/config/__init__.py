@@ -33,6 +33,7 @@ from trivd_tf.config.statements import (
     parameters_of,
 )
 from trivd_tf.errors import InputError
+from trivd_tf.paths import absolute
 from trivd_tf.run_folder import RunName, run_folder, write_whole
 
 __all__ = [
@@ -152,7 +153,7 @@ def parse(
     check_macros(statements)
     root_name = _root_name(statements, root, paths)
     if data_dir is not None:
-        bindings.append(_data_dir_binding(statements, root, Path(data_dir)))
+        bindings.append(_data_dir_binding(statements, root, data_dir))
         reader.read_binding(bindings[-1])
     replaced = None
     if stand_in_data:
@@ -198,7 +199,9 @@ def _root_name(statements: Statements, root: Callable[..., Any], paths: Sequence
     )
 
 
-def _data_dir_binding(statements: Statements, root: Callable[..., Any], data_dir: Path) -> str:
+def _data_dir_binding(
+    statements: Statements, root: Callable[..., Any], data_dir: str | Path
+) -> str:
     binding = statements.find("", root, "data")
     source = statements.resolve_macro(binding.value) if binding else None
     if not isinstance(source, Reference) or source.target is None:
@@ -209,7 +212,7 @@ def _data_dir_binding(statements: Statements, root: Callable[..., Any], data_dir
             f"bind {root.__name__}.data to a source that does"
         )
     # Absolute, so that the run can be resumed from another working directory.
-    return f"{source.name}.data_dir = {str(data_dir.expanduser().absolute())!r}"
+    return f"{source.name}.data_dir = {absolute(data_dir)!r}"
 
 
 def _take_out_data_without_folder(

@@ -17,6 +17,7 @@ from trivd_tf.data.source import ClipSource, check_split, digest
 from trivd_tf.data.splits import Part, split_videos
 from trivd_tf.data.windows import WindowTable, random_positions
 from trivd_tf.errors import InputError
+from trivd_tf.paths import is_address
 from trivd_tf.progress import Progress
 
 _LOG = logging.getLogger(__name__)
@@ -98,6 +99,11 @@ class VideoFolder(ClipSource):
         if not data_dir or not isinstance(data_dir, str | os.PathLike):
             raise InputError(
                 f"VideoFolder.data_dir must name a folder of videos; received {data_dir!r}"
+            )
+        if is_address(data_dir):
+            raise InputError(
+                f"VideoFolder.data_dir must be a folder of this machine; received {data_dir}: "
+                "prepare it with `trivd prepare folder`, which reads addresses"
             )
         self._data_dir = Path(data_dir).expanduser()
         self._train_fraction = train_fraction

@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import io
+import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -39,8 +41,11 @@ class Prepared(ClipSource):
     So the order is any order: every window of the training videos comes once an epoch, shuffled,
     and a run resumes at the exact clip at once.
 
+    The folder is opened when something of it is asked for, and must be there only then: a trained
+    model is exported without its data.
+
     Args:
-      data_dir: folder of the prepared set.
+      data_dir: folder of the prepared set, or an address such as gs://bucket/folder.
       train_splits: stored splits that make up "train", joined by "+", each perhaps with a slice in
         per cent, such as "train+validation" or "test[:80%]".
       test_splits: the same for "test".
@@ -64,20 +69,25 @@ class Prepared(ClipSource):
                 f"received {data_dir!r}"
             )
         require_integer(type(self).__name__, "num_readers", num_readers, 1)
-        self._data_dir = data_dir
+        self._data_dir = os.path.expanduser(data_dir)
         self._num_readers = num_readers
         self._readers = concurrent.futures.ThreadPoolExecutor(num_readers, "read_clips")
-        self._report = self._read_report()
         self._splits = {"train": train_splits, "test": test_splits}
         self._opened: dict[str, _Opened] = {}
         self._tables: dict[tuple[ClipSpec, str], WindowTable] = {}
-        self.class_names = self._report["class_names"]
-        self.num_classes = len(self.class_names or [None])
 
     @property
     def data_dir(self) -> str:
         """Folder of the prepared set."""
         return self._data_dir
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(self._report["class_names"] or ())
+
+    def _stored_splits(self, split: str) -> str:
+        """What makes up "train" or "test": stored splits joined by "+"."""
+        return self._splits[split]
 
     def prepare(self, clip: ClipSpec) -> None:
         stored = self._report["size"]
@@ -104,10 +114,11 @@ class Prepared(ClipSource):
 
     def fingerprint(self, clip: ClipSpec, split: str) -> str:
         check_split(split)
-        identity = (self._report["content"], self._splits[split], dataclasses.asdict(clip))
+        identity = (self._report["content"], self._stored_splits(split), dataclasses.asdict(clip))
         return f"{self._report['kind']}-{split}-{digest(identity)}"
 
-    def _read_report(self) -> dict[str, Any]:
+    @functools.cached_property
+    def _report(self) -> dict[str, Any]:
         path = layout.join(self._data_dir, layout.REPORT)
         try:
             report = layout.read_json(path)
@@ -131,7 +142,7 @@ class Prepared(ClipSource):
         tables, frames = [], []
         files: list[str] = []
         num_frames = 0
-        for stored, first, end in self._parse(self._splits[split]):
+        for stored, first, end in self._parse(self._stored_splits(split)):
             table = _load_table(layout.index_path(self._data_dir, stored, "records"))
             places = _load_table(layout.index_path(self._data_dir, stored, "frames"))
             table = table[len(table) * first // 100 : len(table) * end // 100].copy()

@@ -46,15 +46,17 @@ class UCF101(Prepared):
         if official_split not in (1, 2, 3):
             raise InputError(f"UCF101.official_split must be 1, 2 or 3; received {official_split}")
         super().__init__(data_dir=data_dir, num_readers=num_readers)
-        for role in ("train", "test"):
-            wanted = f"{role}{official_split}"
-            stored = [name for name in self._report["splits"] if wanted in name.split("_")]
-            if not stored:
-                raise InputError(
-                    f"{data_dir} holds nothing of official split {official_split}'s {role} list; "
-                    f"it holds {', '.join(self._report['splits'])}"
-                )
-            self._splits[role] = "+".join(stored)
+        self._official_split = official_split
+
+    def _stored_splits(self, split: str) -> str:
+        wanted = f"{split}{self._official_split}"
+        stored = [name for name in self._report["splits"] if wanted in name.split("_")]
+        if not stored:
+            raise InputError(
+                f"{self.data_dir} holds nothing of official split {self._official_split}'s {split} "
+                f"list; it holds {', '.join(self._report['splits'])}"
+            )
+        return "+".join(stored)
 
 
 class BAIR(Prepared):

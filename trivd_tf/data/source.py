@@ -35,13 +35,19 @@ class ClipSource(abc.ABC):
 
     Attributes:
       name: short name for logs and reports.
+      class_names: names of the labels, empty where there are none.
       num_classes: number of labels; 1 where there are none.
-      class_names: names of the labels; None where there are none.
     """
 
     name: str = "clips"
-    num_classes: int = 1
-    class_names: list[str] | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names) or 1
 
     @abc.abstractmethod
     def prepare(self, clip: ClipSpec) -> None:

@@ -174,7 +174,7 @@ def apply_protocol(
         clip=clip,
         data=source,
         evaluation=options,
-        class_conditional=experiment.class_conditional and _same_classes(source, experiment.data),
+        class_conditional=experiment.class_conditional and _same_classes(source, experiment),
     )
     # How many clips run through the network at once does not change what comes out.
     differences = [
@@ -186,9 +186,9 @@ def apply_protocol(
     return Scoring(scored, protocol.name, tuple(differences), protocol.note)
 
 
-def _same_classes(source: ClipSource, own: ClipSource) -> bool:
+def _same_classes(source: ClipSource, experiment: "Experiment") -> bool:
     """Whether a label of `source` means what the same label meant in training."""
-    return source.num_classes == own.num_classes and source.class_names == own.class_names
+    return source.class_names == experiment.labels
 
 
 def _source(protocol: Protocol, own: ClipSource, data_dir: str | None) -> ClipSource:

@@ -196,6 +196,13 @@ def evaluation_generator(
         generator = _build(experiment, strategy)
         weights.load(generator)
         return generator, step
+    try:
+        experiment.data.prepare(experiment.clip)
+    except InputError as error:
+        raise InputError(
+            f"{model_dir}: step {step} has no standing statistics yet, which are estimated on "
+            f"training clips: {error}"
+        ) from error
     generator = restore_generator(experiment, checkpoint, strategy)
     estimate_from_training_data(experiment, generator, seed=seed, strategy=strategy)
     if seed == options.seed:

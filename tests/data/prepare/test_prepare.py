@@ -121,6 +121,40 @@ def test_kinetics_source_gives_labelled_clips(kinetics):
     assert sorted(set(labels.tolist())) == [0, 2]
 
 
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+def test_labels_stay_with_their_clips(tmp_path, encoding):
+    classes = ("Archery", "Bowling", "Diving")
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    files = {f"{classes[n % 3]}/v_{n}.avi": 20 * n for n in range(9)}  # green -> class n % 3
+    for file, green in files.items():
+        encode(tmp_path / "videos" / file, numbered_frames(green, 12))
+    (lists / "classInd.txt").write_text("".join(f"{n} {c}\n" for n, c in enumerate(classes, 1)))
+    for number in (1, 2, 3):
+        for role, chosen in (("train", list(files)[:6]), ("test", list(files)[6:])):
+            path = lists / f"{role}list{number:02d}.txt"
+            path.write_text("".join(f"{file}\n" for file in chosen))
+    report = prepare(
+        "ucf101",
+        videos=str(tmp_path / "videos"),
+        annotations=[str(lists)],
+        output=str(tmp_path / "out"),
+        size=32,
+        encoding=encoding,
+        videos_per_shard=2,
+    )
+    source = UCF101(data_dir=report.output)
+    batches = take(source.training_clips(CLIP, seed=3, batch_size=16, shard_count=2), 6)
+    batches += take(source.training_clips(CLIP, seed=3, batch_size=16, start=5), 3)
+    batches += take(source.evaluation_clips(CLIP, split="test", num_clips=20, batch_size=8))
+    seen = set()
+    for batch in batches:
+        videos = np.rint(batch["video"][..., 1].mean(axis=(1, 2, 3)) / 20).astype(int)
+        assert batch["label"].tolist() == (videos % 3).tolist()
+        seen |= set(videos.tolist())
+    assert seen == set(range(9))
+
+
 def test_flat_folder_of_videos_gives_the_same_set(kinetics, tmp_path):
     _, _, nested = kinetics
     videos, annotations = sources.make_kinetics(tmp_path, class_folders=False)
@@ -171,9 +205,9 @@ def test_ucf101_stores_each_video_once_for_three_splits(tmp_path):
         for example in examples
     }
     assert tested == {"v_ApplyEyeMakeup_g08_c01", "v_YoYo_g08_c01"}
-    assert source.class_names == ["ApplyEyeMakeup", "YoYo"]
+    assert source.class_names == ("ApplyEyeMakeup", "YoYo")
     with pytest.raises(InputError, match="holds ucf101, not bair"):
-        BAIR(data_dir=report.output)
+        BAIR(data_dir=report.output).prepare(CLIP)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +308,7 @@ def test_sets_of_tensorflow_datasets(tmp_path):
     assert np.array_equal(stored["train1"][2]["video"], clips[2]["video"])
     assert UCF101(data_dir=report.output).num_classes == 2
     with pytest.raises(InputError, match="official split 2"):
-        UCF101(data_dir=report.output, official_split=2)
+        UCF101(data_dir=report.output, official_split=2).prepare(ClipSpec(size=24))
     with pytest.raises(InputError, match="tfds build ucf101/ucf101_3"):
         prepare("ucf101", tfds_dir=str(tmp_path), official_split=3, output=out + "none")
 
@@ -368,6 +402,28 @@ def test_remote_paths_are_read_through_gfile(numbered_set):
     assert np.array_equal(local, remote)
 
 
+def test_sources_may_be_addresses(kinetics, tmp_path):
+    videos, annotations, local = kinetics
+    remote = prepare(
+        "kinetics600",
+        videos="file://" + videos,
+        annotations=["file://" + path for path in annotations],
+        output=str(tmp_path / "kinetics"),
+        size=32,
+    )
+    assert remote.content["content"] == local.content["content"]
+    skipped = [report.content["skipped_videos"] for report in (remote, local)]
+    assert [entry["reason"] for entry in skipped[0]] == [entry["reason"] for entry in skipped[1]]
+    robots = sources.make_bair(tmp_path)
+    reports = [
+        prepare("bair", videos=prefix + robots, output=str(tmp_path / f"bair{len(prefix)}"))
+        for prefix in ("", "file://")
+    ]
+    assert reports[0].content["content"] == reports[1].content["content"]
+    with pytest.raises(InputError, match=r"file:///nowhere: no such folder"):
+        prepare("folder", videos="file:///nowhere", output=str(tmp_path / "none"))
+
+
 def test_records_that_were_cut_off_later_are_noticed(numbered_set, tmp_path):
     import shutil
 
@@ -421,7 +477,7 @@ def test_interrupted_preparation_goes_on_and_ends_with_the_same_files(tmp_path, 
     with pytest.raises(RunError, match=r"No space left on device.*run the same command"):
         prepare("bair", output=str(tmp_path / "resumed"), **options, **flags)
     with pytest.raises(InputError, match="not finished"):
-        Prepared(data_dir=str(tmp_path / "resumed"))
+        Prepared(data_dir=str(tmp_path / "resumed")).prepare(CLIP)
     with pytest.raises(InputError, match="another --output"):
         prepare("bair", output=str(tmp_path / "resumed"), **options, size=32)
     first = list(written)
@@ -495,7 +551,7 @@ def test_sources_without_a_video_and_full_folders_are_refused(tmp_path):
 
 def test_prepared_source_refuses_what_it_does_not_hold(numbered_set, tmp_path):
     with pytest.raises(InputError, match="no prepared data set"):
-        Prepared(data_dir=str(tmp_path))
+        Prepared(data_dir=str(tmp_path)).prepare(CLIP)
     with pytest.raises(InputError, match="prepared at size 32"):
         Prepared(data_dir=numbered_set["raw"]).prepare(ClipSpec(size=64))
     with pytest.raises(InputError, match="holds the splits test, train"):

@@ -22,6 +22,7 @@ from trivd_tf.data.prepare.run import options_of, run
 from trivd_tf.data.prepare.tfds_sets import plan_moving_mnist, plan_tfds_bair, plan_tfds_ucf101
 from trivd_tf.data.prepare.ucf101 import plan_ucf101
 from trivd_tf.errors import InputError
+from trivd_tf.paths import absolute
 
 __all__ = ["KINDS", "Report", "prepare"]
 
@@ -146,7 +147,7 @@ def prepare(
         "jpeg_quality": jpeg_quality if encoding == "jpeg" else None,
         "videos_per_shard": videos_per_shard,
     }
-    output = output if "://" in output else _absolute(output)
+    output = absolute(output)
     content, was_finished = run(
         make_plan,
         output=output,
@@ -177,10 +178,10 @@ def _choose_plan(kind: str, given: dict[str, Any]) -> tuple[Callable[[], Plan], 
     used = {**way.defaults, **given}
     for name in ("videos", "tfds_dir"):
         if name in used:
-            used[name] = _absolute(used[name])
+            used[name] = absolute(used[name])
     if "annotations" in used:
         paths = used["annotations"]
-        used["annotations"] = [_absolute(path) for path in _as_list(paths)]
+        used["annotations"] = [absolute(path) for path in _as_list(paths)]
     if "train_fraction" in used:
         require_fraction("prepare", "train_fraction", used["train_fraction"])
     return lambda: way.plan(**used), used
@@ -188,7 +189,3 @@ def _choose_plan(kind: str, given: dict[str, Any]) -> tuple[Callable[[], Plan], 
 
 def _as_list(paths: str | Sequence[str]) -> list[str]:
     return [paths] if isinstance(paths, str) else list(paths)
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))

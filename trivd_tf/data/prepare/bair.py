@@ -4,8 +4,11 @@ import os
 import re
 import struct
 
+import tensorflow as tf
+
 from trivd_tf.data.prepare.plan import Item, Plan, Skipped
 from trivd_tf.errors import InputError
+from trivd_tf.paths import absolute, is_address
 
 CAMERAS = ("image_main", "image_aux1")
 BALANCED_TRAIN_SHARE = 0.7
@@ -32,7 +35,7 @@ def plan_bair(*, videos: str, camera: str) -> Plan:
         name="bair",
         reader="softmotion",
         reader_options={"camera": camera},
-        root=os.path.abspath(videos),
+        root=absolute(videos),
         splits={**share_training_videos(train), "test": test},
         skipped=skipped,
         description=f"BAIR robot pushing (softmotion30_44k), {camera}.",
@@ -73,7 +76,7 @@ def _items(videos: str, split: str, skipped: list[Skipped]) -> list[Item]:
 
 
 def _listdir(folder: str) -> list[str]:
-    return os.listdir(folder) if os.path.isdir(folder) else []
+    return tf.io.gfile.listdir(folder) if tf.io.gfile.isdir(folder) else []
 
 
 def _count_records(path: str) -> tuple[int, str]:
@@ -81,9 +84,9 @@ def _count_records(path: str) -> tuple[int, str]:
 
     Only the lengths in front of the records are read: the whole set is 32 GB.
     """
-    size = os.path.getsize(path)
+    size = tf.io.gfile.stat(path).length
     count = end = 0
-    with open(path, "rb") as file:
+    with tf.io.gfile.GFile(path, "rb") if is_address(path) else open(path, "rb") as file:
         while end < size:
             file.seek(end)
             header = file.read(_HEADER)

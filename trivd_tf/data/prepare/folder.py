@@ -1,34 +1,13 @@
 """Plan for a folder of videos of the user's own."""
 
 import os
-from pathlib import Path
 
 from trivd_tf.data.prepare.plan import Item, Plan
+from trivd_tf.data.prepare.sources import list_files
 from trivd_tf.data.source import digest
-from trivd_tf.errors import InputError
+from trivd_tf.paths import absolute
 
 _MIN_TEST_FILES = 2
-
-
-def list_files(folder: str) -> list[str]:
-    """Files below a folder, relative to it, sorted; names that begin with a dot are passed over.
-
-    Raises:
-      InputError: there is no such folder, or nothing in it.
-    """
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder}: no such folder; name the folder that holds the videos")
-    files = []
-    for place, subfolders, names in os.walk(folder):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        files += [
-            os.path.relpath(os.path.join(place, name), folder)
-            for name in names
-            if not name.startswith(".")
-        ]
-    if not files:
-        raise InputError(f"{folder}: the folder is empty; put the videos into it")
-    return sorted(files)
 
 
 def plan_folder(*, videos: str, train_fraction: float) -> Plan:
@@ -52,7 +31,7 @@ def plan_folder(*, videos: str, train_fraction: float) -> Plan:
     return Plan(
         name="video_folder",
         reader="files",
-        root=os.path.abspath(videos),
+        root=absolute(videos),
         splits=splits,
-        description=f"Videos of the folder {Path(videos).name}.",
+        description=f"Videos of the folder {os.path.basename(videos.rstrip('/'))}.",
     )

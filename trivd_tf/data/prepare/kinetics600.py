@@ -1,12 +1,14 @@
 """Plan for Kinetics-600: the official annotation files and the usual names of the videos."""
 
 import csv
+import io
 import os
 from collections.abc import Sequence
 
-from trivd_tf.data.prepare.folder import list_files
 from trivd_tf.data.prepare.plan import Item, Plan, Skipped
+from trivd_tf.data.prepare.sources import list_files, read_text
 from trivd_tf.errors import InputError
+from trivd_tf.paths import absolute
 
 _SPLITS = {
     "train": "train",
@@ -48,7 +50,7 @@ def plan_kinetics600(*, videos: str, annotations: Sequence[str]) -> Plan:
     return Plan(
         name="kinetics600",
         reader="files",
-        root=os.path.abspath(videos),
+        root=absolute(videos),
         splits=splits,
         class_names=class_names or None,
         skipped=skipped,
@@ -59,19 +61,15 @@ def plan_kinetics600(*, videos: str, annotations: Sequence[str]) -> Plan:
 def _rows(path: str) -> list[dict[str, str]]:
     """Lines of an annotation file: label, split, and the video's name without its ending."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"youtube_id", "time_start", "time_end", "split"} - set(
-                reader.fieldnames or ()
-            )
-            if missing:
-                raise InputError(
-                    f"{path}: no Kinetics annotation file; it lacks the column "
-                    f"{', '.join(sorted(missing))}"
-                )
-            return [_row(path, number, line) for number, line in enumerate(reader, start=2)]
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as an annotation file ({error})") from error
+    missing = {"youtube_id", "time_start", "time_end", "split"} - set(reader.fieldnames or ())
+    if missing:
+        raise InputError(
+            f"{path}: no Kinetics annotation file; it lacks the column {', '.join(sorted(missing))}"
+        )
+    return [_row(path, number, line) for number, line in enumerate(reader, start=2)]
 
 
 def _row(path: str, number: int, line: dict[str, str]) -> dict[str, str]:

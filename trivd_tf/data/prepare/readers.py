@@ -13,7 +13,9 @@ from PIL import Image
 from trivd_tf.data import decode
 from trivd_tf.data.clips import resized_shape
 from trivd_tf.data.prepare.plan import Item, Job
+from trivd_tf.data.prepare.sources import local_file
 from trivd_tf.errors import InputError
+from trivd_tf.paths import is_address
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,8 +35,8 @@ def read(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
 
 
 def source_path(job: Job, item: Item) -> str:
-    """Where the item's source is; absolute sources stay as they are."""
-    return os.path.join(job.root, item.source)
+    """Where the item's source is; absolute sources and addresses stay as they are."""
+    return item.source if is_address(item.source) else os.path.join(job.root, item.source)
 
 
 def _read_files(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
@@ -42,10 +44,18 @@ def _read_files(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]
     for item in items:
         path = source_path(job, item)
         try:
-            rate = decode.probe(path).frame_rate
-            yield item, Video(np.stack(list(decode.decode_frames(path, size=job.size))), rate)
+            with local_file(path) as file:
+                yield item, _decode(file, job.size)
         except InputError as error:
             yield item, InputError(str(error).removeprefix(f"{path}: "))
+
+
+def _decode(path: str, size: int) -> Result:
+    try:
+        rate = decode.probe(path).frame_rate
+        return Video(np.stack(list(decode.decode_frames(path, size=size))), rate)
+    except InputError as error:
+        return InputError(str(error).removeprefix(f"{path}: "))
 
 
 def _read_softmotion(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:

@@ -1,12 +1,14 @@
 """Plans for sets that TensorFlow Datasets has prepared: UCF-101, BAIR, Moving MNIST."""
 
-import glob
 import os
+
+import tensorflow as tf
 
 from trivd_tf.data.prepare.bair import check_camera, share_training_videos
 from trivd_tf.data.prepare.plan import Item, Plan
 from trivd_tf.data.prepare.ucf101 import OFFICIAL_SPLITS
 from trivd_tf.errors import InputError
+from trivd_tf.paths import absolute
 
 
 def plan_tfds_ucf101(*, tfds_dir: str, official_split: int) -> Plan:
@@ -62,7 +64,7 @@ def _open(tfds_dir: str, name: str):  # type: ignore[no-untyped-def]
     """The newest prepared version of a set: its folder and its builder."""
     import tensorflow_datasets as tfds
 
-    found = glob.glob(os.path.join(tfds_dir, name, "*", "dataset_info.json"))
+    found = tf.io.gfile.glob(os.path.join(tfds_dir, name, "*", "dataset_info.json"))
     if not found:
         raise InputError(
             f"{os.path.join(tfds_dir, name)}: no prepared set there; get it with "
@@ -73,7 +75,7 @@ def _open(tfds_dir: str, name: str):  # type: ignore[no-untyped-def]
         numbers = os.path.basename(os.path.dirname(path)).split(".")
         return [int(number) if number.isdigit() else -1 for number in numbers]
 
-    folder = os.path.abspath(os.path.dirname(max(found, key=version)))
+    folder = absolute(os.path.dirname(max(found, key=version)))
     return folder, tfds.builder_from_directory(folder)
 
 

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Sequence
 
-from trivd_tf.data.prepare.folder import list_files
 from trivd_tf.data.prepare.plan import Item, Plan, Skipped
+from trivd_tf.data.prepare.sources import list_files, read_text
 from trivd_tf.errors import InputError
+from trivd_tf.paths import absolute
 
 OFFICIAL_SPLITS = (1, 2, 3)
 
@@ -51,7 +52,7 @@ def plan_ucf101(*, videos: str, annotations: Sequence[str]) -> Plan:
     return Plan(
         name="ucf101",
         reader="files",
-        root=os.path.abspath(videos),
+        root=absolute(videos),
         splits=splits,
         class_names=classes,
         skipped=skipped,
@@ -76,8 +77,7 @@ def _read_list(path: str) -> list[str]:
 
 def _read_lines(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8") as file:
-            return [line for line in file.read().splitlines() if line.strip()]
+        return [line for line in read_text(path).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: cannot be read ({error}); --annotations must name the unpacked "
