@@ -174,13 +174,13 @@ def train(
         patience=options.save_patience_seconds,
     )
     done = checkpoints.restore()
-    workers.check_same_step(done)
-    if on_score and done and _is_due(done, options.evaluate_every_steps):
-        on_score(done)
-        workers.wait()
-    if done >= options.num_steps:
-        return LoopResult(done, was_stopped=False)
     with workers.reporting_losses(lambda: int(counters.step)):
+        workers.check_same_step(done)
+        if on_score and done and _is_due(done, options.evaluate_every_steps):
+            on_score(done)
+            workers.wait()
+        if done >= options.num_steps:
+            return LoopResult(done, was_stopped=False)
         run = _Run(experiment, strategy, step, counters, checkpoints, workers, model_dir, seed)
         return run.until_end(done, stop or threading.Event(), on_score, on_loop)
 
