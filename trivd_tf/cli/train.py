@@ -32,6 +32,10 @@ from trivd_tf.errors import InputError
 from trivd_tf.run_folder import RunPath, is_remote, run_folder
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from trivd_tf.cli.signals import StopSignal
+    from trivd_tf.evaluation import TrainingScore
     from trivd_tf.experiment import Experiment
 
 
@@ -77,7 +81,6 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.cli.failures import leaving_at_once
     from trivd_tf.cli.maintenance import watching_maintenance
     from trivd_tf.cli.signals import EXIT_TERMINATED, StopSignal
-    from trivd_tf.evaluation import TrainingScore
     from trivd_tf.training import train
     from trivd_tf.training.strategy import replica_batch_size
     from trivd_tf.training.workers import Workers
@@ -93,18 +96,14 @@ def run(args: argparse.Namespace) -> int:
     strategy = strategy_from(args)
     # Refused before anything is written, too.
     replica_batch_size(strategy, experiment.training.batch_size)
+    stop = StopSignal()
+    on_score = _score_while_training(experiment, model_dir, strategy, stop)
     workers = Workers(strategy)
     with leaving_at_once(wanted=workers.count > 1, debug=args.debug):
         if workers.is_chief:
             run_record.write(model_dir, seed=seed, class_names=class_names, resume=resume)
             parsed.save(model_dir / CONFIG_NAME)
-        with StopSignal() as stop, watching_maintenance(stop, wanted=args.watch_maintenance):
-            on_score = None
-            if experiment.training.evaluate_every_steps:
-                on_score = TrainingScore(
-                    experiment, str(model_dir), strategy=strategy, should_stop=stop.is_set
-                )
-                on_score.check()
+        with stop, watching_maintenance(stop, wanted=args.watch_maintenance):
             result = train(
                 experiment,
                 model_dir=model_dir,
@@ -123,6 +122,19 @@ def run(args: argparse.Namespace) -> int:
         return stop.exit_status or EXIT_TERMINATED
     print(f"trained {result.step} steps: {model_dir}")
     return 0
+
+
+def _score_while_training(
+    experiment: Experiment, model_dir: RunPath, strategy: tf.distribute.Strategy, stop: StopSignal
+) -> TrainingScore | None:
+    """What chooses the best model, checked; None where no scores are wanted."""
+    from trivd_tf.evaluation import TrainingScore
+
+    if not experiment.training.evaluate_every_steps:
+        return None
+    score = TrainingScore(experiment, str(model_dir), strategy=strategy, should_stop=stop.is_set)
+    score.check()
+    return score
 
 
 def _refuse_scores_elsewhere(model_dir: RunPath, evaluate_every_steps: int) -> None:

@@ -60,19 +60,27 @@ def other_real_clips(experiment: "Experiment") -> tuple[str, int]:
     return ("train" if options.split == "test" else "test"), 0
 
 
-def check_enough_clips(experiment: "Experiment", *, other: bool = True) -> None:
-    """Raises InputError where the data holds fewer clips than the evaluation asks for."""
+def check_enough_clips(experiment: "Experiment", *, in_training: bool = False) -> None:
+    """Raises InputError where the data holds fewer clips than the evaluation asks for.
+
+    Scores in training take no other real clips.
+    """
     options = experiment.evaluation
     wanted = [(options.split, 0)]
-    if other:
+    if not in_training:
         wanted.append(other_real_clips(experiment))
     for split, skipped in wanted:
         held = experiment.data.num_evaluation_clips(experiment.clip, split)
         if held < skipped + options.num_samples:
+            what_would_do = (
+                f"bind EvaluationOptions.num_samples = {held} or fewer, or no scores while it "
+                "trains, TrainingOptions.evaluate_every_steps = 0"
+                if in_training
+                else f"give --num_samples {held} or fewer (or bind EvaluationOptions.num_samples)"
+            )
             raise InputError(
                 f"{experiment.data.name} holds {held} {split} clips, the evaluation asks for "
-                f"{options.num_samples}: give --num_samples {held} or fewer (or bind "
-                "EvaluationOptions.num_samples), or add videos"
+                f"{options.num_samples}: {what_would_do}, or add videos"
             )
 
 

@@ -65,7 +65,7 @@ class TrainingScore:
     def check(self) -> None:
         """Raises InputError where there are too few clips: before hours of training, not after."""
         self._experiment.data.prepare(self._experiment.clip)
-        check_enough_clips(self._experiment, other=False)
+        check_enough_clips(self._experiment, in_training=True)
         if self._extractor is None:
             self._extractor = make_extractor(self._experiment, self._strategy)
 
