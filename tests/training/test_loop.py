@@ -116,6 +116,23 @@ def test_what_a_killed_process_left_goes_with_the_next_checkpoint(tiny, tmp_path
     assert len(list(tmp_path.iterdir())) == 3 * 2 + 1
 
 
+def test_a_first_checkpoint_that_was_cut_off_is_none(tiny, tmp_path):
+    checkpoints = Checkpoints(tmp_path, tiny.step, tiny.counters)
+    tiny.counters.step.assign(3)
+    checkpoints.save()
+    index = tmp_path / "ckpt-3.index"
+    index.write_bytes(index.read_bytes()[:50])
+    tiny.counters.step.assign(0)
+    with pytest.raises(RunError, match="no checkpoint in"):
+        checkpoints.restore()
+    (tmp_path / "ckpt-3_temp").mkdir()  # as TensorFlow leaves it when killed while it writes
+    assert checkpoints.restore() == 0
+    tiny.counters.step.assign(3)
+    checkpoints.save()
+    assert not (tmp_path / "ckpt-3_temp").exists()
+    assert checkpoints.restore() == 3
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_stops_with_step_and_term(bad):
     metrics = {"seconds_waiting": np.zeros(3), "generator/loss": np.array([1.0, bad, bad])}

@@ -137,7 +137,8 @@ class Checkpoints:
         """Goes to the newest checkpoint that is whole.
 
         Returns:
-            The step, 0 when there is none.
+            The step, 0 when there is none. One that a process was still writing when it was killed
+            is none.
 
         Raises:
             RunError: when there are checkpoints and none of them can be read.
@@ -148,7 +149,9 @@ class Checkpoints:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
                 return int(self.counters.step)
             except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
-                problem = problem or f"{path}: {str(error).strip().splitlines()[0]}"
+                # TensorFlow removes this folder last: with it, the index may be there in part.
+                if not tf.io.gfile.isdir(f"{path}_temp"):
+                    problem = problem or f"{path}: {str(error).strip().splitlines()[0]}"
         if problem:
             raise RunError(
                 f"no checkpoint in {self.directory} fits or can be read ({problem}): use another "
