@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import config as tf_config
 
 from tests.conformance.subjects import SUBJECTS, make_seeded
+from trivd_tf.models import Generator
 
 # A second generator, and compiling the closest relatives of other units, is for long runs.
 ANOTHER = "generator_conv_lstm"
@@ -18,6 +20,9 @@ RELATIVES = ("tsru_c", "tsru_p", "ptsru_c", "ptsru_s")
 every_subject = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.long if n == ANOTHER else ()) for n in SUBJECTS]
 )
+# What adds the same to a whole channel right before a batch norm, which takes it off again: the
+# gradient is zero but for rounding. The last norm follows these without a recurrent unit between.
+TAKEN_OFF = {f"stage_3/{name}/bias" for name in ("conv", "block/conv_2", "up/conv_2", "up/skip")}
 COMPILED = [
     pytest.param(name, marks=pytest.mark.long if subject.is_model or name in RELATIVES else ())
     for name, subject in SUBJECTS.items()
@@ -44,9 +49,14 @@ def plain():
     return get
 
 
-def relative_error(expected, value) -> float:
+def relative_error(expected, value, floor: float = 1e-6) -> float:
     expected, value = np.asarray(expected, np.float64), np.asarray(value, np.float64)
-    return float(np.linalg.norm(value - expected) / max(np.linalg.norm(expected), 1e-6))
+    return float(np.linalg.norm(value - expected) / max(np.linalg.norm(expected), floor))
+
+
+def typical(gradient) -> float:
+    """Root mean square of its elements."""
+    return float(np.sqrt(np.mean(np.square(np.asarray(gradient, np.float64)))))
 
 
 @every_subject
@@ -62,9 +72,13 @@ def test_every_variable_has_a_gradient(name, plain):
     missing = [v.path for v, g in zip(variables, gradients, strict=True) if g is None]
     assert variables
     assert not missing
-    dead = [v.path for v, g in zip(variables, gradients, strict=True) if not np.any(g)]
-    assert not dead
     assert all(np.isfinite(gradient).all() for gradient in gradients)
+    sizes = [typical(gradient) for gradient in gradients]
+    dead = {
+        v.path for v, size in zip(variables, sizes, strict=True) if size < 1e-5 * np.mean(sizes)
+    }
+    expected = TAKEN_OFF if isinstance(made, Generator) else set()
+    assert {path.partition("/")[2] for path in dead} == expected
 
 
 @every_subject
@@ -121,7 +135,18 @@ def test_saved_model_round_trip(name, plain, saved):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.fixture
+def free_order():
+    """XLA refuses pooling's gradient in a process where an earlier test asked for determinism."""
+    was_on = tf_config.is_op_determinism_enabled()
+    tf_config.disable_op_determinism()
+    yield
+    if was_on:
+        tf_config.enable_op_determinism()
+
+
 @pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.usefixtures("free_order")
 def test_compiled_by_xla_equals_plain(name, plain):
     made, inputs, outputs, loss, gradients = plain(name)
     subject = SUBJECTS[name]
@@ -132,8 +157,11 @@ def test_compiled_by_xla_equals_plain(name, plain):
     )
     compiled = run(*[tf.constant(one) for one in inputs])
     np.testing.assert_allclose(loss, compiled[1], rtol=1e-3, atol=1e-3)
-    for one, other in zip([*outputs, *gradients], [*compiled[0], *compiled[2]], strict=True):
+    for one, other in zip(outputs, compiled[0], strict=True):
         assert relative_error(one, other) < 1e-3
+    floor = 1e-3 * max(np.linalg.norm(gradient) for gradient in gradients)
+    for one, other in zip(gradients, compiled[2], strict=True):
+        assert relative_error(one, other, floor) < 1e-3
 
 
 @every_subject
