@@ -131,6 +131,7 @@ def test_no_step_is_lost_or_done_twice(model_dir):
     assert all(np.isfinite(value) for line in lines for value in line.values())
 
 
+@pytest.mark.long
 def test_a_run_killed_while_it_saves_ends_with_the_same_losses_and_weights(model_dir):
     """As one that was stopped at another step."""
     undisturbed = Run(model_dir)

@@ -173,6 +173,7 @@ def best_run(tiny_run) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_best_step_and_its_export_get_the_same_scores(
     experiment, best_run, tmp_path, extractor, made_videos, capsys
 ):

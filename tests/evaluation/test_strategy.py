@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import sys
 import numpy as np
@@ -43,6 +45,7 @@ print("alike")
 """
 
 
+@pytest.mark.long
 def test_two_devices_give_the_scores_of_one(tiny_run, tmp_path):
     command = [sys.executable, "-c", SCRIPT, tiny_run, Path(__file__).parent, tmp_path]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
