@@ -32,7 +32,9 @@ BATCH = 4
 HANGS_AFTER = 900  # seconds; a collective that waits for nobody is told by its traceback
 
 
-def tiny(precision: str, optimizer: str, frames: int) -> experiment.Experiment:
+def tiny(
+    precision: str, optimizer: str, frames: int, recompute: bool = False
+) -> experiment.Experiment:
     """ch 1, 2 -> 1 or 2 frames of 16 x 16, global batch 4; all reductions of a real run."""
     rates = 0.05 if optimizer == "sgd" else 1e-3
     return experiment.Experiment(
@@ -53,6 +55,7 @@ def tiny(precision: str, optimizer: str, frames: int) -> experiment.Experiment:
             ema_start_step=0,
             ema_decay=0.5,
             mix_over_replicas=True,
+            recompute=recompute,
         ),
         evaluation=evaluation.EvaluationOptions(num_samples=4, batch_size=4),
     )
@@ -98,6 +101,7 @@ def main() -> int:
     parser.add_argument("--optimizer", default="sgd")
     parser.add_argument("--frames", type=int, default=1, help="predicted ones")
     parser.add_argument("--broken", action="store_true")
+    parser.add_argument("--recompute", action="store_true")
     parser.add_argument("--output", required=True)
     args = parser.parse_args()
     faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
@@ -106,7 +110,7 @@ def main() -> int:
     strategy = make_strategy(args.strategy, logical_devices=args.replicas)
     # Optimising the graphs takes longer than running them so few times.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    config = tiny(args.precision, args.optimizer, args.frames)
+    config = tiny(args.precision, args.optimizer, args.frames, args.recompute)
     tf.config.experimental.enable_op_determinism()
     step, counters = build_step(config, strategy, SEED), Counters()
     iterator = make_iterator(config, strategy, SEED, 0)

@@ -103,6 +103,13 @@ def test_one_replica_left_out_of_the_reductions_is_noticed(one_step, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_recomputing_changes_nothing(one_step, tmp_path, replicas):
+    found = run(tmp_path, "--replicas", str(replicas), "--recompute")
+    check_same(one_step, found, ROUNDING["float64"])
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("replicas", [2, 4])
 def test_ten_steps_are_the_same(tmp_path, replicas):
     more = ["--steps", "10", "--frames", "2"]

@@ -38,6 +38,8 @@ def describe(experiment: Any) -> dict[str, Any]:
         "batch_size": options.batch_size,
         "discriminator_steps": options.discriminator_steps,
         "mix_over_replicas": options.mix_over_replicas,
+        # Left out where off: records made before there was recomputation stay good.
+        **({"recompute": True} if options.recompute else {}),
     }
 
 

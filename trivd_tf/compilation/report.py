@@ -66,7 +66,7 @@ def job_table(job: Job, found: Mapping[str, Record]) -> str:
         rows.append(("train step", "", "", "", "", *(billions(amount) for amount in amounts)))
     title = (
         f"{job.experiment.title}: {job.topology.name}, {job.num_replicas} replicas of "
-        f"{job.replica_batch} samples"
+        f"{job.replica_batch} samples{', recomputed' * job.experiment.training.recompute}"
     )
     lines = [title, *aligned(rows)]
     for name, record in found.items():

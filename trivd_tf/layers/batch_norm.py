@@ -76,6 +76,11 @@ class PerStepBatchNorm(keras.layers.Layer):
         self.spectral_epsilon = spectral_epsilon
         self._collecting = False
 
+    @property
+    def is_collecting(self) -> bool:
+        """Whether forwards with `training=True` add to the standing statistics."""
+        return self._collecting
+
     def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
         channels = int(input_shape[-1] or 0)
         if self.conditional:

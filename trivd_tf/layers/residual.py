@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from trivd_tf.layers.batch_norm import PerStepBatchNorm
+from trivd_tf.layers.recompute import RecomputableLayer
 from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralConv3D
 from trivd_tf.ops import video
 
@@ -38,7 +38,7 @@ def average_pool_3d(frames: tf.Tensor, time: int) -> tf.Tensor:
     return tf.reshape(rows, [shape[0], -1, height, width, channels])
 
 
-class GeneratorBlock(keras.layers.Layer):
+class GeneratorBlock(RecomputableLayer):
     """BN - ReLU - (upsample) - conv3 - BN - ReLU - conv3, plus a skip connection.
 
     Frames are time-major, `[T, B, H, W, C]`; the condition of the batch norms is `[B, D]`. The
@@ -110,6 +110,9 @@ class GeneratorBlock(keras.layers.Layer):
             skip = upsample_nearest(skip)
         return video.unfold_time(hidden + skip, steps)
 
+    def keeps_state(self) -> bool:
+        return self.norm_1.is_collecting
+
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...], *_: Any
     ) -> tuple[int | None, ...]:
@@ -129,7 +132,7 @@ class GeneratorBlock(keras.layers.Layer):
         }
 
 
-class DiscriminatorBlock(keras.layers.Layer):
+class DiscriminatorBlock(RecomputableLayer):
     """ReLU - conv3 - ReLU - conv3 - average-pool 2, plus a skip connection.
 
     The skip is conv1x1 - average-pool (pooled first: the same values for a quarter of the work, an

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.errors import RunError
+from trivd_tf.layers.recompute import recomputable_layers
 from trivd_tf.progress import Progress
 from trivd_tf.run_folder import RunName, RunPath, run_folder
 from trivd_tf.training.adam import FusedAdam
@@ -61,6 +62,9 @@ def build_step(experiment: "Experiment", strategy: tf.distribute.Strategy, seed:
             decay=options.ema_decay,
             start_step=options.ema_start_step,
         )
+    for model in (generator, *discriminators):
+        for layer in recomputable_layers(model):
+            layer.recompute = options.recompute
     return GanStep(
         generator=generator,
         discriminators=discriminators,

@@ -25,6 +25,8 @@ class TrainingOptions:
         mean_of_discriminators: average the discriminators' losses instead of summing them.
         mix_over_replicas: mixed projection over the global batch, not each replica's own.
         precision: `float32`, `mixed_bfloat16` or `float64`.
+        recompute: run residual blocks again in the backward pass instead of keeping what they
+            computed: less memory, more time, the same result.
         steps_per_loop: generator updates in one call of the compiled loop.
         checkpoint_every_steps, keep_checkpoints: how often to save, how many to keep.
         save_patience_seconds: for how long a checkpoint that cannot be written is tried again
@@ -50,6 +52,7 @@ class TrainingOptions:
     mean_of_discriminators: bool = False
     mix_over_replicas: bool = False
     precision: str = "float32"
+    recompute: bool = False
     steps_per_loop: int = 100
     checkpoint_every_steps: int = 1000
     keep_checkpoints: int = 3
