@@ -1,0 +1,206 @@
+"""Where the time of a train step goes: its parts, each compiled alone and timed in turn.
+
+    python tools/profile_step.py --gin_file quickstart [--gin_bindings ...] [--data_dir DIR]
+        [--rounds 5]
+
+A line a part: how often a step runs it, milliseconds a step, FLOPs, and its rate as a share of the
+yardstick's (a 3x3 convolution of 64 channels, forward and backward, in the same run). What begins
+with "(within)" is a piece of a part above, and not added up.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # as `trivd train` runs
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import tensorflow as tf
+from benchmark_step import Yardstick
+
+from trivd_tf import config
+from trivd_tf.layers.spectral_norm import power_iterate, spectral_layers
+from trivd_tf.ops.graph_costs import flops, traced
+from trivd_tf.training.loop import build_step, make_iterator
+from trivd_tf.training.step import GanStep
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A piece of the step.
+
+    Attributes:
+        name: as printed.
+        times: how often a step runs it.
+        run: computes it; returns tensors, so that nothing is left out.
+    """
+
+    name: str
+    times: int
+    run: Callable[[], Any]
+
+
+def without_optimizer(step: GanStep) -> GanStep:
+    """The same networks; its updates stop at the gradients."""
+    twin = dataclasses.replace(step, average=_NoAverage())
+    twin._apply = lambda _, gradients, __: tf.linalg.global_norm(  # type: ignore[method-assign]
+        [tf.convert_to_tensor(gradient) for gradient in gradients]
+    )
+    return twin
+
+
+class _NoAverage:
+    def update(self, step: tf.Tensor) -> None:
+        """Nothing."""
+
+
+def spectral_norms(models: list) -> list[tf.Tensor]:
+    """Power iterations, and normalised kernels with the gradient through them."""
+    found = []
+    for model in models:
+        power_iterate(model)
+        for layer in spectral_layers(model):
+            kernel = layer.kernel.value
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(kernel)
+                normalized = layer.normalized_kernel()
+            found.append(tape.gradient(normalized, kernel, output_gradients=normalized))
+    return [tf.reduce_max(gradient) for gradient in found]
+
+
+def penalty(step: GanStep) -> list[tf.Tensor]:
+    """The orthogonality penalty and its gradient."""
+    sources = [weight.value for weight in step.generator.trainable_variables]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(sources)
+        loss = step.penalty()
+    gradients = tape.gradient(loss, sources)
+    return [tf.reduce_max(gradient) for gradient in gradients if gradient is not None]
+
+
+def parts(step: GanStep, batch: dict[str, tf.Tensor]) -> list[Part]:
+    """The pieces of a step on one batch."""
+    updates = step.options.discriminator_steps
+    number, update = tf.constant(0, tf.int64), tf.constant(0)
+    bare = without_optimizer(step)
+    seed = tf.constant([1, 2], tf.int64)
+    given = step.predict(batch, seed)
+    judged = without_optimizer(step)
+    judged.predict = lambda *_: given  # type: ignore[method-assign]
+    of_generator = step.generator.trainable_variables
+    of_discriminators = [w for model in step.discriminators for w in model.trainable_variables]
+
+    def adam(optimizer, weights) -> list[tf.Tensor]:
+        # Small, and not the weights themselves, which would be copied.
+        optimizer.apply([tf.zeros_like(weight.value) for weight in weights], weights)
+        return [optimizer.iterations.value]
+
+    def average() -> tf.Tensor:
+        step.average.update(tf.constant(10**8, tf.int64))
+        return number
+
+    return [
+        Part("prediction, forward", updates, lambda: step.predict(batch, seed)),
+        Part(
+            "discriminators, forward and backward",
+            updates,
+            lambda: judged.update_discriminators(batch, number, update),
+        ),
+        Part(
+            "generator and discriminators, forward and backward",
+            1,
+            lambda: bare.update_generator(batch, number),
+        ),
+        Part(
+            "Adam of the discriminators",
+            updates,
+            lambda: adam(step.discriminator_optimizer, of_discriminators),
+        ),
+        Part("Adam of the generator", 1, lambda: adam(step.generator_optimizer, of_generator)),
+        Part("average of the weights", 1, average),
+        Part("(within) the generator's penalty", 1, lambda: penalty(step)),
+        Part(
+            "(within) the discriminators' spectral norms",
+            updates,
+            lambda: spectral_norms(step.discriminators),
+        ),
+        Part(
+            "(within) the generator's spectral norms", 1, lambda: spectral_norms([step.generator])
+        ),
+    ]
+
+
+def compiled(run: Callable[[], Any]) -> tuple[Callable[[], Any], int]:
+    """The function, and the FLOPs that it needs."""
+    return tf.function(run, autograph=False), flops(traced(run))
+
+
+def profile(experiment: Any, rounds: int) -> tuple[list[dict[str, Any]], float]:
+    """A row a part, and the yardstick's rate (FLOP/s)."""
+    strategy = tf.distribute.get_strategy()
+    experiment.data.prepare(experiment.clip)
+    step = build_step(experiment, strategy, 0)
+    batch = next(make_iterator(experiment, strategy, 0, 0))
+    found = parts(step, batch)
+    functions = [compiled(part.run) for part in found]
+    yardstick = Yardstick()
+    seconds: list[list[float]] = [[] for _ in found]
+    for function, _ in functions:
+        function()
+    for _ in range(rounds):
+        yardstick.measure(1.0)
+        for times, (function, _) in zip(seconds, functions, strict=True):
+            started = time.perf_counter()
+            tf.nest.map_structure(lambda tensor: tensor.numpy(), function())
+            times.append(time.perf_counter() - started)
+    rate = statistics.median(yardstick.rates)
+    rows = [
+        {
+            "part": part.name,
+            "times": part.times,
+            "ms": 1e3 * part.times * statistics.median(times),
+            "gflop": part.times * cost / 1e9,
+            "share_of_convolution_rate": cost / statistics.median(times) / rate,
+        }
+        for part, times, (_, cost) in zip(found, seconds, functions, strict=True)
+    ]
+    return rows, rate
+
+
+def main() -> int:
+    """Prints the parts of a gin file's step."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--gin_file", action="append", required=True)
+    parser.add_argument("--gin_bindings", action="append", default=[])
+    parser.add_argument("--data_dir")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    args = parser.parse_args()
+    parsed = config.parse(args.gin_file, args.gin_bindings, data_dir=args.data_dir)
+    rows, rate = profile(parsed.build(), args.rounds)
+    whole = sum(row["ms"] for row in rows if not row["part"].startswith("("))
+    print(f"{'part':52}{'times':>6}{'ms':>9}{'of all':>8}{'GFLOP':>9}{'of yardstick':>14}")
+    for row in rows:
+        print(
+            f"{row['part']:52}{row['times']:6}{row['ms']:9.1f}{row['ms'] / whole:8.1%}"
+            f"{row['gflop']:9.1f}{row['share_of_convolution_rate']:14.1%}"
+        )
+    print(f"{'all':58}{whole:9.1f}; yardstick {rate / 1e9:.0f} GFLOP/s")
+    if args.json:
+        args.json.write_text(json.dumps({"rows": rows, "yardstick": rate}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
