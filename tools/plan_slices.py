@@ -3,7 +3,7 @@
     python tools/plan_slices.py --records compiled [--slices 32 64 128 256 512] [--steps 500000]
         [--price 1.10]
 
-Fits the equation of `trivd_tf/description/slices.py` to the paper's milliseconds of those rows of
+Fits the equation of `trivd_tf/compilation/slices.py` to the paper's milliseconds of those rows of
 Table 1 that are recorded (`trivd compile --gin_file table1_clip ... --topology v3:2x2
 --replica_batch 8 --programs train --output compiled`), prints each row's error, of the fit to all
 rows and of the fit to the other rows, and then, for every recorded configuration, what a step takes
@@ -18,10 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from trivd_tf.compilation import slices
 from trivd_tf.compilation.paper import paper_row
 from trivd_tf.compilation.records import Record, Records
 from trivd_tf.compilation.report import StepCost, aligned, step_cost
-from trivd_tf.description import slices
 from trivd_tf.errors import InputError
 
 # Table 1: batch 512, 8 samples a replica.
@@ -43,10 +43,9 @@ def recorded_steps(records: dict[str, Record]) -> dict[str, tuple[Record, StepCo
         cost = step_cost(found) if found.keys() >= PROGRAMS else None
         if cost is not None:
             record = found["generator"]
-            steps[f"{record.configuration['title']}, {record.replica_batch} a replica"] = (
-                record,
-                cost,
-            )
+            title = f"{record.configuration['title']}, {record.replica_batch} a replica"
+            title += ", recomputed" * record.configuration.get("recompute", False)
+            steps[title] = (record, cost)
     return steps
 
 
@@ -54,6 +53,8 @@ def table_1_name(record: Record) -> str | None:
     """The gin file of the row of Table 1 that a record is of, at the paper's batch."""
     configuration = record.configuration
     if not configuration["title"].startswith("Table 1,") or record.replica_batch != 8:
+        return None
+    if configuration.get("recompute"):
         return None
     if configuration["generator"].get("channel_multiplier") != 48:
         return None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from trivd_tf.compilation import slices
 from trivd_tf.compilation.report import StepCost
-from trivd_tf.description import slices
 
 CHIP = slices.Chip(flops=2e12, memory_bytes=2e9, reduce_bytes=1e9, hop_seconds=1e-3, cores=2)
 COSTS = {
