@@ -114,14 +114,20 @@ def measure(experiment, *, loops: int, steps: int, seed: int = 0) -> dict[str, f
     }
 
 
-def main() -> int:
-    """Prints the figures of a gin file."""
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Flags that say what is measured: a gin file, bindings and data."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--gin_file", action="append", required=True)
     parser.add_argument("--gin_bindings", action="append", default=[])
     parser.add_argument("--data_dir")
+    return parser
+
+
+def main() -> int:
+    """Prints the figures of a gin file."""
+    parser = make_parser(__doc__)
     parser.add_argument("--loops", type=int, default=5, help="timed loops (default 5)")
     parser.add_argument("--steps", type=int, default=5, help="steps in a loop (default 5)")
     parser.add_argument("--json", help="also write the figures to this file")

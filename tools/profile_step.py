@@ -8,7 +8,6 @@ yardstick's (a 3x3 convolution of 64 channels, forward and backward, in the same
 with "(within)" is a piece of a part above, and not added up.
 """
 
-import argparse
 import dataclasses
 import json
 import os
@@ -25,11 +24,11 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # as `trivd train` runs
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import tensorflow as tf
-from benchmark_step import Yardstick
+from benchmark_step import Yardstick, make_parser
 
 from trivd_tf import config
 from trivd_tf.layers.spectral_norm import power_iterate, spectral_layers
-from trivd_tf.ops.graph_costs import flops, traced
+from trivd_tf.ops.graph_costs import flops
 from trivd_tf.training.loop import build_step, make_iterator
 from trivd_tf.training.step import GanStep
 
@@ -141,7 +140,8 @@ def parts(step: GanStep, batch: dict[str, tf.Tensor]) -> list[Part]:
 
 def compiled(run: Callable[[], Any]) -> tuple[Callable[[], Any], int]:
     """The function, and the FLOPs that it needs."""
-    return tf.function(run, autograph=False), flops(traced(run))
+    function = tf.function(run, autograph=False)
+    return function, flops(function.get_concrete_function().graph)
 
 
 def profile(experiment: Any, rounds: int) -> tuple[list[dict[str, Any]], float]:
@@ -178,12 +178,7 @@ def profile(experiment: Any, rounds: int) -> tuple[list[dict[str, Any]], float]:
 
 def main() -> int:
     """Prints the parts of a gin file's step."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--gin_file", action="append", required=True)
-    parser.add_argument("--gin_bindings", action="append", default=[])
-    parser.add_argument("--data_dir")
+    parser = make_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args()
