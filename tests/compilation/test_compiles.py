@@ -39,16 +39,26 @@ def tiny_bindings(unit: str, decomposition: str) -> list[str]:
     ]
 
 
-def compile_tiny(folder, unit: str, decomposition: str) -> subprocess.CompletedProcess[str]:
-    """`trivd compile` for the eight cores of a v3:2x2, one sample on each."""
+def compile_tiny(
+    folder,
+    unit: str = "conv_gru",
+    decomposition: str = "downsampled",
+    topology: str = "v3:2x2",
+    replica_batch: int = 1,
+    status: int = 0,
+) -> subprocess.CompletedProcess[str]:
+    """`trivd compile` for all cores of a topology."""
     command = [sys.executable, "-m", "trivd_tf", "compile", "--gin_file", "bouncing_digits"]
     for binding in tiny_bindings(unit, decomposition):
         command += ["--gin_bindings", binding]
-    command += ["--topology", "v3:2x2", "--replica_batch", "1", "--programs", "train"]
+    command += ["--topology", topology, "--replica_batch", str(replica_batch)]
     done = subprocess.run(
-        [*command, "--output", str(folder)], capture_output=True, text=True, check=False
+        [*command, "--programs", "train", "--output", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == status, done.stderr[-2000:]
     return done
 
 
@@ -112,3 +122,31 @@ def test_every_decomposition_compiles_for_v3(decomposition, tmp_path):
 @pytest.mark.parametrize("unit", CELLS)
 def test_every_unit_compiles_for_v3(unit, tmp_path):
     check_compiles(tmp_path, unit, "downsampled")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("topology", "replicas"), [("v2", 8), ("v4", 4), ("v5e", 4), ("v5p", 4), ("v6e", 8)]
+)
+def test_every_generation_is_compiled_for(topology, replicas, tmp_path):
+    done = compile_tiny(tmp_path, topology=topology)
+    assert f", {replicas} replicas of 1 samples" in done.stdout
+    records = json.loads((tmp_path / "compiled.json").read_text()).values()
+    assert {record["num_replicas"] for record in records} == {replicas}
+    for record in records:
+        (reduction,) = record["figures"]["collectives"]
+        assert reduction["kind"] == "all-reduce"
+
+
+@pytest.mark.long
+def test_what_does_not_fit_is_told(tmp_path):
+    """A batch of which the frames alone take more than a v2 has."""
+    frames_bytes = FRAMES * SIZE**2 * 3 * 4
+    batch = 2 * int(7.48 * 2**30) // frames_bytes
+    done = compile_tiny(tmp_path, topology="v2", replica_batch=batch, status=1)
+    assert "discriminators: OUT OF MEMORY: " in done.stdout
+    assert "exceeds available HBM (7.48G)" in done.stdout
+    for record in json.loads((tmp_path / "compiled.json").read_text()).values():
+        found = record["figures"]["out_of_memory"]
+        assert found["wanted_bytes"] > batch * frames_bytes
+        assert found["hbm_bytes"] == int(7.48 * 2**30)

@@ -7,10 +7,11 @@ import pytest
 from trivd_tf.compilation import compile, paper, report
 from trivd_tf.compilation.collectives import array_bytes, find_collectives
 from trivd_tf.compilation.records import Record, Records
-from trivd_tf.compilation.topologies import parse_topology
+from trivd_tf.compilation.topologies import Topology, parse_topology
 from trivd_tf.compilation.tpu_compiler import out_of_memory
 from trivd_tf.errors import InputError
 
+V3 = Topology("v3", (2, 2))
 HLO = """
   %a = f32[3,8]{1,0:T(4,128)} all-reduce(%x), replica_groups={{0,1}}, to_apply=%sum
   %b = (f32[2]{0}, bf16[4,2]{1,0}) all-reduce(%y, %z), replica_groups={{0,1}}, to_apply=%sum
@@ -66,18 +67,36 @@ def test_topologies():
     assert parse_topology("v3:2x2").num_replicas == 8
     assert parse_topology("v5e").name == "v5e:2x2"
     assert parse_topology("v4:2x2x1").num_replicas == 4
+    assert parse_topology("v5e").hbm_bytes == int(15.75 * 2**30)
     for wrong in ("v9:2x2", "v3:2x2x1", "v4:2x2", "v3:0x2", "v3:ax2"):
         with pytest.raises(InputError, match="--topology"):
             parse_topology(wrong)
 
 
-def test_out_of_memory_is_understood():
-    message = "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.50G of 15.48G hbm"
-    assert out_of_memory(message) == {
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Ran out of memory in memory space hbm. Used 20.50G of 15.48G hbm. Exceeded by 5.02G",
+        "E1000: CompileTimeHbmOom: Ran out of memory on HBM, the total memory required for HLO "
+        "temporaries (20.50G) exceeds available HBM (15.48G). HLO module: jit__lambda.",
+    ],
+)
+def test_out_of_memory_is_understood(message):
+    assert out_of_memory(f"RESOURCE_EXHAUSTED: {message}") == {
         "wanted_bytes": int(20.5 * 2**30),
         "hbm_bytes": int(15.48 * 2**30),
     }
     assert out_of_memory("INTERNAL: something else") is None
+
+
+def test_variables_that_a_program_does_not_take_need_room_too():
+    one = record("generator", compiled(V3.hbm_bytes - 5), resident=5)
+    assert one.fits
+    other = dataclasses.replace(one, resident_bytes=6)
+    assert other.compiled
+    assert not other.fits
+    assert report.step_cost({"generator": one}) is not None
+    assert report.step_cost({"generator": other}) is None
 
 
 def test_a_step_adds_what_its_programs_do_and_peaks_where_the_largest_does():
@@ -132,7 +151,7 @@ class FakeJob:
     """A job whose memory is a straight line in the batch."""
 
     replica_batch: int
-    title: str = "t"
+    topology: Topology = V3
 
     def with_batch(self, replica_batch):
         return FakeJob(replica_batch)
@@ -140,20 +159,48 @@ class FakeJob:
 
 @pytest.mark.parametrize("start", [1, 8, 64])
 @pytest.mark.parametrize(("base", "slope", "largest"), [(100, 10, 90), (990, 9, 1), (1001, 1, 0)])
-def test_the_largest_batch_is_found_with_few_compiles(monkeypatch, start, base, slope, largest):
+@pytest.mark.parametrize("greedy", ["generator", "discriminators"])
+def test_the_largest_batch_is_found_with_few_compiles(
+    monkeypatch, start, base, slope, largest, greedy
+):
+    """Of two programs one needs twice the other; what fits is also known of the other."""
     compiles = []
 
-    def compile_job(job, records, say):
-        compiles.append(job.replica_batch)
-        wanted = base + slope * job.replica_batch
-        figures = compiled(wanted) if wanted <= 1000 else failed(wanted, 1000)
-        return {"generator": record("generator", figures)}
+    def compile_job(job, records, programs, while_they_fit, say):
+        found = {}
+        for program in programs:
+            compiles.append((program, job.replica_batch))
+            wanted = base + slope * job.replica_batch
+            wanted = wanted if program == greedy else wanted // 2
+            figures = compiled(wanted) if wanted <= 1000 else failed(wanted, 1000)
+            found[program] = record(program, figures)
+            if wanted > 1000:
+                break
+        return found
 
     monkeypatch.setattr(compile, "compile_job", compile_job)
     jobs = compile.find_batch(FakeJob(start), None)
-    assert len(compiles) == len(set(compiles)) == len(jobs) < 13
+    assert len(compiles) == len(set(compiles)) < 13
+    assert len({size for _, size in compiles}) == len(jobs)
     if largest:
         assert jobs[-1].replica_batch == largest
-        assert largest + 1 in compiles
+        assert {(name, largest) for name in ("generator", "discriminators")} <= set(compiles)
+        assert (greedy, largest + 1) in compiles
     else:
-        assert 1 in compiles
+        assert (greedy, 1) in compiles
+
+
+def test_one_compile_tells_where_the_next_is(monkeypatch):
+    """With what variables take known, memory is a line already, and three compiles are enough."""
+    sizes, limit = [], V3.hbm_bytes
+
+    def compile_job(job, records, programs, while_they_fit, say):
+        sizes.append(job.replica_batch)
+        kept, wanted = 7 * limit // 16, limit // 2 + limit // 40 * job.replica_batch
+        figures = compiled(wanted - 5, argument_bytes=kept)
+        figures = figures if wanted <= limit else failed(wanted, limit)
+        return {"generator": record("generator", figures, resident=5)}
+
+    monkeypatch.setattr(compile, "compile_job", compile_job)
+    assert compile.find_batch(FakeJob(8), None)[-1].replica_batch == 20
+    assert sizes == [8, 17, 20, 21]

@@ -112,6 +112,7 @@ def compile_job(
     programs: Sequence[str] = TRAINING_PROGRAMS,
     *,
     again: bool = False,
+    while_they_fit: bool = False,
     say: Say = lambda line: None,
 ) -> dict[str, Record]:
     """Compiles what of `programs` is not yet recorded.
@@ -121,6 +122,7 @@ def compile_job(
         records: looked at first; gets every new figure as soon as it is there.
         programs: of `programs.PROGRAMS`.
         again: compile what is recorded too, unless its program is still the same.
+        while_they_fit: leave out those after the first that does not fit.
         say: told what is being done, a line at a time.
 
     Returns:
@@ -139,16 +141,18 @@ def compile_job(
             f"recorded before the code last changed: {', '.join(stale)}; --again compiles what is "
             "no longer the same"
         )
-    emitter = None
+    emitter, asked = None, {}
     for name in programs:
-        if name in found:
-            continue
-        if emitter is None:
-            say(f"building the networks of {job.experiment.title or 'the configuration'}")
-            emitter = Emitter(job.experiment, job.num_replicas)
-        found[name] = _compile_program(job, emitter, name, known[name], say)
-        records.add(job.key(name), found[name])
-    return {name: found[name] for name in programs}
+        if name not in found:
+            if emitter is None:
+                say(f"building the networks of {job.experiment.title or 'the configuration'}")
+                emitter = Emitter(job.experiment, job.num_replicas)
+            found[name] = _compile_program(job, emitter, name, known[name], say)
+            records.add(job.key(name), found[name])
+        asked[name] = found[name]
+        if while_they_fit and not asked[name].fits:
+            break
+    return asked
 
 
 def _compile_program(
@@ -203,25 +207,32 @@ def run_compiler(path: Path, topology: str, num_replicas: int) -> dict[str, Any]
 def find_batch(job: Job, records: Records, *, say: Say = lambda line: None) -> list[Job]:
     """Looks for the largest batch on each replica with which all training programs fit.
 
-    Memory grows with the batch on a straight line, so that two compiles tell where to look; each
-    guess is compiled, and the answer is a batch that fits beside one more sample that does not.
+    Memory grows with the batch on a straight line above what variables take, so that one compile
+    tells where to look; each guess is compiled, the program that needs most first, and the answer
+    is a batch that fits beside one more sample that does not.
 
     Returns:
         The jobs that were compiled, the largest that fits last; without one that fits only those
         that do not.
     """
     tried: dict[int, dict[str, Record]] = {}
+    # The generator's needs more in the paper's models.
+    programs: tuple[str, ...] = TRAINING_PROGRAMS[::-1]
     batch = job.replica_batch
     while batch not in tried:
-        found = compile_job(job.with_batch(batch), records, say=say)
+        found = compile_job(job.with_batch(batch), records, programs, while_they_fit=True, say=say)
         tried[batch] = found
-        peak = max(record.peak_bytes for record in found.values())
-        fit = all(record.fits for record in found.values())
-        say(f"{batch} samples a replica: {peak / 1e9:.2f} GB, {'fits' if fit else 'does not fit'}")
-        batch = _next_batch(tried)
+        fit = _fits(found)
+        say(f"{batch} samples a replica: {_peak(found) / 1e9:.2f} GB, {_FITS[fit]}")
+        if len(found) == len(programs):
+            programs = tuple(sorted(found, key=lambda name: -found[name].peak_bytes))
+        batch = _next_batch(tried, job.topology.hbm_bytes)
     fitting = [size for size in tried if _fits(tried[size])]
     order = [size for size in tried if size != max(fitting, default=None)]
     return [job.with_batch(size) for size in [*order, *([max(fitting)] if fitting else [])]]
+
+
+_FITS = {True: "fits", False: "does not fit"}
 
 
 def _fits(found: dict[str, Record]) -> bool:
@@ -232,21 +243,37 @@ def _peak(found: dict[str, Record]) -> int:
     return max(record.peak_bytes for record in found.values())
 
 
-def _next_batch(tried: dict[int, dict[str, Record]]) -> int:
+def _next_batch(tried: dict[int, dict[str, Record]], hbm_bytes: int) -> int:
     """The batch to try after these; one that was tried when the answer is known."""
     below = max((size for size in tried if _fits(tried[size])), default=0)
     above = min((size for size in tried if not _fits(tried[size])), default=None)
-    if above is None:
-        return 2 * below
-    if above - below <= 1:
+    if above is not None and above - below <= 1:
         return below or above
-    # Halving where no line is known yet, and now and then where the line misleads.
-    if not below or len(tried) % 3 == 0:
+    if above is None:
+        return min(max(_on_the_line(tried, hbm_bytes), below + 1), 4 * below)
+    # Halving now and then where the line has misled for long.
+    if len(tried) > 5 and len(tried) % 2:
         return (below + above) // 2
-    failed = next(
-        record.figures["out_of_memory"] for record in tried[above].values() if not record.fits
+    failed = next(record for record in tried[above].values() if not record.fits)
+    limit = failed.figures.get("out_of_memory", {}).get("hbm_bytes", hbm_bytes)
+    return min(max(_on_the_line(tried, limit), below + 1), above - 1)
+
+
+def _on_the_line(tried: dict[int, dict[str, Record]], limit: int) -> int:
+    """The batch whose memory would be `limit`.
+
+    The line goes through the two batches nearest to it, those that fit before others: the
+    compiler moves work about when memory is short. With one batch it starts at what this batch's
+    largest program takes and keeps whatever the batch is, or at nothing where that is not known.
+    """
+    sizes = sorted(
+        tried, key=lambda size: (not _fits(tried[size]), abs(_peak(tried[size]) - limit))
     )
-    first = _peak(tried[below])
-    slope = (_peak(tried[above]) - first) / (above - below)
-    guess = below + int((failed["hbm_bytes"] - first) / slope) if slope > 0 else below
-    return min(max(guess, below + 1), above - 1)
+    peak = _peak(tried[sizes[0]])
+    if len(sizes) > 1:
+        slope = (_peak(tried[sizes[1]]) - peak) / (sizes[1] - sizes[0])
+    else:
+        largest = max(tried[sizes[0]].values(), key=lambda record: record.peak_bytes)
+        kept = largest.figures.get("argument_bytes", 0) + largest.resident_bytes
+        slope = (peak - kept * largest.fits) / sizes[0]
+    return sizes[0] + int((limit - peak) // slope) if slope > 0 else sizes[0]

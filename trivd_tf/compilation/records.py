@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trivd_tf.compilation.topologies import parse_topology
 from trivd_tf.errors import InputError
 
 FILE_NAME = "compiled.json"
@@ -88,14 +89,22 @@ class Record:
     date: str
 
     @property
-    def fits(self) -> bool:
-        """Whether the compiler found room for it."""
+    def compiled(self) -> bool:
+        """Whether the compiler found room for the program alone."""
         return "out_of_memory" not in self.figures
 
     @property
+    def fits(self) -> bool:
+        """Whether the program and the job's other variables find room together."""
+        return self.compiled and self.peak_bytes <= parse_topology(self.topology).hbm_bytes
+
+    @property
     def peak_bytes(self) -> int:
-        """The most HBM in use at any time of the program, the job's other variables included."""
-        if not self.fits:
+        """The most HBM in use at any time of the program, the job's other variables included.
+
+        Of a program that the compiler refused, what it would have needed.
+        """
+        if not self.compiled:
             return self.figures["out_of_memory"]["wanted_bytes"] + self.resident_bytes
         return self.figures["peak_bytes"] + self.resident_bytes
 

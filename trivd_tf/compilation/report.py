@@ -7,6 +7,7 @@ from typing import Any
 
 from trivd_tf.compilation.compile import Job
 from trivd_tf.compilation.records import Record
+from trivd_tf.compilation.topologies import parse_topology
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _row(name: str, record: Record) -> tuple[str, ...]:
     runs = str(record.runs_a_step) if record.runs_a_step else "-"
     other = billions(record.resident_bytes)
     figures = record.figures
-    if not record.fits:
+    if not record.compiled:
         return (name, runs, "-", "-", other, "none", "-", "-")
     return (
         name,
@@ -93,9 +94,14 @@ def _row(name: str, record: Record) -> tuple[str, ...]:
 
 
 def _remarks(name: str, record: Record) -> list[str]:
-    if not record.fits:
+    if not record.compiled:
         return [f"{name}: OUT OF MEMORY: {record.figures['out_of_memory']['message']}"]
-    return [
+    room = parse_topology(record.topology).hbm_bytes
+    short = (
+        f"{name}: OUT OF MEMORY: with the job's other variables it needs "
+        f"{billions(record.peak_bytes)} GB of {billions(room)}"
+    )
+    return [short] * (not record.fits) + [
         f"{name}: {one['count']} {one['kind']}, {one['num_bytes'] / 1e6:.3f} MB in all, the "
         f"largest {one['largest'] / 1e6:.3f} MB"
         for one in record.figures["collectives"]

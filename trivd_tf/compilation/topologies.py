@@ -14,20 +14,26 @@ class Generation:
         axes: of the torus that its chips form, 2 or 3.
         default: the topology that a bare generation name stands for: one host.
         cores: replicas on one chip.
+        gibibytes: of HBM that a replica's program may use, as libtpu 0.0.52 says when one does
+            not fit; the data sheets have a little more.
+        chip: libtpu's name for how the chip's cores are used. The two of a v4 work as one, which
+            is how a Cloud TPU VM offers them.
     """
 
     axes: int
     default: str
     cores: int
+    gibibytes: float
+    chip: str = "default"
 
 
 GENERATIONS = {
-    "v2": Generation(2, "2x2", 2),
-    "v3": Generation(2, "2x2", 2),
-    "v4": Generation(3, "2x2x1", 1),
-    "v5e": Generation(2, "2x2", 1),
-    "v5p": Generation(3, "2x2x1", 1),
-    "v6e": Generation(2, "2x4", 1),
+    "v2": Generation(2, "2x2", 2, 7.48),
+    "v3": Generation(2, "2x2", 2, 15.48),
+    "v4": Generation(3, "2x2x1", 1, 30.75, chip="megacore"),
+    "v5e": Generation(2, "2x2", 1, 15.75),
+    "v5p": Generation(3, "2x2x1", 1, 95.73),
+    "v6e": Generation(2, "2x4", 1, 31.24),
 }
 
 
@@ -42,6 +48,11 @@ class Topology:
     def name(self) -> str:
         """As libtpu wants it, for example `v4:2x2x1`."""
         return f"{self.generation}:{'x'.join(str(side) for side in self.shape)}"
+
+    @property
+    def hbm_bytes(self) -> int:
+        """What a replica's program may use."""
+        return int(GENERATIONS[self.generation].gibibytes * 2**30)
 
     @property
     def num_replicas(self) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from trivd_tf.compilation.collectives import find_collectives
+from trivd_tf.compilation.topologies import GENERATIONS, parse_topology
 
 # libtpu would look for a TPU, and for the host that it belongs to.
 ENVIRONMENT = {
@@ -25,8 +26,12 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_OUT_OF_MEMORY = re.compile(
-    r"Used (?P<used>[\d.]+)(?P<used_unit>[KMGT]?) of (?P<limit>[\d.]+)(?P<limit_unit>[KMGT]?) hbm"
+# Older releases say the first, newer ones the second; "temporaries" are arguments and results too.
+_OUT_OF_MEMORY = (
+    re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm"),
+    re.compile(
+        r"required for .*?\(([\d.]+)([KMGT]?)\) exceeds available HBM \(([\d.]+)([KMGT]?)\)"
+    ),
 )
 
 
@@ -60,7 +65,10 @@ def _compile(text: bytes, topology: str, num_replicas: int) -> Any:
     from jax._src.lib import xla_client
     from jax.experimental import topologies
 
-    described: Any = topologies.get_topology_desc(platform="tpu", topology_name=topology)
+    chip = GENERATIONS[parse_topology(topology).generation].chip
+    described: Any = topologies.get_topology_desc(
+        platform="tpu", topology_name=topology, chip_config_name=chip
+    )
     devices = described.devices[:num_replicas]
     assignment = xla_client.DeviceAssignment.create(
         np.array([[device.id] for device in devices], np.int32)
@@ -75,13 +83,15 @@ def _compile(text: bytes, topology: str, num_replicas: int) -> Any:
 
 def out_of_memory(message: str) -> dict[str, int] | None:
     """Bytes that a program wanted and that the TPU has, from the compiler's complaint."""
-    match = _OUT_OF_MEMORY.search(message)
-    if match is None:
-        return None
-    return {
-        "wanted_bytes": int(float(match["used"]) * _UNITS[match["used_unit"]]),
-        "hbm_bytes": int(float(match["limit"]) * _UNITS[match["limit_unit"]]),
-    }
+    for pattern in _OUT_OF_MEMORY:
+        match = pattern.search(message)
+        if match:
+            wanted, wanted_unit, limit, limit_unit = match.groups()
+            return {
+                "wanted_bytes": int(float(wanted) * _UNITS[wanted_unit]),
+                "hbm_bytes": int(float(limit) * _UNITS[limit_unit]),
+            }
+    return None
 
 
 def figures(executable: Any) -> dict[str, Any]:
