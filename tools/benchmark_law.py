@@ -1,15 +1,16 @@
-"""What a train step costs against width, batch and number of frames, and the law it follows.
+"""What a train step costs against width, batch, frames and replicas, and the law it follows.
 
     python tools/benchmark_law.py --gin_file quickstart [--data_dir DIR] [--widths 8 16 32]
-        [--batches 2 4 8] [--frames 3 6 11] [--json FILE]
+        [--batches 2 4 8] [--frames 3 6 11] [--replicas 1 2 4] [--json FILE]
 
-Times the step (`benchmark_step.py`, a fresh process each) at the middle of the three lists and
-along each of them, and fits
+Times the step (`benchmark_step.py`, a fresh process each) in the middle of the first three lists,
+along each of them, and there with several replicas that share batch and CPU. Fits
 
-    seconds = p B T ch^2  +  q B T ch  +  r ch^2  +  s
+    seconds = p B T ch^2  +  q B T ch  +  R (r ch^2  +  s)
 
-with B clips a batch, T predicted frames, and factors that are at least 0: convolutions; what is
-done to each element of a feature map; to each weight; and what does not depend on the size.
+with B clips in the batch of all replicas, T predicted frames, R replicas, and factors that are at
+least 0: convolutions; what is done to each element of a feature map; to each weight; and what does
+not depend on the size. The last two are done by every replica, on one CPU one after the other.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-TERMS = ("p B T ch^2", "q B T ch", "r ch^2", "s")
+TERMS = ("p B T ch^2", "q B T ch", "R r ch^2", "R s")
 BINDINGS = (
     "from trivd_tf import data",
     "from trivd_tf import models",
@@ -33,15 +34,18 @@ BINDINGS = (
     "training.TrainingOptions.batch_size = {batch}",
     "data.ClipSpec.num_predicted_frames = {frames}",
 )
-Setting = tuple[int, int, int]
+Setting = tuple[int, int, int, int]
 
 
-def settings(widths: list[int], batches: list[int], frames: list[int]) -> list[Setting]:
-    """(width, batch, frames): the middle of each list, with each list walked through."""
-    middle = [sorted(values)[len(values) // 2] for values in (widths, batches, frames)]
+def settings(
+    widths: list[int], batches: list[int], frames: list[int], replicas: list[int]
+) -> list[Setting]:
+    """(width, batch, frames, replicas): the middle of each list, with each list walked through."""
+    lists = (widths, batches, frames, replicas)
+    middle = [*(sorted(values)[len(values) // 2] for values in lists[:3]), min(replicas)]
     found = [
         (*middle[:axis], value, *middle[axis + 1 :])
-        for axis, values in enumerate((widths, batches, frames))
+        for axis, values in enumerate(lists)
         for value in sorted(values)
     ]
     return list(dict.fromkeys(found))
@@ -49,11 +53,12 @@ def settings(widths: list[int], batches: list[int], frames: list[int]) -> list[S
 
 def measure(setting: Setting, args: argparse.Namespace) -> dict[str, float]:
     """The figures of `benchmark_step.py`."""
-    width, batch, frames = setting
+    width, batch, frames, replicas = setting
     values = {"width": width, "batch": batch, "frames": frames, "sampled": min(8, frames)}
     command = [sys.executable, str(Path(__file__).with_name("benchmark_step.py"))]
     command += [f"--gin_file={name}" for name in args.gin_file]
     command += [f"--gin_bindings={text.format(**values)}" for text in BINDINGS]
+    command += [f"--logical_devices={replicas}"]
     command += [f"--data_dir={args.data_dir}"] if args.data_dir else []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figures.json"
@@ -64,9 +69,9 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict[str, float]:
 
 def terms(found: list[Setting]) -> np.ndarray:
     """What each factor is multiplied with, `[settings, 4]`."""
-    width, batch, frames = np.array(found, float).T
-    one = np.ones_like(width)
-    return np.stack([batch * frames * width**2, batch * frames * width, width**2, one], axis=1)
+    width, batch, frames, replicas = np.array(found, float).T
+    each = batch * frames * width
+    return np.stack([each * width, each, replicas * width**2, replicas], axis=1)
 
 
 def fit(found: list[Setting], seconds: np.ndarray) -> np.ndarray:
@@ -84,30 +89,33 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--widths", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--batches", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--frames", type=int, nargs="+", default=[3, 6, 11])
+    parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--loops", type=int, default=2)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args(argv)
-    found = settings(args.widths, args.batches, args.frames)
+    found = settings(args.widths, args.batches, args.frames, args.replicas)
     figures = []
     for setting in found:
         figures.append(measure(setting, args))
-        print(f"measured ch {setting[0]}, batch {setting[1]}, T {setting[2]}", file=sys.stderr)
+        done = dict(zip(("ch", "batch", "T", "replicas"), setting, strict=True))
+        print("measured", ", ".join(f"{k} {v}" for k, v in done.items()), file=sys.stderr)
     seconds = np.array([each["seconds_a_step"] for each in figures])
     factors = fit(found, seconds)
     shares = terms(found) * factors
-    print(f"{'ch':>4}{'batch':>6}{'T':>4}{'seconds':>9}{'fitted':>9}{'error':>8}", end="")
+    print(f"{'ch':>4}{'batch':>6}{'T':>4}{'R':>3}{'seconds':>9}{'fitted':>9}{'error':>8}", end="")
     print("".join(f"{name:>13}" for name in TERMS) + f"{'of yardstick':>14}")
     for setting, second, share, each in zip(found, seconds, shares, figures, strict=True):
-        width, batch, frames = setting
+        width, batch, frames, replicas = setting
         fitted = share.sum()
-        print(f"{width:4}{batch:6}{frames:4}{second:9.3f}{fitted:9.3f}", end="")
+        print(f"{width:4}{batch:6}{frames:4}{replicas:3}{second:9.3f}{fitted:9.3f}", end="")
         print(f"{fitted / second - 1:+8.1%}", end="")
         print("".join(f"{part:13.3f}" for part in share), end="")
         print(f"{each['share_of_convolution_rate']:14.1%}")
-    print("factors: " + ", ".join(f"{n[0]} = {f:.3g}" for n, f in zip(TERMS, factors, strict=True)))
+    print("factors: " + ", ".join(f"{n} = {f:.3g}" for n, f in zip("pqrs", factors, strict=True)))
     if args.json:
-        rows = [dict(zip(("width", "batch", "frames"), s, strict=True)) for s in found]
+        names = ("width", "batch", "frames", "replicas")
+        rows = [dict(zip(names, setting, strict=True)) for setting in found]
         rows = [row | each for row, each in zip(rows, figures, strict=True)]
         args.json.write_text(json.dumps({"rows": rows, "factors": list(factors)}, indent=1) + "\n")
     return 0

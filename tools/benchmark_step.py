@@ -23,6 +23,7 @@ from trivd_tf.ops.graph_costs import flops, traced
 from trivd_tf.training.checkpoints import Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
 from trivd_tf.training.loop import build_step, make_iterator
+from trivd_tf.training.strategy import make_strategy
 
 _FORWARD_AND_BACKWARD = 3  # a convolution and its two gradients cost the same
 
@@ -53,8 +54,8 @@ class Yardstick:
             self.rates.append(work / (time.perf_counter() - start))
 
 
-def step_flops(step, experiment) -> dict[str, int]:
-    """What the updates of one step cost, each traced once."""
+def step_flops(step, experiment, strategy) -> dict[str, int]:
+    """What the updates of one step cost on all replicas, each traced once."""
     clip, batch = experiment.clip, step.replica_batch_size
     spec = {
         "video": tf.TensorSpec([batch, clip.num_frames, clip.size, clip.size, 3], tf.uint8),
@@ -62,11 +63,31 @@ def step_flops(step, experiment) -> dict[str, int]:
     }
     number, update = tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)
     count = experiment.training.discriminator_steps
+
+    def cost(function, *specs) -> int:
+        def run(*given) -> None:
+            strategy.run(function, args=given)
+
+        return flops(traced(run, *specs))
+
     return {
-        "discriminator updates": count
-        * flops(traced(step.update_discriminators, spec, number, update)),
-        "generator update": flops(traced(step.update_generator, spec, number)),
+        "discriminator updates": count * cost(step.update_discriminators, spec, number, update),
+        "generator update": cost(step.update_generator, spec, number),
     }
+
+
+def repeated(batch, strategy: tf.distribute.Strategy):
+    """An iterator that has this batch, or every replica's share of it, at once."""
+    shares = [strategy.experimental_local_results(value) for value in tf.nest.flatten(batch)]
+    replicas = [tf.nest.pack_sequence_as(batch, share) for share in zip(*shares, strict=True)]
+    if len(replicas) == 1:
+        return iter(tf.data.Dataset.from_tensors(replicas[0]).repeat())
+    stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *replicas)
+    return iter(
+        strategy.distribute_datasets_from_function(
+            lambda context: tf.data.Dataset.from_tensor_slices(stacked).cache().repeat()
+        )
+    )
 
 
 def timed(loop: CompiledLoop, iterator, steps: int) -> float:
@@ -76,12 +97,13 @@ def timed(loop: CompiledLoop, iterator, steps: int) -> float:
     return (time.perf_counter() - started) / steps
 
 
-def measure(experiment, *, loops: int, steps: int, seed: int = 0) -> dict[str, float]:
+def measure(
+    experiment, strategy: tf.distribute.Strategy, *, loops: int, steps: int, seed: int = 0
+) -> dict[str, float]:
     """Runs `loops` compiled loops of `steps` steps, the yardstick before and after each."""
-    strategy = tf.distribute.get_strategy()
     experiment.data.prepare(experiment.clip)
     step = build_step(experiment, strategy, seed)
-    costs = step_flops(step, experiment)
+    costs = step_flops(step, experiment, strategy)
     loop = CompiledLoop(step, strategy, Counters())
     iterator = make_iterator(experiment, strategy, seed, 0)
     started = time.perf_counter()
@@ -89,7 +111,7 @@ def measure(experiment, *, loops: int, steps: int, seed: int = 0) -> dict[str, f
     first = time.perf_counter() - started
     loop(iterator, steps)
     # What is left when the same batch is there at once is what the step itself takes.
-    at_once = iter(tf.data.Dataset.from_tensors(next(iterator)).repeat())
+    at_once = repeated(next(iterator), strategy)
     loop(at_once, steps)
     yardstick, seconds, waiting, shares = Yardstick(), [], [], []
     yardstick.measure()
@@ -130,10 +152,15 @@ def main() -> int:
     parser = make_parser(__doc__)
     parser.add_argument("--loops", type=int, default=5, help="timed loops (default 5)")
     parser.add_argument("--steps", type=int, default=5, help="steps in a loop (default 5)")
+    parser.add_argument(
+        "--logical_devices", type=int, default=1, help="replicas, which share the CPU (default 1)"
+    )
     parser.add_argument("--json", help="also write the figures to this file")
     args = parser.parse_args()
     parsed = config.parse(args.gin_file, args.gin_bindings, data_dir=args.data_dir)
-    figures = measure(parsed.build(), loops=args.loops, steps=args.steps)
+    name = "mirrored" if args.logical_devices > 1 else "one_device"
+    strategy = make_strategy(name, logical_devices=args.logical_devices)
+    figures = measure(parsed.build(), strategy, loops=args.loops, steps=args.steps)
     for name, value in figures.items():
         print(f"{name.replace('_', ' '):32} {value:10.3f}")
     if args.json:
