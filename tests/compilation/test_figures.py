@@ -1,11 +1,15 @@
 """What is read off a compiled program, and what is made of it; nothing is compiled here."""
 
 import dataclasses
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from trivd_tf.compilation import compile, paper, report
 from trivd_tf.compilation.collectives import array_bytes, find_collectives
+from trivd_tf.compilation.emission import emit, why
 from trivd_tf.compilation.records import Record, Records
 from trivd_tf.compilation.topologies import Topology, parse_topology
 from trivd_tf.compilation.tpu_compiler import out_of_memory
@@ -204,3 +208,31 @@ def test_one_compile_tells_where_the_next_is(monkeypatch):
     monkeypatch.setattr(compile, "compile_job", compile_job)
     assert compile.find_batch(FakeJob(8), None)[-1].replica_batch == 20
     assert sizes == [8, 17, 20, 21]
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr", "reason"),
+    [
+        (1, "Traceback\n  File\nValueError: no such thing \n\n", "ValueError: no such thing"),
+        (3, "\n", "exit status 3"),
+        (-9, "half a li", "signal 9 ended it; is there enough memory?"),
+    ],
+)
+def test_why_a_process_failed(status, stderr, reason):
+    assert why(subprocess.CompletedProcess([], status, "", stderr)) == reason
+
+
+class Unbuildable:
+    """An experiment whose networks refuse their arguments; it can be handed to a process."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise InputError("channel_multiplier must be positive")
+
+
+def test_what_is_wrong_with_the_networks_comes_back(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    experiment = Unbuildable()
+    with pytest.raises(InputError, match=r"^channel_multiplier must be positive$"):
+        emit(experiment, 8, ["generator"], tmp_path)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trivd_tf.compilation.programs import TRAINING_PROGRAMS, Emitter
+from trivd_tf.compilation.emission import emit, why
+from trivd_tf.compilation.programs import TRAINING_PROGRAMS, Emitted
 from trivd_tf.compilation.records import Record, Records, describe, fingerprint, source_digest
 from trivd_tf.compilation.topologies import Topology
 from trivd_tf.compilation.tpu_compiler import ENVIRONMENT
@@ -129,8 +130,8 @@ def compile_job(
         A record for each program; one that does not fit has `fits` False.
 
     Raises:
-        InputError: jax or libtpu is not installed.
-        RunError: the compiler failed.
+        InputError: jax or libtpu is not installed, or the networks cannot be built.
+        RunError: tracing or the compiler failed.
     """
     _version("jax")
     known = {name: records.get(job.key(name)) for name in programs}
@@ -141,30 +142,31 @@ def compile_job(
             f"recorded before the code last changed: {', '.join(stale)}; --again compiles what is "
             "no longer the same"
         )
-    emitter, asked = None, {}
-    for name in programs:
-        if name not in found:
-            if emitter is None:
-                say(f"building the networks of {job.experiment.title or 'the configuration'}")
-                emitter = Emitter(job.experiment, job.num_replicas)
-            found[name] = _compile_program(job, emitter, name, known[name], say)
-            records.add(job.key(name), found[name])
-        asked[name] = found[name]
-        if while_they_fit and not asked[name].fits:
-            break
-    return asked
+    missing = [name for name in programs if name not in found]
+    refused = while_they_fit and any(not record.fits for record in found.values())
+    with tempfile.TemporaryDirectory() as folder:
+        if missing and not refused:
+            say(
+                f"tracing {job.experiment.title or 'the configuration'}: {', '.join(missing)}, "
+                f"{job.replica_batch} samples a replica"
+            )
+            emitted = emit(job.experiment, job.num_replicas, missing, Path(folder))
+        for name in programs if not refused else ():
+            if name in missing:
+                found[name] = _compile_program(job, emitted[name], name, known[name], say)
+                records.add(job.key(name), found[name])
+            if while_they_fit and not found[name].fits:
+                break
+    return {name: found[name] for name in programs if name in found}
 
 
 def _compile_program(
-    job: Job, emitter: Emitter, name: str, known: Record | None, say: Say
+    job: Job, emitted: Emitted, name: str, known: Record | None, say: Say
 ) -> Record:
-    with tempfile.TemporaryDirectory() as folder:
-        say(f"tracing {name}, {job.replica_batch} samples a replica")
-        emitted = emitter.emit(name, Path(folder))
-        if known and known.digest == emitted.digest:
-            return dataclasses.replace(known, source=source_digest())
-        say(f"compiling {name} for {job.topology.name}")
-        figures = run_compiler(emitted.path, job.topology.name, job.num_replicas)
+    if known and known.digest == emitted.digest:
+        return dataclasses.replace(known, source=source_digest())
+    say(f"compiling {name} for {job.topology.name}")
+    figures = run_compiler(emitted.path, job.topology.name, job.num_replicas)
     return Record(
         program=name,
         topology=job.topology.name,
@@ -198,9 +200,7 @@ def run_compiler(path: Path, topology: str, num_replicas: int) -> dict[str, Any]
         errors="replace",
     )
     if done.returncode or not result.is_file():
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = lines[-1].strip() if lines else f"exit status {done.returncode}"
-        raise RunError(f"compiling {path.stem} for {topology} failed: {reason}")
+        raise RunError(f"compiling {path.stem} for {topology} failed: {why(done)}")
     return json.loads(result.read_text(encoding="utf-8"))
 
 
