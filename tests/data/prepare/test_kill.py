@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.data.prepare import sources
-from tests.data.prepare.test_prepare import files_of
+from tests.data.prepare.stored import files_of
 
 pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
 
