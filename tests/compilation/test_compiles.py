@@ -6,6 +6,7 @@ Each in a process of its own, as a user runs it: tracing for a TPU keeps its mem
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -46,10 +47,11 @@ def compile_tiny(
     topology: str = "v3:2x2",
     replica_batch: int = 1,
     status: int = 0,
+    bindings: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """`trivd compile` for all cores of a topology."""
     command = [sys.executable, "-m", "trivd_tf", "compile", "--gin_file", "bouncing_digits"]
-    for binding in tiny_bindings(unit, decomposition):
+    for binding in (*tiny_bindings(unit, decomposition), *bindings):
         command += ["--gin_bindings", binding]
     command += ["--topology", topology, "--replica_batch", str(replica_batch)]
     done = subprocess.run(
@@ -136,6 +138,20 @@ def test_every_generation_is_compiled_for(topology, replicas, tmp_path):
     for record in records:
         (reduction,) = record["figures"]["collectives"]
         assert reduction["kind"] == "all-reduce"
+
+
+@pytest.mark.long
+def test_recomputation_survives_the_compiler(tmp_path):
+    """Were it taken for work done before, there would be no more operations than without."""
+    compile_tiny(tmp_path, "tsru_p", "dvd_gan_fp_stronger")
+    recompute = "training.TrainingOptions.recompute = True"
+    compile_tiny(tmp_path, "tsru_p", "dvd_gan_fp_stronger", bindings=[recompute])
+    flops: dict[str, list[float]] = {}
+    for record in json.loads((tmp_path / "compiled.json").read_text()).values():
+        side = flops.setdefault(record["program"], [0, 0])
+        side["recompute" in record["configuration"]] = record["figures"]["flops"]
+    for without, recomputed in flops.values():
+        assert recomputed > 1.03 * without
 
 
 @pytest.mark.long

@@ -1,5 +1,7 @@
 """Recomputed layers: the same values and gradients, computed again in the backward pass."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -68,6 +70,26 @@ def test_the_forward_is_done_twice(name):
         kinds = [op.type for op in function.get_concrete_function().graph.get_operations()]
         counts.append(sum(kind in ("Conv2D", "Conv3D") for kind in kinds))
     assert counts == [BLOCKS[name][-1], 2 * BLOCKS[name][-1]]
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_xla_does_not_undo_it(name):
+    """XLA drops what it finds computed twice, and what no gradient needs: all but one convolution.
+
+    That of the second and of the skip connection go into a sum alone.
+    """
+    layer, inputs, call = make(name, "float32")
+    weights = [variable.value for variable in layer.trainable_variables]
+    counts = []
+    for recompute in (False, True):
+        layer.recompute = recompute
+        function = tf.function(
+            lambda *given: run(layer, given, call, weights), autograph=False, jit_compile=True
+        )
+        text = function.experimental_get_compiler_ir(*inputs)(stage="optimized_hlo")
+        counts.append(len(re.findall(r"= \S+ convolution\(", text)))
+    assert counts[0] > BLOCKS[name][-1]  # forward and backward
+    assert counts[1] == counts[0] + 1
 
 
 def test_standing_statistics_are_collected_all_the_same():

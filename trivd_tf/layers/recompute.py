@@ -5,7 +5,7 @@ one more forward. Values and gradients are the same; moments that are synchronis
 summed once more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -43,7 +43,30 @@ def _recomputed(layer: keras.layers.Layer, *inputs: tf.Tensor, **options: Any) -
         )
         return outputs
 
-    return tf.recompute_grad(run)(*inputs, *weights)
+    @tf.custom_gradient
+    def forgetful(*given: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            again = [*(_after(upstream, value) for value in given[:first]), *given[first:]]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(again)
+                outputs = run(*again)
+            return tape.gradient(outputs, again, upstream, unconnected_gradients="zero")
+
+        return run(*given), gradient
+
+    return forgetful(*inputs, *weights)
+
+
+def _after(upstream: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """`value`, in a way that XLA cannot have before `upstream`, nor take for what it had before.
+
+    Otherwise its common subexpressions undo the recomputation. They do with `tf.recompute_grad`,
+    whose guard compares a boolean with itself, which XLA knows to be true; what a number's
+    finiteness is it cannot know. Where the gradient is not finite, what comes of it is not either.
+    """
+    probe = tf.reshape(upstream, [-1])[0]
+    zero = tf.where(tf.math.is_finite(probe), tf.zeros_like(probe), probe)
+    return value + tf.cast(zero, value.dtype)
 
 
 def recomputable_layers(root: keras.layers.Layer) -> Iterator[RecomputableLayer]:
