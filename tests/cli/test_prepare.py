@@ -8,18 +8,14 @@ import time
 
 import pytest
 
+from tests.beam import NEEDS_BEAM
 from tests.data.prepare import sources
 from tests.data.prepare.test_prepare import files_of
 from tests.data.videos import encode, numbered_frames
 from trivd_tf.cli import main as cli
 from trivd_tf.data import prepare as library
 
-pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:::apache_beam.*"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = NEEDS_BEAM
 
 
 def test_kinetics_is_prepared_told_and_then_left_alone(tmp_path, capsys):

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -48,6 +49,7 @@ def compile_tiny(
     replica_batch: int = 1,
     status: int = 0,
     bindings: Sequence[str] = (),
+    programs: str = "train",
 ) -> subprocess.CompletedProcess[str]:
     """`trivd compile` for all cores of a topology."""
     command = [sys.executable, "-m", "trivd_tf", "compile", "--gin_file", "bouncing_digits"]
@@ -55,13 +57,18 @@ def compile_tiny(
         command += ["--gin_bindings", binding]
     command += ["--topology", topology, "--replica_batch", str(replica_batch)]
     done = subprocess.run(
-        [*command, "--programs", "train", "--output", str(folder)],
+        [*command, "--programs", programs, "--output", str(folder)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == status, done.stderr[-2000:]
     return done
+
+
+def stored(folder) -> list[dict[str, Any]]:
+    """The records that are left."""
+    return list(json.loads((folder / "compiled.json").read_text()).values())
 
 
 def trained_bytes(networks: list[keras.Model]) -> int:
@@ -90,7 +97,7 @@ def gradient_bytes(unit: str, decomposition: str) -> dict[str, int]:
 def check_compiles(folder, unit: str, decomposition: str) -> None:
     """Both programs compile, and each sums its networks' gradients over all replicas."""
     compile_tiny(folder, unit, decomposition)
-    records = json.loads((folder / "compiled.json").read_text()).values()
+    records = [one for one in stored(folder) if one["runs_a_step"]]
     sizes, counts = gradient_bytes(unit, decomposition), {}
     assert {record["program"] for record in records} == set(sizes)
     for record in records:
@@ -106,7 +113,14 @@ def check_compiles(folder, unit: str, decomposition: str) -> None:
     assert counts["generator"] > counts["discriminators"] > 1
 
 
-def test_a_tiny_train_step_compiles_for_v3(tmp_path):
+def test_a_tiny_train_step_and_prediction_compile_for_v3(tmp_path):
+    compile_tiny(tmp_path, programs="all")
+    prediction = next(one for one in stored(tmp_path) if one["program"] == "prediction")
+    assert prediction["figures"]["flops"] > 0
+    assert prediction["figures"]["peak_bytes"] > prediction["figures"]["argument_bytes"] > 0
+    # Every replica predicts for itself.
+    assert prediction["figures"]["collectives"] == []
+    assert prediction["runs_a_step"] == prediction["resident_bytes"] == 0
     check_compiles(tmp_path, "conv_gru", "downsampled")
     # What is recorded is told again, and not compiled again.
     again = compile_tiny(tmp_path, "conv_gru", "downsampled")
@@ -133,7 +147,7 @@ def test_every_unit_compiles_for_v3(unit, tmp_path):
 def test_every_generation_is_compiled_for(topology, replicas, tmp_path):
     done = compile_tiny(tmp_path, topology=topology)
     assert f", {replicas} replicas of 1 samples" in done.stdout
-    records = json.loads((tmp_path / "compiled.json").read_text()).values()
+    records = stored(tmp_path)
     assert {record["num_replicas"] for record in records} == {replicas}
     for record in records:
         (reduction,) = record["figures"]["collectives"]
@@ -147,7 +161,7 @@ def test_recomputation_survives_the_compiler(tmp_path):
     recompute = "training.TrainingOptions.recompute = True"
     compile_tiny(tmp_path, "tsru_p", "dvd_gan_fp_stronger", bindings=[recompute])
     flops: dict[str, list[float]] = {}
-    for record in json.loads((tmp_path / "compiled.json").read_text()).values():
+    for record in stored(tmp_path):
         side = flops.setdefault(record["program"], [0, 0])
         side["recompute" in record["configuration"]] = record["figures"]["flops"]
     for without, recomputed in flops.values():
@@ -162,7 +176,7 @@ def test_what_does_not_fit_is_told(tmp_path):
     done = compile_tiny(tmp_path, topology="v2", replica_batch=batch, status=1)
     assert "discriminators: OUT OF MEMORY: " in done.stdout
     assert "exceeds available HBM (7.48G)" in done.stdout
-    for record in json.loads((tmp_path / "compiled.json").read_text()).values():
+    for record in stored(tmp_path):
         found = record["figures"]["out_of_memory"]
         assert found["wanted_bytes"] > batch * frames_bytes
         assert found["hbm_bytes"] == int(7.48 * 2**30)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from trivd_tf import config
 from trivd_tf.compilation import compile, paper, report
 from trivd_tf.compilation.collectives import array_bytes, find_collectives
 from trivd_tf.compilation.emission import emit, why
+from trivd_tf.compilation.programs import Emitted
 from trivd_tf.compilation.records import Record, Records
 from trivd_tf.compilation.topologies import Topology, parse_topology
 from trivd_tf.compilation.tpu_compiler import out_of_memory
@@ -208,6 +210,42 @@ def test_one_compile_tells_where_the_next_is(monkeypatch):
     monkeypatch.setattr(compile, "compile_job", compile_job)
     assert compile.find_batch(FakeJob(8), None)[-1].replica_batch == 20
     assert sizes == [8, 17, 20, 21]
+
+
+class Machine:
+    """Stands for tracing and compiling: notes what is asked of it, and refuses the generator."""
+
+    def __init__(self):
+        self.traced, self.compiled = [], []
+
+    def emit(self, experiment, num_replicas, programs, folder):
+        self.traced += programs
+        return {name: Emitted(folder / name, "d", 1, 0) for name in programs}
+
+    def run_compiler(self, path, topology, num_replicas):
+        self.compiled.append(path.name)
+        return failed(2, 1) if path.name == "generator" else compiled(4)
+
+
+def test_nothing_is_compiled_twice_nor_after_what_does_not_fit(tmp_path, monkeypatch):
+    machine, records = Machine(), Records(tmp_path)
+    monkeypatch.setattr(compile, "emit", machine.emit)
+    monkeypatch.setattr(compile, "run_compiler", machine.run_compiler)
+    experiment = config.parse(["quickstart"], [], stand_in_data=True).build()
+    job = compile.Job.of(experiment, V3, replica_batch=1)
+    programs = ("generator", "discriminators")
+
+    found = compile.compile_job(job, records, programs, while_they_fit=True)
+    assert list(found) == machine.compiled == ["generator"]
+    assert compile.compile_job(job, records, programs, while_they_fit=True) == found
+    assert machine.traced == list(programs)
+
+    assert list(compile.compile_job(job, records, programs)) == list(programs)
+    assert machine.compiled == list(programs)
+    # The program is the same still: traced to know it, and not compiled.
+    compile.compile_job(job, records, programs, again=True)
+    assert machine.traced == ["generator", "discriminators", "discriminators", *programs]
+    assert machine.compiled == list(programs)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-pytest.importorskip("apache_beam", reason="batches need apache-beam")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:::apache_beam.*"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+from tests.beam import NEEDS_BEAM
+
+pytestmark = NEEDS_BEAM
 
 SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "batch_predict.py"
 

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.beam import NEEDS_BEAM
 from tests.data.prepare import sources
 from tests.evaluation.conftest import save_checkpoint
 from trivd_tf import config, run_record
@@ -13,12 +14,7 @@ from trivd_tf.data.prepare import prepare
 from trivd_tf.inference import load_predictor
 from trivd_tf.training.restore import evaluation_generator
 
-pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:::apache_beam.*"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = NEEDS_BEAM
 
 BINDINGS = """\
 data.ClipSpec.num_conditioning_frames = 2

@@ -5,17 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tests.beam import NEEDS_BEAM
 from tests.data.videos import encode, numbered_frames
 from trivd_tf.data import Prepared
 from trivd_tf.data.prepare import prepare
 from trivd_tf.training.checkpoints import Checkpoints
 
-pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:::apache_beam.*"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = NEEDS_BEAM
 
 
 class Noting(Prepared):

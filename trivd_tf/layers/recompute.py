@@ -60,9 +60,9 @@ def _recomputed(layer: keras.layers.Layer, *inputs: tf.Tensor, **options: Any) -
 def _after(upstream: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """`value`, in a way that XLA cannot have before `upstream`, nor take for what it had before.
 
-    Otherwise its common subexpressions undo the recomputation. They do with `tf.recompute_grad`,
-    whose guard compares a boolean with itself, which XLA knows to be true; what a number's
-    finiteness is it cannot know. Where the gradient is not finite, what comes of it is not either.
+    Otherwise its common subexpressions undo the recomputation, as they do on TPU with
+    `tf.recompute_grad`: its guard compares a boolean with itself. Whether a number is finite no
+    compiler can know. Where the gradient is not finite, what comes of it is not either.
     """
     probe = tf.reshape(upstream, [-1])[0]
     zero = tf.where(tf.math.is_finite(probe), tf.zeros_like(probe), probe)

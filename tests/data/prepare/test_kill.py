@@ -9,10 +9,11 @@ import time
 
 import pytest
 
+from tests.beam import NEEDS_BEAM
 from tests.data.prepare import sources
 from tests.data.prepare.stored import files_of
 
-pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
+pytestmark = NEEDS_BEAM
 
 KILLS = 10
 PROGRAM = """

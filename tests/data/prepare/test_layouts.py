@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.beam import NEEDS_BEAM
 from tests.data.prepare import sources
 from tests.data.prepare.stored import CLIP, read_set, take, videos_of
 from tests.data.videos import encode, numbered_frames
@@ -14,12 +15,7 @@ from trivd_tf.data.decode import decode_frames
 from trivd_tf.data.prepare import prepare
 from trivd_tf.errors import InputError
 
-pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:::apache_beam.*"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = NEEDS_BEAM
 
 
 def test_kinetics_is_stored_with_labels_ids_rates_and_sources(kinetics):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.beam import NEEDS_BEAM
 from tests.data.prepare import sources
 from tests.data.prepare.stored import CLIP, files_of, read_set
 from tests.data.videos import encode, moving_frames, numbered_frames
@@ -11,12 +12,7 @@ from trivd_tf.data import Prepared
 from trivd_tf.data.prepare import prepare, shards
 from trivd_tf.errors import InputError, RunError
 
-pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:::apache_beam.*"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = NEEDS_BEAM
 
 
 def test_finished_set_is_left_alone_and_says_so(kinetics, monkeypatch):

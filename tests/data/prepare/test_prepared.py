@@ -4,17 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.beam import NEEDS_BEAM
 from tests.data.prepare.stored import CLIP, read_set, take, videos_of
 from tests.data.videos import numbered_frames
 from trivd_tf.data import ClipSpec, Prepared
 from trivd_tf.errors import InputError
 
-pytest.importorskip("apache_beam", reason="preparing needs apache-beam")
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:::apache_beam.*"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = NEEDS_BEAM
 
 
 def test_clips_from_records_are_the_videos_own(numbered_set):
