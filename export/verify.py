@@ -128,10 +128,10 @@ sys.path.insert(0, repository)
 given = np.load(inputs)
 frames, z, labels = given["conditioning_frames"], given["z"], given.get("labels")
 import tensorflow as tf
-from trivd_tf.inference.exported_graph import stored_value
+from trivd_tf.exporting.exported_graph import stored_value
 from trivd_tf.inference.horizon import predict_horizon
-from trivd_tf.inference.model_directory import from_model_directory
-generator = from_model_directory(model_dir, int(step)).generator
+from trivd_tf.runs.open import open_run
+generator = open_run(model_dir, int(step)).generator
 for variable in generator.variables:
     variable.assign(tf.cast(stored_value(variable, weight_type), variable.dtype))
 result = {k: v.numpy() for k, v in predict_horizon(generator, frames, z, labels).items()}

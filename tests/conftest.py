@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest_plugins = ["tests.tiny_model"]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_VIDEOS = REPOSITORY.parent / "shared" / "data" / "sample-videos"
 # Few and short, so that tests which decode them stay fast: two sizes, two frame rates.

@@ -1,4 +1,4 @@
-"""The floors of the package: a module imports only what lies below it; only the top knows gin."""
+"""The floors of the package: a module imports only what lies below it, and no circle anywhere."""
 
 import ast
 from collections.abc import Iterator
@@ -6,37 +6,41 @@ from pathlib import Path
 
 import pytest
 
-# A floor -> the floors that it may import (besides itself).
-BASE = {"errors", "paths", "progress", "run_folder", "_version"}
+# A room -> the rooms that it may import (besides itself), lowest floor first.
+BASE = {"base", "_version"}
+TENSORS = BASE | {"ops", "layers", "models", "data", "metrics"}
+CONFIGURED = TENSORS | {"experiment", "config"}
+TRAINED = CONFIGURED | {"training", "runs"}
+USED = TRAINED | {"inference", "pictures"}
 BELOW = {
-    "errors": set(),
-    "paths": set(),
     "_version": set(),
-    "progress": set(),
-    "run_folder": set(),
-    "run_record": {"errors", "run_folder", "_version"},
+    "base": {"_version"},
     "ops": BASE,
     "layers": BASE | {"ops"},
+    "models": BASE | {"ops", "layers"},
     "data": BASE | {"ops"},
     "metrics": BASE | {"ops"},
-    "models": BASE | {"ops", "layers"},
-    "inference": BASE | {"ops", "layers", "models", "data", "metrics"},
-    "demo": BASE | {"data", "inference"},
-    "training": BASE | {"ops", "layers", "models", "data", "metrics"},
-    "evaluation": BASE
-    | {"ops", "layers", "models", "data", "metrics", "inference", "training", "run_record"},
-    "experiment": BASE | {"models", "data", "training", "evaluation"},
-    "description": BASE | {"ops", "layers", "models", "training", "inference"},
-    "comparison": BASE | {"data", "inference", "evaluation", "training", "run_record"},
-    "compilation": BASE | {"training", "evaluation"},
+    "experiment": TENSORS,
     "config": BASE | {"experiment"},
-    "restore": BASE | {"config", "run_record", "inference", "training"},
+    "training": TENSORS | {"experiment"},
+    "runs": TENSORS | {"experiment", "config", "training"},
+    "pictures": BASE | {"ops", "data"},
+    "inference": TRAINED | {"pictures"},
+    "exporting": USED,
+    "serving": BASE | {"inference"},
+    "batch": BASE | {"data", "inference", "pictures"},
+    "evaluation": USED,
+    "description": TENSORS | {"experiment", "training", "pictures"},
+    "compilation": TENSORS | {"experiment", "training", "description", "evaluation"},
+    "comparison": USED | {"evaluation"},
+    "demo": BASE | {"data", "inference", "pictures"},
+    "cli": USED
+    | {"exporting", "serving", "batch", "evaluation", "description", "compilation"}
+    | {"comparison", "demo"},
     "__init__": {"_version"},
     "__main__": {"cli"},
 }
 KNOWS_GIN = {"config", "cli"}
-# One import goes up, when it is called: a model directory is opened by what configured it.
-UPWARD = {("inference/model_directory.py", "restore")}
 
 
 def modules(package: Path) -> list[Path]:
@@ -44,18 +48,8 @@ def modules(package: Path) -> list[Path]:
 
 
 def imported_names(path: Path, module: str) -> Iterator[tuple[str, int]]:
-    """Every name that a module imports when it runs, with its line; types alone do not count."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_types = {
-        node
-        for branch in ast.walk(tree)
-        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test)
-        for statement in branch.body
-        for node in ast.walk(statement)
-    }
-    for node in ast.walk(tree):
-        if node in for_types:
-            continue
+    """Every name that a module imports, wherever it stands, with its line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno
@@ -75,7 +69,7 @@ def module_name(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def floor_of(module: str) -> str:
+def room_of(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
@@ -85,27 +79,85 @@ def violations(package: Path) -> list[str]:
     found = []
     for path in modules(package):
         module = module_name(path, root)
-        own = floor_of(module)
-        if own not in BELOW and own != "cli":
-            found.append(f"{path}: '{own}' is no floor of this package")
+        own = room_of(module)
+        if own not in BELOW:
+            found.append(f"{path}: '{own}' is no room of this package")
             continue
         for name, line in imported_names(path, module):
             first, *rest = name.split(".")
             place = f"{path.relative_to(root)}:{line}"
             if first == "gin" and own not in KNOWS_GIN:
                 found.append(f"{place}: only config and cli import gin")
-            if first != package.name or own == "cli" or not rest:
+            if first != package.name or not rest:
                 continue
-            other = rest[0] if rest[0] in {*BELOW, "cli"} else "__init__"
-            if (path.relative_to(package).as_posix(), other) in UPWARD:
-                continue
+            other = rest[0] if rest[0] in BELOW else "__init__"
             if other not in {own, *BELOW[own]}:
                 found.append(f"{place}: {own} must not import {other}")
     return found
 
 
+def import_graph(package: Path) -> dict[str, set[str]]:
+    """Module -> the modules of the package that it imports.
+
+    Importing a name from a package's `__init__` counts as an import of the module that defines it
+    where the name is a submodule, else of the `__init__`. That a submodule belongs to its own
+    package is no import of the package.
+    """
+    root = package.parent
+    names = {module_name(path, root): path for path in modules(package)}
+    graph: dict[str, set[str]] = {name: set() for name in names}
+    for name, path in names.items():
+        for imported, _ in imported_names(path, name):
+            target = imported if imported in names else imported.rpartition(".")[0]
+            if target in names and target != name:
+                graph[name].add(target)
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Every strongly connected set of more than one module (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found = []
+
+    def visit(node: str) -> None:
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for other in sorted(graph[node]):
+            if other not in index:
+                visit(other)
+                low[node] = min(low[node], low[other])
+            elif other in stack:
+                low[node] = min(low[node], index[other])
+        if low[node] == index[node]:
+            circle = []
+            while True:
+                circle.append(stack.pop())
+                if circle[-1] == node:
+                    break
+            if len(circle) > 1:
+                found.append(sorted(circle))
+
+    for node in sorted(graph):
+        if node not in index:
+            visit(node)
+    return found
+
+
 def test_every_module_imports_only_from_below(repository):
     assert violations(repository / "trivd_tf") == []
+
+
+def test_no_modules_import_each_other(repository):
+    assert circles(import_graph(repository / "trivd_tf")) == []
+
+
+def test_no_room_is_crowded(repository):
+    """Up to 12 files a folder; `__init__.py`, which only names what is inside, is not counted."""
+    for folder in {path.parent for path in modules(repository / "trivd_tf")}:
+        files = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(files) <= 12, f"{folder}: {len(files)} files"
 
 
 @pytest.mark.parametrize(
@@ -114,8 +166,13 @@ def test_every_module_imports_only_from_below(repository):
         ("ops/a.py", "from trivd_tf.layers import b", "ops must not import layers"),
         ("ops/a.py", "def f():\n    import trivd_tf.models.b", "ops must not import models"),
         ("layers/a.py", "from ..training import b", "layers must not import training"),
+        (
+            "layers/a.py",
+            "if TYPE_CHECKING:\n    from trivd_tf.experiment import Experiment",
+            "layers must not import experiment",
+        ),
         ("models/a.py", "import gin", "only config and cli import gin"),
-        ("extra/a.py", "", "'extra' is no floor"),
+        ("extra/a.py", "", "'extra' is no room"),
     ],
 )
 def test_a_violation_is_found(tmp_path, file, text, expected):
@@ -126,16 +183,26 @@ def test_a_violation_is_found(tmp_path, file, text, expected):
     assert expected in found
 
 
-def test_imports_for_types_alone_do_not_count(tmp_path):
-    path = tmp_path / "trivd_tf" / "training" / "a.py"
-    path.parent.mkdir(parents=True)
-    path.write_text("if TYPE_CHECKING:\n    from trivd_tf.experiment import Experiment\n")
-    assert violations(tmp_path / "trivd_tf") == []
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from trivd_tf.ops import a",
+        "from .a import f",
+        "def f():\n    from trivd_tf.ops.a import g",
+        "if TYPE_CHECKING:\n    from trivd_tf.ops.a import F",
+    ],
+)
+def test_a_circle_is_found(tmp_path, back):
+    package = tmp_path / "trivd_tf"
+    (package / "ops").mkdir(parents=True)
+    for name, text in (("__init__", ""), ("a", "from trivd_tf.ops.b import g"), ("b", back)):
+        (package / "ops" / f"{name}.py").write_text(text)
+    assert circles(import_graph(package)) == [["trivd_tf.ops.a", "trivd_tf.ops.b"]]
 
 
 def test_the_package_itself_and_the_command_line_import_nothing_heavy(repository):
     """What runs before a subcommand does: `trivd --help` must answer at once."""
-    light = [repository / "trivd_tf" / "__init__.py", *(repository / "trivd_tf/cli").glob("*.py")]
+    light = [repository / "trivd_tf" / "__init__.py", *(repository / "trivd_tf/cli").rglob("*.py")]
     heavy = {"tensorflow", "keras", "gin", "numpy", "matplotlib", "av"}
     for path in light:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

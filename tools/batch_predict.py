@@ -8,7 +8,7 @@
         --temp_location=gs://bucket/tmp --setup_file=./setup.py
 
 Every input gets exactly one output: `NAME.predicted.mp4` (given frames, then the future; samples
-side by side), or one example of a TFRecord file (exact pixels; `trivd_tf.inference.batch.outputs.
+side by side), or one example of a TFRecord file (exact pixels; `trivd_tf.batch.outputs.
 parse_record` reads it). Outputs appear whole or not at all: a job that was stopped goes on with the
 same command. An input that cannot be used is named in OUTPUT/report.json and passed over; then the
 exit status is 2.
@@ -23,9 +23,9 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.cli.commands.predict import non_negative_number
 from trivd_tf.cli.flags import add_runner_flag, add_seed_flag, beam_flags_from, positive_number
-from trivd_tf.cli.predict import non_negative_number
-from trivd_tf.errors import InputError, RunError
 
 _SHOWN = 10  # failures that are printed; all are in the report
 
@@ -94,9 +94,9 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
 
 def run(args: argparse.Namespace, beam_flags: list[str]) -> int:
     """Runs the job and prints what came of it."""
+    from trivd_tf.batch import BatchOptions, PreparedClips, VideoFiles, predict_batch
+    from trivd_tf.batch.inputs import Inputs
     from trivd_tf.inference import load_predictor
-    from trivd_tf.inference.batch import BatchOptions, PreparedClips, VideoFiles, predict_batch
-    from trivd_tf.inference.batch.inputs import Inputs
 
     inputs: Inputs = VideoFiles(tuple(map(os.path.expanduser, args.patterns)), args.window)
     label = None

@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import av
 import numpy as np
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data import BouncingDigits, ClipSource, ClipSpec, Prepared, VideoFolder, decode_frames
 from trivd_tf.data.prepare import prepare
-from trivd_tf.errors import InputError
 from trivd_tf.metrics import I3D, FeatureExtractor
 
 

@@ -27,7 +27,7 @@ from benchmark_units import experiment_of, measure, whole_step
 from scipy.stats import spearmanr
 
 from trivd_tf.description.costs import discriminator_rows
-from trivd_tf.evaluation.paper_figures import PaperRow, rows_of_run
+from trivd_tf.evaluation.paper_tables.paper_figures import PaperRow, rows_of_run
 from trivd_tf.models import DECOMPOSITIONS
 
 UNIT = "conv_gru"

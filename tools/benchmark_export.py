@@ -94,12 +94,12 @@ def watch_memory(predictor, calls: int, rng: np.random.Generator) -> dict:
 
 def make_predictors(arguments: argparse.Namespace, folder: Path):
     """The generator in process and the exported model of the same weights."""
-    from trivd_tf.inference.export import export_restored
-    from trivd_tf.inference.model_directory import RestoredModel, from_model_directory
+    from trivd_tf.exporting.export import export_restored
     from trivd_tf.inference.predictor import GeneratorPredictor, SavedModelPredictor
+    from trivd_tf.runs.open import RestoredModel, open_run
 
     if arguments.model_dir is not None:
-        restored = from_model_directory(arguments.model_dir)
+        restored = open_run(arguments.model_dir)
     else:
         from trivd_tf.models import Generator
 

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.metrics import I3D, FeatureExtractor
-from trivd_tf.metrics.i3d import MIXED_WIDTHS
+from trivd_tf.metrics.i3d.network import MIXED_WIDTHS
 
 MATMUL_SIZE = 2048
 

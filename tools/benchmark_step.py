@@ -19,11 +19,11 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # as `trivd train` runs
 import tensorflow as tf
 
 from trivd_tf import config
-from trivd_tf.ops.graph_costs import flops, traced
+from trivd_tf.description.graph_costs import flops, traced
 from trivd_tf.training.checkpoints import Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.distribution.strategy import make_strategy
 from trivd_tf.training.loop import build_step, make_iterator
-from trivd_tf.training.strategy import make_strategy
 
 _FORWARD_AND_BACKWARD = 3  # a convolution and its two gradients cost the same
 

@@ -39,10 +39,10 @@ import tensorflow as tf
 
 from trivd_tf import models
 from trivd_tf.data import BouncingDigits, ClipSpec
+from trivd_tf.description import graph_costs
 from trivd_tf.evaluation import EvaluationOptions
 from trivd_tf.experiment import Experiment
 from trivd_tf.layers.recurrent import CELLS, make_cell, unroll
-from trivd_tf.ops import graph_costs
 from trivd_tf.training import TrainingOptions, make_strategy
 from trivd_tf.training.loop import build_step
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.compilation import slices
 from trivd_tf.compilation.paper import paper_row
 from trivd_tf.compilation.records import Record, Records
 from trivd_tf.compilation.report import StepCost, aligned, step_cost
-from trivd_tf.errors import InputError
 
 # Table 1: batch 512, 8 samples a replica.
 PAPER_REPLICAS = 64

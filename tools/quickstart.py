@@ -77,7 +77,7 @@ def cut_held_out(clip: Path, output: Path) -> Path:
     import numpy as np
 
     from trivd_tf.data import decode_frames
-    from trivd_tf.inference.video_io import write_mp4
+    from trivd_tf.pictures.video_io import write_mp4
 
     frames = np.stack(list(decode_frames(clip)))
     held_out = frames[round(len(frames) * (1 - HELD_OUT)) :]

@@ -10,12 +10,12 @@ import time
 import numpy as np
 import pytest
 
-from trivd_tf.cli import compare
+from trivd_tf.base.errors import RunError
+from trivd_tf.cli.commands import compare
 from trivd_tf.cli.main import main
 from trivd_tf.comparison import CellResult
 from trivd_tf.comparison.cell import SAMPLES
-from trivd_tf.errors import RunError
-from trivd_tf.evaluation.report import Row
+from trivd_tf.evaluation.reporting.report import Row
 
 FILES = ["table2_conv_gru_small", "table2_tsru_p_small"]
 

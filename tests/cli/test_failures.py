@@ -6,14 +6,14 @@ import time
 
 import pytest
 
+from trivd_tf.base.errors import RunError
 from trivd_tf.cli.failures import leaving_at_once
-from trivd_tf.errors import RunError
 
 PROGRAM = """
 import threading, time
 from trivd_tf.cli.failures import leaving_at_once
 from trivd_tf.cli.signals import Terminated
-from trivd_tf.errors import InputError, RunError
+from trivd_tf.base.errors import InputError, RunError
 threading.Thread(target=time.sleep, args=(60,)).start()  # Python would wait for it
 print("said before")
 with leaving_at_once(wanted=True, debug=False):

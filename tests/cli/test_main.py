@@ -9,8 +9,8 @@ import types
 import pytest
 
 from trivd_tf._version import __version__
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.cli import main as cli
-from trivd_tf.errors import InputError, RunError
 
 
 @pytest.fixture

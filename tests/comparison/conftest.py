@@ -3,7 +3,7 @@
 import pytest
 
 from trivd_tf.comparison import CellResult, Comparison
-from trivd_tf.evaluation.report import Row
+from trivd_tf.evaluation.reporting.report import Row
 
 NAMES = ("table2_conv_gru_small", "table2_k_traj_gru_small", "table2_tsru_p_small")
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.comparison import CellResult
 from trivd_tf.comparison.plots import by_frame_figure, save_plots, scores_figure
 from trivd_tf.comparison.videos import save_videos, side_by_side
-from trivd_tf.errors import InputError
 
 
 def test_the_table_has_means_deviations_and_the_papers_figures(comparison):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from trivd_tf import config
+from trivd_tf.base.errors import InputError
 from trivd_tf.compilation import compile, paper, report
 from trivd_tf.compilation.collectives import array_bytes, find_collectives
 from trivd_tf.compilation.emission import emit, why
@@ -15,7 +16,6 @@ from trivd_tf.compilation.programs import Emitted
 from trivd_tf.compilation.records import Record, Records
 from trivd_tf.compilation.topologies import Topology, parse_topology
 from trivd_tf.compilation.tpu_compiler import out_of_memory
-from trivd_tf.errors import InputError
 
 V3 = Topology("v3", (2, 2))
 HLO = """

@@ -3,9 +3,9 @@ import pytest
 from scipy import ndimage
 from sklearn.datasets import load_digits
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data import BouncingDigits, center_distance, digit_centers
 from trivd_tf.data.clips import ClipSpec
-from trivd_tf.errors import InputError
 
 CLIP = ClipSpec(size=32)
 

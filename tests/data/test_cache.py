@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.data.videos import encode, numbered_frames
-from trivd_tf.data import cache, decode
-from trivd_tf.data.cache import FrameCache
-from trivd_tf.errors import InputError, RunError
+from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.data.files import cache, decode
+from trivd_tf.data.files.cache import FrameCache
 
 
 @pytest.fixture

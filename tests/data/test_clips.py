@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data import clips
 from trivd_tf.data.clips import ClipSpec
-from trivd_tf.errors import InputError
 
 
 def test_clip_covers_its_frames_and_the_gaps_between_them():

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.data.videos import cut_largest_picture, encode, moving_frames, numbered_frames
-from trivd_tf.data import decode
-from trivd_tf.data.decode import UnreadableVideo, decode_frames
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
+from trivd_tf.data.files import decode
+from trivd_tf.data.files.decode import UnreadableVideo, decode_frames
 
 
 def read(path, **options):

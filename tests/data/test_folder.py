@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tests.data.videos import encode, numbered_frames
-from trivd_tf.data import VideoFolder, decode
+from trivd_tf.base.errors import InputError
+from trivd_tf.data import VideoFolder
 from trivd_tf.data.clips import ClipSpec
+from trivd_tf.data.files import decode
 from trivd_tf.data.splits import split_videos
-from trivd_tf.errors import InputError
 
 CLIP = ClipSpec(num_conditioning_frames=2, num_predicted_frames=3, size=32)
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trivd_tf.data import jpeg_strips
+from trivd_tf.data.stored import jpeg_strips
 
 
 def encode(frame: np.ndarray, quality: int = 95, **options) -> bytes:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data import pipeline
 from trivd_tf.data.clips import ClipSpec
 from trivd_tf.data.source import ClipSource
-from trivd_tf.errors import InputError
 
 CLIP = ClipSpec(num_conditioning_frames=1, num_predicted_frames=1, size=8)
 

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from tests.demo.conftest import GIVEN, HORIZON, LIMITS, SIDE, frames_of, video
+from trivd_tf.base.errors import InputError
 from trivd_tf.cli.main import main
 from trivd_tf.demo import decoding
 from trivd_tf.demo.app import listen
 from trivd_tf.demo.examples import examples
-from trivd_tf.errors import InputError
 
 
 def predict(demo, body: bytes = b"", **query) -> dict:

@@ -9,12 +9,18 @@ import tensorflow as tf
 from scipy.stats import spearmanr
 
 from trivd_tf import data, evaluation, models, training
-from trivd_tf.description import Cost, describe, describe_layers, layer_table, part_table
+from trivd_tf.description import (
+    Cost,
+    describe,
+    describe_layers,
+    graph_costs,
+    layer_table,
+    part_table,
+)
 from trivd_tf.description.costs import discriminator_rows
-from trivd_tf.evaluation.paper_figures import rows_of_run
+from trivd_tf.evaluation.paper_tables.paper_figures import rows_of_run
 from trivd_tf.experiment import Experiment
 from trivd_tf.models import DECOMPOSITIONS
-from trivd_tf.ops import graph_costs
 from trivd_tf.training.loop import build_step
 
 

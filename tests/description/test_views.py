@@ -6,8 +6,8 @@ import pytest
 from trivd_tf import data, evaluation, models, training
 from trivd_tf.description import pixels_seen, views_sheet
 from trivd_tf.experiment import Experiment
-from trivd_tf.inference.drawing import BORDER, LINE, cell
 from trivd_tf.models import make_discriminators
+from trivd_tf.pictures.drawing import BORDER, LINE, cell
 
 
 def experiment(decomposition):

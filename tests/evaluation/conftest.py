@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trivd_tf import config, run_record
+from trivd_tf import config
 from trivd_tf.evaluation.model import ScoredModel
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.metrics import FeatureExtractor
+from trivd_tf.runs import record as run_record
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.loop import build_step
 

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 from trivd_tf import config
+from trivd_tf.base.errors import InputError
 from trivd_tf.cli.main import main
-from trivd_tf.errors import InputError
 from trivd_tf.evaluation import Pictures, evaluate
 from trivd_tf.evaluation.clips import batches_of, sample_counts
 from trivd_tf.evaluation.evaluate import with_options
@@ -24,9 +24,9 @@ from trivd_tf.evaluation.real_features import real_features
 from trivd_tf.evaluation.scored import copy_candidate, other_real_candidate, score_all
 from trivd_tf.inference.latents import latents
 from trivd_tf.metrics import frechet_distance, inception_score
-from trivd_tf.training import restore
-from trivd_tf.training.best import BestRecord, StepScore, record_score
-from trivd_tf.training.restore import choose_checkpoint
+from trivd_tf.runs import weights as restore
+from trivd_tf.runs.best import BestRecord, StepScore, record_score
+from trivd_tf.runs.weights import choose_checkpoint
 
 from .conftest import noisy_model
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trivd_tf.evaluation.paper_figures import (
+from trivd_tf.evaluation.paper_tables.paper_figures import (
     PAPER_ROWS,
     TABLES,
     describe,

@@ -3,10 +3,10 @@
 import pytest
 
 from trivd_tf import data
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 from trivd_tf.evaluation import PROTOCOLS, apply_protocol, find_protocol
-from trivd_tf.evaluation.paper_figures import PAPER_ROWS
-from trivd_tf.evaluation.report import describe_scoring, protocol_line
+from trivd_tf.evaluation.paper_tables.paper_figures import PAPER_ROWS
+from trivd_tf.evaluation.reporting.report import describe_scoring, protocol_line
 
 
 @pytest.mark.parametrize(

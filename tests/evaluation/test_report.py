@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from trivd_tf import data, evaluation
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 from trivd_tf.evaluation import Report, Row, Scoring
 from trivd_tf.evaluation.real_features import cache_key
-from trivd_tf.evaluation.report import describe_scoring
+from trivd_tf.evaluation.reporting.report import describe_scoring
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,12 +5,12 @@ import json
 import pytest
 import tensorflow as tf
 
-from trivd_tf import run_record
+from trivd_tf.base.errors import InputError
 from trivd_tf.cli.main import main
-from trivd_tf.errors import InputError
-from trivd_tf.evaluation import tables
-from trivd_tf.evaluation.step_time import seconds_a_step
-from trivd_tf.training.best import BestRecord, StepScore, _write
+from trivd_tf.evaluation.paper_tables import tables
+from trivd_tf.evaluation.paper_tables.step_time import seconds_a_step
+from trivd_tf.runs import record as run_record
+from trivd_tf.runs.best import BestRecord, StepScore, _write
 
 
 def make_report(run, protocol, step, fvd, inception=2.0, deviations=(), runs=()):

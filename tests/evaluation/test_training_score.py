@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 from trivd_tf.evaluation import TrainingScore, training_score
 from trivd_tf.evaluation.evaluate import with_options
-from trivd_tf.training.best import BestRecord, StepScore, best_checkpoint, read_best, record_score
-from trivd_tf.training.restore import choose_checkpoint
+from trivd_tf.runs.best import BestRecord, StepScore, best_checkpoint, read_best, record_score
+from trivd_tf.runs.weights import choose_checkpoint
 
 from .conftest import noisy_model
 
@@ -57,7 +57,7 @@ def test_a_step_scored_again_counts_once(tmp_path):
 
 
 def test_a_kill_between_files_leaves_the_old_best(tmp_path, monkeypatch):
-    from trivd_tf.training import best
+    from trivd_tf.runs import best
 
     record(tmp_path, 10, 50.0)
     monkeypatch.setattr(best, "_write", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))

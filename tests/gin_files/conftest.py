@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trivd_tf.data.prepare import layout
-from trivd_tf.data.prepare.bair import TRAIN_FIRST, TRAIN_LAST
+from trivd_tf.data.prepare.sets.bair import TRAIN_FIRST, TRAIN_LAST
 
 SIZE, FRAMES, VIDEOS = 16, 20, 3
 STORED_SPLITS = {

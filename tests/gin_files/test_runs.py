@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from trivd_tf import config, data
-from trivd_tf.evaluation.paper_figures import PAPER_ROWS, describe, rows_of_run
+from trivd_tf.evaluation.paper_tables.paper_figures import PAPER_ROWS, describe, rows_of_run
 from trivd_tf.experiment import Experiment
 from trivd_tf.training import train
 from trivd_tf.training.loop import build_step, make_iterator

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trivd_tf.errors import InputError
-from trivd_tf.inference.video_io import Clip, read_clip
+from trivd_tf.base.errors import InputError
+from trivd_tf.pictures.video_io import Clip, read_clip
 
 
 def encode(path: Path, codec: str, *, size: tuple[int, int] = (24, 32), count: int = 8) -> Path:

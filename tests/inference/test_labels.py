@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
-from trivd_tf.inference.export import export_restored
-from trivd_tf.inference.model_directory import RestoredModel
+from trivd_tf.base.errors import InputError
+from trivd_tf.exporting.export import export_restored
 from trivd_tf.inference.predictor import GeneratorPredictor, SavedModelPredictor
 from trivd_tf.models import Generator
+from trivd_tf.runs.open import RestoredModel
 
 NAMES = ("bowling", "high jump", "surfing")
 Z = np.zeros((3, 128), np.float32)
@@ -54,7 +54,7 @@ def clips() -> np.ndarray:
 @pytest.fixture(scope="module")
 def server(labelled_export):
     pytest.importorskip("tensorflow_serving")
-    from tests.inference.serving_stand_in import ServedModel, StandInServer
+    from tests.serving.serving_stand_in import ServedModel, StandInServer
 
     with ServedModel(labelled_export) as model:
         stand_in = StandInServer(model)
@@ -119,7 +119,7 @@ def test_bad_labels_are_named_inside_of_the_graph(server, clips, labels, named) 
 
 
 def test_process_export_and_server_agree(loaded, labelled, server, clips) -> None:
-    from trivd_tf.inference.serving_client import ServerPredictor
+    from trivd_tf.serving.client import ServerPredictor
 
     in_process = GeneratorPredictor(labelled, class_names=NAMES)
     options = {"num_samples": 2, "seed": 5, "num_frames": 2, "labels": [2, 1, 0]}

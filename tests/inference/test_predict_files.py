@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trivd_tf.data.decode import decode_frames, probe
-from trivd_tf.errors import InputError, RunError
+from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.data.files.decode import decode_frames, probe
 from trivd_tf.inference import predict_files
 from trivd_tf.inference.predictor_base import Predictor
 

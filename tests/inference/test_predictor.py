@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 from trivd_tf.inference.latents import latents
 from trivd_tf.inference.predictor import SavedModelPredictor, load_predictor
 from trivd_tf.inference.predictor_base import Predictor

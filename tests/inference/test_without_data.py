@@ -8,11 +8,12 @@ import pytest
 from tests.beam import NEEDS_BEAM
 from tests.data.prepare import sources
 from tests.evaluation.conftest import save_checkpoint
-from trivd_tf import config, run_record
+from trivd_tf import config
 from trivd_tf.cli import main as cli
 from trivd_tf.data.prepare import prepare
 from trivd_tf.inference import load_predictor
-from trivd_tf.training.restore import evaluation_generator
+from trivd_tf.runs import record as run_record
+from trivd_tf.runs.weights import evaluation_generator
 
 pytestmark = NEEDS_BEAM
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 from trivd_tf.metrics import best_of, copy_last_frame, psnr, ssim
 from trivd_tf.metrics import frames as frames_module
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 import tensorflow as tf
 
-from trivd_tf.errors import InputError, RunError
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.metrics import (
     StreamedMoments,
     frechet_distance,

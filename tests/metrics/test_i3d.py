@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
-from trivd_tf.metrics import I3D, KINETICS_400_CLASSES, FeatureExtractor, i3d_weights
-from trivd_tf.metrics.i3d_weights import CHECKPOINT_NAME, ENVIRONMENT_VARIABLE, SDIST_NAME
+from trivd_tf.base.errors import InputError
+from trivd_tf.metrics import I3D, KINETICS_400_CLASSES, FeatureExtractor
+from trivd_tf.metrics.i3d import weights as i3d_weights
+from trivd_tf.metrics.i3d.weights import CHECKPOINT_NAME, ENVIRONMENT_VARIABLE, SDIST_NAME
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
-from trivd_tf.metrics import I3D, FeatureExtractor, i3d_hub
+from trivd_tf.base.errors import InputError
+from trivd_tf.metrics import I3D, FeatureExtractor
+from trivd_tf.metrics.i3d import hub as i3d_hub
 
 WEIGHTS = np.linspace(-1.0, 1.0, 1200, dtype=np.float32).reshape(3, 400)
 

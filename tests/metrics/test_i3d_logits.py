@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.metrics import i3d_weights
+from trivd_tf.metrics.i3d import weights as i3d_weights
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 from trivd_tf.metrics import StreamedInceptionScore, inception_score, tfgan
 
 

@@ -22,10 +22,10 @@ from trivd_tf import data, evaluation, experiment, models, training
 from trivd_tf.layers.batch_norm import batch_norm_layers, collecting_standing_statistics
 from trivd_tf.training.checkpoints import Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.distribution.strategy import make_strategy
+from trivd_tf.training.distribution.workers import Workers
 from trivd_tf.training.loop import build_step, make_iterator
 from trivd_tf.training.step import to_float
-from trivd_tf.training.strategy import make_strategy
-from trivd_tf.training.workers import Workers
 
 SEED = 5
 BATCH = 4

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trivd_tf.errors import InputError, RunError
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.training import TrainingOptions, loop
 from trivd_tf.training.checkpoints import Checkpoints, checkpoint_paths
 from trivd_tf.training.loop import check_finite

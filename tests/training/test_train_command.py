@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trivd_tf import run_record
+from trivd_tf.base.storage import run_folder
 from trivd_tf.cli.main import main
-from trivd_tf.run_folder import run_folder
+from trivd_tf.runs import record as run_record
 from trivd_tf.training import loop
 from trivd_tf.training.checkpoints import Checkpoints, checkpoint_paths
 from trivd_tf.training.losses_log import read_losses

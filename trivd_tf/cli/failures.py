@@ -8,8 +8,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.cli.signals import EXIT_TERMINATED, Terminated
-from trivd_tf.errors import InputError, RunError
 
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trivd_tf.errors import InputError
-from trivd_tf.run_folder import RemotePath, RunPath, is_remote
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import RemotePath, RunPath, is_address
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -161,7 +161,7 @@ def strategy_from(args: argparse.Namespace) -> tf.distribute.Strategy:
     Raises:
         InputError: flags that contradict each other, no such TPU, a wrong TF_CONFIG.
     """
-    from trivd_tf.training.strategy import make_strategy
+    from trivd_tf.training.distribution.strategy import make_strategy
 
     return make_strategy(args.strategy, tpu=args.tpu, logical_devices=args.logical_devices)
 
@@ -201,7 +201,7 @@ def existing_model_dir(text: str) -> Path:
     Raises:
         InputError: it is no directory, or holds no trained model.
     """
-    if is_remote(text):
+    if is_address(text):
         raise InputError(
             f"--model_dir {text}: only `trivd train` works on a folder that is not of this "
             "machine; copy it here first, for example with `gcloud storage cp -r`"
@@ -232,7 +232,8 @@ def load_config(args: argparse.Namespace, model_dir: RunPath) -> tuple[ParsedCon
         InputError: there is no configuration, it is wrong, or it contradicts the model in
             `model_dir`.
     """
-    from trivd_tf import config, run_record
+    from trivd_tf import config
+    from trivd_tf.runs import record as run_record
 
     saved = model_dir / CONFIG_NAME
     if not args.gin_file and not saved.is_file():

@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import NoReturn
 
 from trivd_tf._version import __version__
+from trivd_tf.base.errors import InputError
 from trivd_tf.cli import failures
 from trivd_tf.cli.signals import Terminated, raise_on_sigterm
-from trivd_tf.errors import InputError
 
 # Modules of trivd_tf.cli, in the order in which --help lists them. They import nothing heavy
 # before they run, so that --help and a mistyped flag are answered at once.
@@ -101,7 +101,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def command_module(name: str) -> ModuleType:
     """The module of a subcommand: `add_flags(parser)` and `run(args) -> exit status`."""
-    return importlib.import_module(f"trivd_tf.cli.{name}")
+    return importlib.import_module(f"trivd_tf.cli.commands.{name}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,13 +3,10 @@
 import dataclasses
 import json
 import pathlib
-from typing import TYPE_CHECKING
 
-from trivd_tf.training.options import ENDLESS
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
-    from trivd_tf.training.loop import Stop
+from trivd_tf.experiment import Experiment
+from trivd_tf.experiment.training_options import ENDLESS
+from trivd_tf.training.loop import Stop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Budget:
             return f"{self.steps} step{'s' * (self.steps != 1)}"
         return f"{self.minutes:g} minute{'s' * (self.minutes != 1)} of training"
 
-    def applied(self, experiment: "Experiment") -> "Experiment":
+    def applied(self, experiment: Experiment) -> Experiment:
         """The same experiment, with as many steps as the budget allows."""
         steps = ENDLESS if self.steps is None else self.steps
         training = dataclasses.replace(experiment.training, num_steps=steps)
@@ -61,7 +58,7 @@ class TimeLimit:
         *,
         resume_at: int,
         minutes: float | None,
-        outer: "Stop | None" = None,
+        outer: Stop | None = None,
     ) -> None:
         self._path = pathlib.Path(path)
         self._limit = None if minutes is None else 60.0 * minutes

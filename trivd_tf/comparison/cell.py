@@ -4,26 +4,24 @@ import dataclasses
 import json
 import os
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.comparison.budget import Budget, TimeLimit
-from trivd_tf.errors import InputError
 from trivd_tf.evaluation import evaluate
 from trivd_tf.evaluation.clips import batches_of
 from trivd_tf.evaluation.evaluate import with_options
 from trivd_tf.evaluation.partial import EvaluationStopped
-from trivd_tf.evaluation.report import Row
+from trivd_tf.evaluation.reporting.report import Row
 from trivd_tf.evaluation.scored import model_candidate
+from trivd_tf.experiment import Experiment
 from trivd_tf.inference.predictor import GeneratorPredictor
+from trivd_tf.runs.weights import evaluation_generator
 from trivd_tf.training import train
 from trivd_tf.training.checkpoints import checkpoint_paths
-from trivd_tf.training.restore import evaluation_generator
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
-    from trivd_tf.training.loop import Stop
+from trivd_tf.training.loop import Stop
 
 RESULT, SAMPLES, TIMES = "result.json", "samples.npz", "training_seconds.jsonl"
 NUM_CLIPS = 4
@@ -87,13 +85,13 @@ class CellResult:
 
 
 def run_cell(
-    experiment: "Experiment",
+    experiment: Experiment,
     directory: pathlib.Path,
     *,
     name: str,
     seed: int,
     budget: Budget,
-    stop: "Stop | None" = None,
+    stop: Stop | None = None,
 ) -> CellResult | None:
     """Trains from the newest checkpoint in `directory` to the end of the budget, then scores.
 
@@ -143,7 +141,7 @@ def _newest_step(directory: pathlib.Path) -> int:
     return int(paths[-1].rpartition("-")[2]) if paths else 0
 
 
-def _save_samples(experiment: "Experiment", generator: Any, path: pathlib.Path) -> None:
+def _save_samples(experiment: Experiment, generator: Any, path: pathlib.Path) -> None:
     """The first test clips and what the model makes of their beginnings, as uint8."""
     clip, options = experiment.clip, experiment.evaluation
     count = min(NUM_CLIPS, experiment.data.num_evaluation_clips(clip, options.split))

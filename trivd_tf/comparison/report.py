@@ -10,8 +10,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from trivd_tf.comparison.cell import CellResult
-from trivd_tf.evaluation.paper_figures import PaperRow, rows_of_run
-from trivd_tf.evaluation.report import Row
+from trivd_tf.evaluation.paper_tables.paper_figures import PaperRow, rows_of_run
+from trivd_tf.evaluation.reporting.report import Row
 
 TITLES = {
     "fvd": "FVD",

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageDraw
 
-from trivd_tf.inference.drawing import (
+from trivd_tf.pictures.drawing import (
     BORDER,
     GAP,
     GIVEN,
@@ -19,7 +19,7 @@ from trivd_tf.inference.drawing import (
     text_width,
     write,
 )
-from trivd_tf.inference.video_io import upscale, write_gif, write_mp4, write_png
+from trivd_tf.pictures.video_io import upscale, write_gif, write_mp4, write_png
 
 _FRAME_RATE = 6.0
 

@@ -10,17 +10,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.compilation.emission import emit, why
 from trivd_tf.compilation.programs import TRAINING_PROGRAMS, Emitted
 from trivd_tf.compilation.records import Record, Records, describe, fingerprint, source_digest
 from trivd_tf.compilation.topologies import Topology
 from trivd_tf.compilation.tpu_compiler import ENVIRONMENT
-from trivd_tf.errors import InputError, RunError
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
+from trivd_tf.experiment import Experiment
 
 Say = Callable[[str], None]
 
@@ -35,14 +33,14 @@ class Job:
         num_replicas: at most those of the topology.
     """
 
-    experiment: "Experiment"
+    experiment: Experiment
     topology: Topology
     num_replicas: int
 
     @classmethod
     def of(
         cls,
-        experiment: "Experiment",
+        experiment: Experiment,
         topology: Topology,
         num_replicas: int | None = None,
         replica_batch: int | None = None,

@@ -14,26 +14,23 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from trivd_tf.errors import InputError, RunError
-
-if TYPE_CHECKING:
-    from trivd_tf.compilation.programs import Emitted
-    from trivd_tf.experiment import Experiment
+from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.compilation.programs import Emitted
+from trivd_tf.experiment import Experiment
 
 _INPUT_ERROR = 2  # the exit status of a process whose input was at fault
 
 
 @dataclasses.dataclass(frozen=True)
 class _Request:
-    experiment: "Experiment"
+    experiment: Experiment
     num_replicas: int
     programs: tuple[str, ...]
 
 
 def emit(
-    experiment: "Experiment", num_replicas: int, programs: Sequence[str], folder: Path
+    experiment: Experiment, num_replicas: int, programs: Sequence[str], folder: Path
 ) -> dict[str, "Emitted"]:
     """Writes `programs` of an experiment into `folder`.
 

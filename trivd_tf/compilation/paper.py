@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from scipy.stats import spearmanr
 
 from trivd_tf.compilation.report import StepCost, aligned
-from trivd_tf.evaluation.paper_figures import PAPER_ROWS, PaperRow
+from trivd_tf.evaluation.paper_tables.paper_figures import PAPER_ROWS, PaperRow
 
 
 def paper_row(run: str) -> PaperRow | None:

@@ -15,16 +15,14 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from trivd_tf.compilation.one_replica import OneReplicaStrategy
+from trivd_tf.experiment import Experiment
 from trivd_tf.training.loop import build_step
 from trivd_tf.training.step import to_float
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 TRAINING_PROGRAMS = ("discriminators", "generator")
 PROGRAMS = (*TRAINING_PROGRAMS, "prediction")
@@ -59,7 +57,7 @@ class Emitter:
         num_replicas: of the synchronous job.
     """
 
-    def __init__(self, experiment: "Experiment", num_replicas: int):
+    def __init__(self, experiment: Experiment, num_replicas: int):
         self._strategy = OneReplicaStrategy(num_replicas)
         self._step = build_step(experiment, self._strategy, seed=0)
         self._clip = experiment.clip

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.compilation.topologies import parse_topology
-from trivd_tf.errors import InputError
 
 FILE_NAME = "compiled.json"
 
 # A change in these may change a program.
-_SOURCES = ("ops", "layers", "models", "training", "compilation")
+_SOURCES = ("ops", "layers", "models", "experiment", "training", "compilation")
 
 
 def fingerprint(description: dict[str, Any]) -> str:

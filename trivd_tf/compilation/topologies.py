@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)

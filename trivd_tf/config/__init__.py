@@ -19,6 +19,8 @@ from typing import Any
 import gin
 from gin import config_parser
 
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import RunName, absolute, run_folder, write_whole
 from trivd_tf.config.checks import check_all_used, check_macros, check_required, check_types
 from trivd_tf.config.files import find_gin_file, gin_directory, known_gin_files
 from trivd_tf.config.statements import (
@@ -32,9 +34,6 @@ from trivd_tf.config.statements import (
     iterate,
     parameters_of,
 )
-from trivd_tf.errors import InputError
-from trivd_tf.paths import absolute
-from trivd_tf.run_folder import RunName, run_folder, write_whole
 
 __all__ = [
     "ParsedConfig",

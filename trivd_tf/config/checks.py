@@ -11,6 +11,7 @@ from typing import Any
 
 import typeguard
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.config.statements import (
     REQUIRED,
     Macro,
@@ -20,7 +21,6 @@ from trivd_tf.config.statements import (
     nearest,
     parameters_of,
 )
-from trivd_tf.errors import InputError
 
 
 def check_macros(statements: Statements) -> None:

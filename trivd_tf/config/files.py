@@ -6,7 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 

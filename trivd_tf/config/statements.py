@@ -20,8 +20,8 @@ from typing import Any
 
 from gin import config_parser
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.config.files import find_gin_file
-from trivd_tf.errors import InputError
 
 DYNAMIC_REGISTRATION = "__gin__.dynamic_registration"
 REQUIRED = "gin.REQUIRED"

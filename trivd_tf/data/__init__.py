@@ -2,12 +2,12 @@
 
 from trivd_tf.data.bouncing_digits import BouncingDigits
 from trivd_tf.data.clips import ClipSpec
-from trivd_tf.data.decode import decode_frames
 from trivd_tf.data.digit_centers import center_distance, digit_centers
-from trivd_tf.data.folder import VideoFolder
-from trivd_tf.data.prepared import Prepared
-from trivd_tf.data.presets import BAIR, UCF101, Kinetics600, MovingMNIST
+from trivd_tf.data.files.decode import decode_frames
+from trivd_tf.data.files.folder import VideoFolder
 from trivd_tf.data.source import ClipSource
+from trivd_tf.data.stored.prepared import Prepared
+from trivd_tf.data.stored.presets import BAIR, UCF101, Kinetics600, MovingMNIST
 
 __all__ = [
     "BAIR",

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 
 def import_beam(purpose: str) -> Any:

@@ -5,10 +5,10 @@ import functools
 
 import numpy as np
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data import permutation, pipeline
 from trivd_tf.data.clips import ClipSpec, require_fraction, require_integer
 from trivd_tf.data.source import ClipSource, check_split, digest
-from trivd_tf.errors import InputError
 
 _VERSION = 1  # of the drawing; part of the fingerprint
 _MARGIN = 1  # blank source pixels around a digit, so that its blurred edge is not cut off

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 
 def require_integer(owner: str, field: str, value: object, minimum: int) -> None:

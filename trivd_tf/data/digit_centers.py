@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 # Fainter pixels are background: the haze of a prediction must not pull the centre to the middle.
 _BACKGROUND = 26

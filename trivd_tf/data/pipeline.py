@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.data.jpeg_strips import FRAMES_IN_STRIP
+from trivd_tf.data.stored.jpeg_strips import FRAMES_IN_STRIP
 
 Batch = tuple[np.ndarray, np.ndarray]  # (video uint8 [b, T, S, S, 3], label int32 [b])
 # (strips of JPEG frames, bytes objects [b, ceil(T / FRAMES_IN_STRIP)]; (rows of a frame in a strip,

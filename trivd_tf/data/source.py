@@ -7,9 +7,9 @@ import json
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data import pipeline
 from trivd_tf.data.clips import ClipSpec
-from trivd_tf.errors import InputError
 
 SPLITS = ("train", "test")
 

@@ -20,10 +20,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.demo.examples import page_file
 from trivd_tf.demo.service import UPLOAD, Service, Settings, png, wheel
-from trivd_tf.errors import InputError, RunError
-from trivd_tf.inference.video_io import Clip, upscale
+from trivd_tf.pictures.video_io import Clip, upscale
 
 OWN_HEADER = "x-trivd"
 _WAITING = 8  # requests that may wait for the model; more are told to come back

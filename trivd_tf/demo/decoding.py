@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from trivd_tf.errors import InputError
-from trivd_tf.inference.video_io import Clip, read_clip
+from trivd_tf.base.errors import InputError
+from trivd_tf.pictures.video_io import Clip, read_clip
 
 _MEMORY = 2**31  # bytes on top of what the process starts with
 _OPEN_FILES = 64

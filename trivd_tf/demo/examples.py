@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data.bouncing_digits import BouncingDigits
 from trivd_tf.data.clips import ClipSpec
-from trivd_tf.errors import InputError
 from trivd_tf.inference.predictor_base import Predictor
-from trivd_tf.inference.video_io import Clip, read_clip
+from trivd_tf.pictures.video_io import Clip, read_clip
 
 _MOST_FILES = 24
 _RATE = 8.0

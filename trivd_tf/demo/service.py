@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.demo.decoding import read_untrusted
 from trivd_tf.demo.examples import Example
-from trivd_tf.errors import InputError
-from trivd_tf.inference import figures, motion, video_io
-from trivd_tf.inference.figures import Prediction
 from trivd_tf.inference.predict_files import predict_clip
 from trivd_tf.inference.predictor_base import Predictor
-from trivd_tf.inference.video_io import Clip
+from trivd_tf.pictures import figures, motion, video_io
+from trivd_tf.pictures.figures import Prediction
+from trivd_tf.pictures.video_io import Clip
 
 UPLOAD = "your clip"
 

@@ -7,18 +7,17 @@ parameters is described without a byte of them.
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from trivd_tf.description import graph_costs
+from trivd_tf.experiment import Experiment
 from trivd_tf.layers.spectral_norm import spectral_layers
 from trivd_tf.models import Discriminator, Generator
-from trivd_tf.ops import graph_costs, losses
+from trivd_tf.ops import losses
 from trivd_tf.training.step import penalized_kernels
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Description:
         return sum(self.parts.values(), Cost(0, 0, 0, 0))
 
 
-def describe(experiment: "Experiment") -> Description:
+def describe(experiment: Experiment) -> Description:
     """Builds an experiment's networks as symbols and counts.
 
     Args:
@@ -103,7 +102,7 @@ def describe(experiment: "Experiment") -> Description:
     return Description(experiment.title, experiment.training.batch_size, layers, parts)
 
 
-def describe_layers(experiment: "Experiment") -> dict[str, list[LayerCost]]:
+def describe_layers(experiment: Experiment) -> dict[str, list[LayerCost]]:
     """`Description.layers` alone, which takes a few traces of a forward only."""
     with tf.Graph().as_default():
         generator, models = experiment.build_generator(), experiment.build_discriminators()
@@ -111,7 +110,7 @@ def describe_layers(experiment: "Experiment") -> dict[str, list[LayerCost]]:
 
 
 def _layers(
-    experiment: "Experiment", generator: Generator, discriminators: list[Discriminator]
+    experiment: Experiment, generator: Generator, discriminators: list[Discriminator]
 ) -> dict[str, list[LayerCost]]:
     layers = {"encoder": _encoder_rows(generator), "generator": _generator_rows(generator)}
     for model in discriminators:
@@ -124,7 +123,7 @@ def parameters(layer: keras.layers.Layer) -> int:
     return sum(math.prod(weight.shape) for weight in layer.trainable_weights)
 
 
-def view_shape(experiment: "Experiment", model: Discriminator) -> tuple[int, ...]:
+def view_shape(experiment: Experiment, model: Discriminator) -> tuple[int, ...]:
     """`(frames, height, width, 3)` of what a discriminator sees of one video."""
     side = experiment.clip.size // (model.crop_factor * model.downsample_factor)
     return (model.num_sampled_frames or experiment.clip.num_frames, side, side, 3)
@@ -209,7 +208,7 @@ def _generator_rows(generator: Generator) -> list[LayerCost]:
     return [rows[name] for name in [*order, "head_norm", "head"]]
 
 
-def discriminator_rows(experiment: "Experiment", model: Discriminator) -> list[LayerCost]:
+def discriminator_rows(experiment: Experiment, model: Discriminator) -> list[LayerCost]:
     """Cost of each part of a discriminator on one sample that it sees."""
     parts: list[keras.layers.Layer] = [*model.blocks, model.score, model.embedding]
     named = {layer.name: layer for layer in parts}
@@ -259,7 +258,7 @@ def _costs(parts: Iterator[tuple[int, tf.Graph]]) -> tuple[int, int]:
 
 
 def _generator_parts(
-    experiment: "Experiment", generator: Generator, forward: dict[str, int]
+    experiment: Experiment, generator: Generator, forward: dict[str, int]
 ) -> dict[str, Cost]:
     """Generator and encoder: a forward for each discriminator update, then a whole update."""
     options = experiment.training
@@ -319,7 +318,7 @@ def _update_bytes(weights: list[keras.Variable], *, with_average: bool) -> int:
     return passes * sum(math.prod(weight.shape) * weight.value.dtype.size for weight in weights)
 
 
-def _discriminator_part(experiment: "Experiment", model: Discriminator, forward: int) -> Cost:
+def _discriminator_part(experiment: Experiment, model: Discriminator, forward: int) -> Cost:
     """Updates on real and predicted views, and the way back to the generator through this one."""
     options = experiment.training
     shape = view_shape(experiment, model)

@@ -1,13 +1,15 @@
 """What each discriminator of a decomposition sees of a real clip (paper, Fig. 1)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from trivd_tf.inference.drawing import (
+from trivd_tf.experiment import Experiment
+from trivd_tf.models import Discriminator
+from trivd_tf.models.discriminators import as_seed
+from trivd_tf.pictures.drawing import (
     BORDER,
     GIVEN,
     LINE,
@@ -18,11 +20,6 @@ from trivd_tf.inference.drawing import (
     text_width,
     write,
 )
-from trivd_tf.models import Discriminator
-from trivd_tf.models.discriminators import as_seed
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 # One colour a discriminator; captions name them too, so no picture depends on colour alone.
 _COLORS = ((190, 24, 93), (180, 83, 9), (109, 40, 217), (15, 118, 110))
@@ -36,7 +33,7 @@ def pixels_seen(model: Discriminator, num_frames: int, size: int) -> int:
 
 
 def views_sheet(
-    experiment: "Experiment", clip: np.ndarray, *, seed: int = 0, frame_side: int = 96
+    experiment: Experiment, clip: np.ndarray, *, seed: int = 0, frame_side: int = 96
 ) -> np.ndarray:
     """Draws a clip, and below it each discriminator's view of it at the same scale.
 

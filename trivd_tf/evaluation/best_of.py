@@ -2,27 +2,25 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from trivd_tf.base.progress import Progress
 from trivd_tf.evaluation.clips import RealClips, batches_of
 from trivd_tf.evaluation.partial import Arrays, PartialResult, digest
 from trivd_tf.evaluation.scored import work_key
+from trivd_tf.experiment import Experiment
 from trivd_tf.inference.latents import latents
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.metrics import best_of, ssim
-from trivd_tf.progress import Progress
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 DRAWS = (1, 2, 5, 10, 20, 50, 100)
 _SAVE_EVERY = 16  # clips, each of as many futures as the most draws
 
 
 def best_of_draws(
-    experiment: "Experiment",
+    experiment: Experiment,
     predictor: Predictor,
     *,
     num_clips: int,

@@ -2,14 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trivd_tf.errors import InputError
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
+from trivd_tf.base.errors import InputError
+from trivd_tf.experiment import Experiment
 
 # Fewest clips at which a score is drawn in the curve over sample counts.
 _FEWEST = 16
@@ -51,7 +48,7 @@ def sample_counts(num_samples: int) -> list[int]:
     return [num_samples] if counts[0] < _FEWEST else [n for n in counts if n >= _FEWEST][::-1]
 
 
-def other_real_clips(experiment: "Experiment") -> tuple[str, int]:
+def other_real_clips(experiment: Experiment) -> tuple[str, int]:
     """Where "real against real" takes its second set: (split, clips to skip before it)."""
     options = experiment.evaluation
     held = experiment.data.num_evaluation_clips(experiment.clip, options.split)
@@ -60,7 +57,7 @@ def other_real_clips(experiment: "Experiment") -> tuple[str, int]:
     return ("train" if options.split == "test" else "test"), 0
 
 
-def check_enough_clips(experiment: "Experiment", *, in_training: bool = False) -> None:
+def check_enough_clips(experiment: Experiment, *, in_training: bool = False) -> None:
     """Raises InputError where the data holds fewer clips than the evaluation asks for.
 
     Scores in training take no other real clips.
@@ -85,7 +82,7 @@ def check_enough_clips(experiment: "Experiment", *, in_training: bool = False) -
 
 
 def batches_of(
-    experiment: "Experiment", split: str, *, first: int = 0, num_clips: int
+    experiment: Experiment, split: str, *, first: int = 0, num_clips: int
 ) -> Iterator[RealClips]:
     """Batches of evaluation clips from `first` on."""
     if num_clips < 1:

@@ -4,28 +4,25 @@ import dataclasses
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from trivd_tf import run_record
 from trivd_tf.evaluation.clips import check_enough_clips
 from trivd_tf.evaluation.model import as_predictor, open_model
-from trivd_tf.evaluation.paper_figures import describe, rows_of_run
-from trivd_tf.evaluation.pictures import Pictures, draw_all, truncation_scores
+from trivd_tf.evaluation.paper_tables.paper_figures import describe, rows_of_run
 from trivd_tf.evaluation.protocols import Scoring
-from trivd_tf.evaluation.report import Report, describe_scoring, protocol_line
+from trivd_tf.evaluation.reporting.pictures import Pictures, draw_all, truncation_scores
+from trivd_tf.evaluation.reporting.report import Report, describe_scoring, protocol_line
 from trivd_tf.evaluation.work import Untrained, Work
+from trivd_tf.experiment import Experiment
 from trivd_tf.metrics import I3D, FeatureExtractor
+from trivd_tf.runs import record as run_record
+from trivd_tf.runs.weights import Step, estimate_from_training_data
 from trivd_tf.training.loop import build_step
-from trivd_tf.training.restore import Step, estimate_from_training_data
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 
 def evaluate(
-    experiment: "Experiment",
+    experiment: Experiment,
     model_dir: str | pathlib.Path,
     *,
     step: Step = None,
@@ -115,7 +112,7 @@ def output_folder(model_dir: str | pathlib.Path, step: int, scoring: Scoring) ->
 
 
 def make_extractor(
-    experiment: "Experiment", strategy: tf.distribute.Strategy | None
+    experiment: Experiment, strategy: tf.distribute.Strategy | None
 ) -> FeatureExtractor:
     """I3D as the evaluation options say, on the replicas of `strategy` if there are several."""
     options = experiment.evaluation
@@ -128,7 +125,7 @@ def make_extractor(
 
 
 def build_untrained(
-    experiment: "Experiment", seed: int, strategy: tf.distribute.Strategy | None = None
+    experiment: Experiment, seed: int, strategy: tf.distribute.Strategy | None = None
 ):
     """The generator as training would begin with it, standing statistics estimated."""
     strategy = strategy or tf.distribute.get_strategy()
@@ -143,7 +140,7 @@ def _paper(model_dir: str | pathlib.Path, scoring: Scoring) -> tuple[str, ...]:
     return tuple(describe(row) for row in rows if row.protocol == scoring.protocol)
 
 
-def with_options(experiment: "Experiment", **changes) -> "Experiment":
+def with_options(experiment: Experiment, **changes) -> Experiment:
     """The same experiment, evaluated otherwise."""
     evaluation = dataclasses.replace(experiment.evaluation, **changes)
     return dataclasses.replace(experiment, evaluation=evaluation)

@@ -4,25 +4,23 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.replicas import OverReplicas
+from trivd_tf.experiment import Experiment
 from trivd_tf.inference.horizon import predict_horizon, predict_horizon_with_motion
 from trivd_tf.inference.predictor import GeneratorPredictor, SavedModelPredictor
 from trivd_tf.inference.predictor_base import Predictor
-from trivd_tf.ops.replicas import OverReplicas
-from trivd_tf.training.restore import (
+from trivd_tf.runs.weights import (
     Step,
     choose_checkpoint,
     evaluation_generator,
     file_digest,
 )
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +67,7 @@ def is_export(path: str | pathlib.Path) -> bool:
 
 
 def open_model(
-    experiment: "Experiment",
+    experiment: Experiment,
     path: str | pathlib.Path,
     *,
     step: Step = None,
@@ -113,7 +111,7 @@ def _exported(path: pathlib.Path) -> ScoredModel:
 
 
 def _of_run(
-    experiment: "Experiment",
+    experiment: Experiment,
     path: str | pathlib.Path,
     step: Step,
     strategy: tf.distribute.Strategy | None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trivd_tf.errors import RunError
+from trivd_tf.base.errors import RunError
 
 # Clips between two writes of a file of a few megabytes.
 SAVE_EVERY = 256

@@ -5,8 +5,9 @@ says; what a caller changes is written down as a deviation.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data import (
     BAIR,
     UCF101,
@@ -17,11 +18,7 @@ from trivd_tf.data import (
     MovingMNIST,
     Prepared,
 )
-from trivd_tf.errors import InputError
-from trivd_tf.evaluation.options import EvaluationOptions
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
+from trivd_tf.experiment import EvaluationOptions, Experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +119,7 @@ class Scoring:
         note: the protocol's.
     """
 
-    experiment: "Experiment"
+    experiment: Experiment
     protocol: str = ""
     deviations: tuple[str, ...] = ()
     note: str = ""
@@ -141,7 +138,7 @@ def find_protocol(name: str) -> Protocol:
 
 def apply_protocol(
     protocol: Protocol,
-    experiment: "Experiment",
+    experiment: Experiment,
     *,
     data_dir: str | None = None,
     changes: dict[str, Any] | None = None,
@@ -186,7 +183,7 @@ def apply_protocol(
     return Scoring(scored, protocol.name, tuple(differences), protocol.note)
 
 
-def _same_classes(source: ClipSource, experiment: "Experiment") -> bool:
+def _same_classes(source: ClipSource, experiment: Experiment) -> bool:
     """Whether a label of `source` means what the same label meant in training."""
     return source.class_names == experiment.labels
 

@@ -3,17 +3,14 @@
 import os
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trivd_tf.base.progress import Progress
 from trivd_tf.evaluation.clips import batches_of, sample_counts
 from trivd_tf.evaluation.partial import Arrays, PartialResult, below, digest, prefixed
+from trivd_tf.experiment import Experiment
 from trivd_tf.metrics import FeatureExtractor, StreamedMoments
-from trivd_tf.progress import Progress
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 # Statistics of the first n clips, by n.
 MomentsByCount = dict[int, StreamedMoments]
@@ -25,7 +22,7 @@ def cache_dir() -> pathlib.Path:
     return pathlib.Path(base) / "trivd_tf" / "real_statistics"
 
 
-def cache_key(experiment: "Experiment") -> str:
+def cache_key(experiment: Experiment) -> str:
     """Changes with everything that the statistics depend on."""
     options = experiment.evaluation
     return digest(
@@ -43,7 +40,7 @@ def cache_key(experiment: "Experiment") -> str:
 
 
 def real_features(
-    experiment: "Experiment",
+    experiment: Experiment,
     extractor: FeatureExtractor,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> MomentsByCount:

@@ -5,14 +5,16 @@ Nothing here grows with the number of clips: a batch is read, predicted, scored 
 
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from trivd_tf.base.progress import Progress
 from trivd_tf.data import BouncingDigits, center_distance, digit_centers
 from trivd_tf.evaluation.clips import RealClips, batches_of, other_real_clips, sample_counts
 from trivd_tf.evaluation.partial import Arrays, PartialResult, below, digest, prefixed
 from trivd_tf.evaluation.real_features import MomentsByCount, update_by_count
+from trivd_tf.experiment import Experiment
 from trivd_tf.inference.latents import latents
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.metrics import (
@@ -25,10 +27,6 @@ from trivd_tf.metrics import (
     ssim,
 )
 from trivd_tf.metrics.frames import SSIM_WINDOW
-from trivd_tf.progress import Progress
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 # PSNR of identical frames is infinite; a mean over frames needs a bound (8-bit noise floor).
 _PSNR_CEILING = 100.0
@@ -113,7 +111,7 @@ class ScoredVideos:
 
 
 def model_candidate(
-    experiment: "Experiment", predictor: Predictor, *, seed: int, truncation: float | None
+    experiment: Experiment, predictor: Predictor, *, seed: int, truncation: float | None
 ) -> Candidate:
     """The given frames, then what a model predicts for them and their class.
 
@@ -137,7 +135,7 @@ def model_candidate(
     return predict
 
 
-def copy_candidate(experiment: "Experiment") -> Candidate:
+def copy_candidate(experiment: Experiment) -> Candidate:
     """The given frames, then the last of them again and again."""
     skip = experiment.clip.num_conditioning_frames
 
@@ -149,7 +147,7 @@ def copy_candidate(experiment: "Experiment") -> Candidate:
     return copy
 
 
-def other_real_candidate(experiment: "Experiment") -> Candidate:
+def other_real_candidate(experiment: Experiment) -> Candidate:
     """Other real clips, none of which is among those that are scored on."""
     split, skipped = other_real_clips(experiment)
     batches: list[Iterator[RealClips]] = []
@@ -165,7 +163,7 @@ def other_real_candidate(experiment: "Experiment") -> Candidate:
 
 
 def score_all(
-    experiment: "Experiment",
+    experiment: Experiment,
     candidates: dict[str, Candidate],
     extractor: FeatureExtractor,
     *,
@@ -217,7 +215,7 @@ def score_all(
     return scored
 
 
-def work_key(experiment: "Experiment") -> list[Any]:
+def work_key(experiment: Experiment) -> list[Any]:
     """What scores depend on besides the candidates, for keys of unfinished results."""
     options = experiment.evaluation
     return [

@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -14,16 +13,14 @@ from trivd_tf.evaluation.model import open_model
 from trivd_tf.evaluation.partial import EvaluationStopped
 from trivd_tf.evaluation.protocols import Scoring
 from trivd_tf.evaluation.real_features import real_features
-from trivd_tf.evaluation.report import describe_scoring
+from trivd_tf.evaluation.reporting.report import describe_scoring
 from trivd_tf.evaluation.scored import model_candidate, score_all
+from trivd_tf.experiment import Experiment
 from trivd_tf.metrics import FeatureExtractor
-from trivd_tf.training.best import BestRecord, StepScore, read_best, record_score
+from trivd_tf.runs.best import BestRecord, StepScore, read_best, record_score
+from trivd_tf.runs.weights import choose_checkpoint
 from trivd_tf.training.checkpoints import checkpoint_paths
-from trivd_tf.training.restore import choose_checkpoint
-from trivd_tf.training.workers import Workers
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
+from trivd_tf.training.distribution.workers import Workers
 
 _PARTIAL = "unfinished_training_score"
 
@@ -45,7 +42,7 @@ class TrainingScore:
 
     def __init__(
         self,
-        experiment: "Experiment",
+        experiment: Experiment,
         model_dir: str | pathlib.Path,
         *,
         strategy: tf.distribute.Strategy | None = None,

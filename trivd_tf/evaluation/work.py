@@ -5,16 +5,15 @@ import functools
 import pathlib
 import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trivd_tf.evaluation.best_of import best_of_draws
 from trivd_tf.evaluation.clips import RealClips
 from trivd_tf.evaluation.model import ScoredModel
-from trivd_tf.evaluation.pictures import TRUNCATIONS, Pictures, truncation_row
 from trivd_tf.evaluation.real_features import MomentsByCount, real_features
-from trivd_tf.evaluation.report import MODEL_ROW, Row
+from trivd_tf.evaluation.reporting.pictures import TRUNCATIONS, Pictures, truncation_row
+from trivd_tf.evaluation.reporting.report import MODEL_ROW, Row
 from trivd_tf.evaluation.scored import (
     Candidate,
     ScoredVideos,
@@ -23,11 +22,9 @@ from trivd_tf.evaluation.scored import (
     other_real_candidate,
     score_all,
 )
+from trivd_tf.experiment import Experiment
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.metrics import FeatureExtractor
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 _PARTIAL = "unfinished"
 
@@ -56,7 +53,7 @@ class Work:
         should_stop: asked between batches.
     """
 
-    scored: "Experiment"
+    scored: Experiment
     model: ScoredModel
     extractor: FeatureExtractor
     pictures: Pictures

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 # 2^64 over the golden ratio: rows of neighbouring seeds never meet in practice.
 _ROW_STEP = -7046029254386353131

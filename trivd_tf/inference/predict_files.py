@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from trivd_tf.errors import InputError
-from trivd_tf.inference import figures, video_io
-from trivd_tf.inference.figures import Prediction
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.progress import track
 from trivd_tf.inference.latents import check_truncation
 from trivd_tf.inference.predictor_base import Predictor
-from trivd_tf.progress import track
+from trivd_tf.pictures import figures, video_io
+from trivd_tf.pictures.figures import Prediction
 
 _WATCHABLE_SIDE = 256  # smallest side of a lone future's video, in pixels
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 from trivd_tf.inference.horizon import predict_horizon, predict_horizon_with_motion
 from trivd_tf.inference.predictor_base import Predictor
+from trivd_tf.runs.open import open_run
 
 _REMOTE = ("http://", "https://", "gs://")
 
@@ -126,9 +127,7 @@ def load_predictor(path: str | os.PathLike[str], step: int | str | None = None) 
             f"{path}: neither a model directory (no config.gin in it) nor an exported SavedModel "
             "(no saved_model.pb)"
         )
-    from trivd_tf.inference.model_directory import from_model_directory
-
-    restored = from_model_directory(path, step)
+    restored = open_run(path, step=step)
     return GeneratorPredictor(
         restored.generator, stride=restored.stride, class_names=restored.labels
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 from trivd_tf.inference.latents import latents
 
 Labels = int | Sequence[int] | np.ndarray | None

@@ -7,7 +7,7 @@ from trivd_tf.metrics.baselines import copy_last_frame
 from trivd_tf.metrics.features import FeatureExtractor
 from trivd_tf.metrics.frames import best_of, psnr, ssim
 from trivd_tf.metrics.fvd import frechet_distance, frechet_distance_from_moments, fvd
-from trivd_tf.metrics.i3d import I3D, KINETICS_400_CLASSES
+from trivd_tf.metrics.i3d.network import I3D, KINETICS_400_CLASSES
 from trivd_tf.metrics.inception_score import StreamedInceptionScore, inception_score
 from trivd_tf.metrics.moments import StreamedMoments
 from trivd_tf.metrics.resize import RESIZE_RULES, resize_frames

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 
 def copy_last_frame(conditioning: Any, num_predicted: int) -> np.ndarray:

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
-from trivd_tf.metrics.i3d import FRAME_SIZE, I3D, MIN_FRAMES, NUM_CLASSES
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.replicas import OverReplicas
+from trivd_tf.metrics.i3d.network import I3D, NUM_CLASSES
+from trivd_tf.metrics.i3d.shapes import FRAME_SIZE, MIN_FRAMES
 from trivd_tf.metrics.resize import check_rule, resize_frames
-from trivd_tf.ops.replicas import OverReplicas
 
 
 @functools.cache

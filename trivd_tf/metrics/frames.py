@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 SSIM_WINDOW = 11
 # Frames at a time, which bounds the memory of SSIM's intermediate images.

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 from trivd_tf.metrics import tfgan
 from trivd_tf.metrics.features import FeatureExtractor, check_videos
 from trivd_tf.metrics.moments import StreamedMoments

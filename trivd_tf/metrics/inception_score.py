@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 
 def inception_score(logits: Any, splits: int = 1) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trivd_tf.errors import InputError, RunError
+from trivd_tf.base.errors import InputError, RunError
 
 
 class StreamedMoments:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 
 def _tf1_bilinear(frames: tf.Tensor, size: int) -> tf.Tensor:

@@ -15,7 +15,7 @@ from types import ModuleType
 
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
+from trivd_tf.base.errors import InputError
 
 
 def _covariance(samples: tf.Tensor) -> tf.Tensor:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from trivd_tf.errors import RunError
-from trivd_tf.run_folder import RunName, RunPath, run_folder
+from trivd_tf.base.errors import RunError
+from trivd_tf.base.storage import RunName, RunPath, run_folder
 from trivd_tf.training.step import GanStep
 
 _NAME = "ckpt"

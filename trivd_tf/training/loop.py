@@ -5,29 +5,27 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.errors import RunError
+from trivd_tf.base.errors import RunError
+from trivd_tf.base.progress import Progress
+from trivd_tf.base.storage import RunName, RunPath, run_folder
+from trivd_tf.experiment import Experiment
+from trivd_tf.experiment.training_options import ENDLESS
 from trivd_tf.layers.recompute import recomputable_layers
-from trivd_tf.progress import Progress
-from trivd_tf.run_folder import RunName, RunPath, run_folder
 from trivd_tf.training.adam import FusedAdam
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.distribution.strategy import replica_batch_size
+from trivd_tf.training.distribution.workers import Watchdog, Workers
 from trivd_tf.training.ema import WeightAverage
 from trivd_tf.training.losses_log import LossesLog
-from trivd_tf.training.options import ENDLESS
 from trivd_tf.training.step import GanStep
-from trivd_tf.training.strategy import replica_batch_size
 from trivd_tf.training.summaries import Summaries
-from trivd_tf.training.workers import Watchdog, Workers
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 
 class Stop(Protocol):
@@ -44,7 +42,7 @@ class LoopResult:
     was_stopped: bool
 
 
-def build_step(experiment: "Experiment", strategy: tf.distribute.Strategy, seed: int) -> GanStep:
+def build_step(experiment: Experiment, strategy: tf.distribute.Strategy, seed: int) -> GanStep:
     """Networks, optimisers and the average, all under `strategy`."""
     options = experiment.training
     keras.utils.set_random_seed(seed)
@@ -90,9 +88,7 @@ def _optimizer(options, learning_rate: float) -> keras.optimizers.Optimizer:
     )
 
 
-def make_iterator(
-    experiment: "Experiment", strategy: tf.distribute.Strategy, seed: int, start: int
-):
+def make_iterator(experiment: Experiment, strategy: tf.distribute.Strategy, seed: int, start: int):
     """Endless training batches, each replica's share of them, from clip number `start` on."""
     replicas = strategy.num_replicas_in_sync
 
@@ -129,7 +125,7 @@ def check_finite(metrics: dict[str, np.ndarray], first_step: int) -> None:
 
 
 def train(
-    experiment: "Experiment",
+    experiment: Experiment,
     *,
     model_dir: RunName,
     seed: int = 0,
@@ -194,7 +190,7 @@ class _Run:
 
     def __init__(
         self,
-        experiment: "Experiment",
+        experiment: Experiment,
         strategy: tf.distribute.Strategy,
         step: GanStep,
         counters: Counters,

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from trivd_tf.run_folder import RunName, append, run_folder, write_whole
+from trivd_tf.base.storage import RunName, append, run_folder, write_whole
 
 
 class LossesLog:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.base.replicas import OverReplicas
 from trivd_tf.layers.batch_norm import collecting_standing_statistics, reset_standing_statistics
 from trivd_tf.models import Generator
-from trivd_tf.ops.replicas import OverReplicas
+from trivd_tf.training.distribution.strategy import replica_batch_size
 from trivd_tf.training.step import to_float
-from trivd_tf.training.strategy import replica_batch_size
 
 _OPTION = "EvaluationOptions.standing_batch_size"
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trivd_tf.experiment import TrainingOptions
 from trivd_tf.layers.spectral_norm import (
     SpectralEmbedding,
     SpectralLayer,
@@ -20,7 +21,6 @@ from trivd_tf.layers.spectral_norm import (
 from trivd_tf.models import Discriminator, Generator
 from trivd_tf.ops import losses
 from trivd_tf.training.ema import WeightAverage
-from trivd_tf.training.options import TrainingOptions
 
 Batch = dict[str, tf.Tensor]
 

@@ -1,18 +1,15 @@
 """TensorBoard: losses, scores, gradient norms, singular values, times and sample videos."""
 
 import io
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from trivd_tf.run_folder import RunPath
+from trivd_tf.base.storage import RunPath
+from trivd_tf.experiment import Experiment
 from trivd_tf.training.compiled_loop import WAITING
 from trivd_tf.training.step import GanStep
-
-if TYPE_CHECKING:
-    from trivd_tf.experiment import Experiment
 
 _SAMPLES = 4
 
@@ -43,7 +40,7 @@ class Summaries:
         step: networks whose weights and predictions are shown.
     """
 
-    def __init__(self, directory: RunPath, experiment: "Experiment", step: GanStep):
+    def __init__(self, directory: RunPath, experiment: Experiment, step: GanStep):
         self._writer = tf.summary.create_file_writer(str(directory))
         self._experiment = experiment
         self._step = step

@@ -10,10 +10,10 @@ from tests.beam import NEEDS_BEAM
 from tests.data.prepare import sources
 from tests.data.prepare.stored import CLIP, read_set, take, videos_of
 from tests.data.videos import encode, numbered_frames
+from trivd_tf.base.errors import InputError
 from trivd_tf.data import BAIR, UCF101, ClipSpec, Kinetics600, MovingMNIST
-from trivd_tf.data.decode import decode_frames
+from trivd_tf.data.files.decode import decode_frames
 from trivd_tf.data.prepare import prepare
-from trivd_tf.errors import InputError
 
 pytestmark = NEEDS_BEAM
 

@@ -8,9 +8,9 @@ from tests.beam import NEEDS_BEAM
 from tests.data.prepare import sources
 from tests.data.prepare.stored import CLIP, files_of, read_set
 from tests.data.videos import encode, moving_frames, numbered_frames
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.data import Prepared
 from trivd_tf.data.prepare import prepare, shards
-from trivd_tf.errors import InputError, RunError
 
 pytestmark = NEEDS_BEAM
 

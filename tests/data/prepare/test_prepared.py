@@ -7,8 +7,8 @@ import tensorflow as tf
 from tests.beam import NEEDS_BEAM
 from tests.data.prepare.stored import CLIP, read_set, take, videos_of
 from tests.data.videos import numbered_frames
+from trivd_tf.base.errors import InputError
 from trivd_tf.data import ClipSpec, Prepared
-from trivd_tf.errors import InputError
 
 pytestmark = NEEDS_BEAM
 

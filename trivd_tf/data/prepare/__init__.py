@@ -12,17 +12,17 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import absolute
 from trivd_tf.data.clips import require_fraction, require_integer
 from trivd_tf.data.prepare import layout
-from trivd_tf.data.prepare.bair import plan_bair
-from trivd_tf.data.prepare.folder import plan_folder
-from trivd_tf.data.prepare.kinetics600 import plan_kinetics600
 from trivd_tf.data.prepare.plan import ENCODINGS, Plan
 from trivd_tf.data.prepare.run import options_of, run
-from trivd_tf.data.prepare.tfds_sets import plan_moving_mnist, plan_tfds_bair, plan_tfds_ucf101
-from trivd_tf.data.prepare.ucf101 import plan_ucf101
-from trivd_tf.errors import InputError
-from trivd_tf.paths import absolute
+from trivd_tf.data.prepare.sets.bair import plan_bair
+from trivd_tf.data.prepare.sets.folder import plan_folder
+from trivd_tf.data.prepare.sets.kinetics600 import plan_kinetics600
+from trivd_tf.data.prepare.sets.tfds_sets import plan_moving_mnist, plan_tfds_bair, plan_tfds_ucf101
+from trivd_tf.data.prepare.sets.ucf101 import plan_ucf101
 
 __all__ = ["KINDS", "Report", "prepare"]
 

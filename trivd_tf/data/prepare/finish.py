@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data.prepare import layout
 from trivd_tf.data.prepare.plan import Job, Plan, Shard
-from trivd_tf.errors import InputError
 
 VERSION = "1.0.0"
 

@@ -10,12 +10,12 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from trivd_tf.data import decode
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import is_address
 from trivd_tf.data.clips import resized_shape
+from trivd_tf.data.files import decode
 from trivd_tf.data.prepare.plan import Item, Job
 from trivd_tf.data.prepare.sources import local_file
-from trivd_tf.errors import InputError
-from trivd_tf.paths import is_address
 
 
 @dataclasses.dataclass(frozen=True)

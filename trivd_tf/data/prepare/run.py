@@ -9,12 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.progress import Progress
 from trivd_tf.data.beam_pipeline import import_beam, open_pipeline
 from trivd_tf.data.prepare import layout, shards
 from trivd_tf.data.prepare.finish import finish
 from trivd_tf.data.prepare.plan import Item, Job, Plan, Shard, Skipped
-from trivd_tf.errors import InputError, RunError
-from trivd_tf.progress import Progress
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.data.prepare import layout, readers
 from trivd_tf.data.prepare.plan import Item, Job, Shard
-from trivd_tf.errors import InputError
 
 # Longer videos are stored in pieces: a protocol buffer ends at 2 GB, and readers need memory too.
 MAX_FRAMES = 4096

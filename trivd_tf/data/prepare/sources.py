@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from trivd_tf.errors import InputError
-from trivd_tf.paths import is_address
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import is_address
 
 
 def list_files(folder: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""Errors, progress, storage and pixels: what every other room may use."""

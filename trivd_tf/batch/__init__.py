@@ -1,0 +1,6 @@
+"""Predictions of very many clips with Apache Beam: `tools/batch_predict.py`."""
+
+from trivd_tf.batch.inputs import PreparedClips, VideoFiles
+from trivd_tf.batch.pipeline import BatchOptions, predict_batch
+
+__all__ = ["BatchOptions", "PreparedClips", "VideoFiles", "predict_batch"]

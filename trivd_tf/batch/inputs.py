@@ -1,0 +1,211 @@
+"""What a batch job reads: video files by a pattern, or the clips of a prepared data set."""
+
+import contextlib
+import dataclasses
+import functools
+import glob
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import tensorflow as tf
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.data.clips import ClipSpec
+from trivd_tf.data.source import SPLITS
+from trivd_tf.data.stored.prepared import Prepared
+from trivd_tf.pictures.video_io import read_clip
+
+_RATE_OF_PREPARED = 10.0  # a prepared set does not keep frame rates
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipShape:
+    """What the model conditions on."""
+
+    num_conditioning_frames: int
+    size: int
+    stride: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """One input that was read: its name, uint8 `[Tc, S, S, 3]`, frames a second, its class."""
+
+    name: str
+    conditioning: np.ndarray
+    frame_rate: float
+    label: int | None = None
+
+
+@runtime_checkable
+class Inputs(Protocol):
+    """A list of inputs, each with a name that no other has and that never changes."""
+
+    def find(self, shape: ClipShape) -> dict[str, str]:
+        """Where each input lies, by name, in a fixed order."""
+
+    def read(
+        self, items: Sequence[tuple[str, str]], shape: ClipShape
+    ) -> Iterator[Given | tuple[str, str]]:
+        """Each of some (name, place), or (name, reason) where it cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFiles:
+    """Video files.
+
+    A file's name is its path below the first folder of the pattern that has no wildcard, so it
+    stays the same when files are added.
+
+    Attributes:
+        patterns: paths with `*`, `?`, `[...]` and, on local disks, `**` for any depth; those with
+            "://" are read through `tf.io.gfile`.
+        window: `first` or `last` frames of each file.
+    """
+
+    patterns: tuple[str, ...]
+    window: str = "first"
+
+    def find(self, shape: ClipShape) -> dict[str, str]:
+        paths: dict[str, str] = {}
+        for pattern in self.patterns:
+            base = _fixed_folder(pattern)
+            found = _expand(pattern)
+            if not found:
+                raise InputError(f"{pattern}: matches no file")
+            for path in found:
+                name = path[len(base) :].lstrip("/")
+                other = paths.setdefault(name, path)
+                if other != path:
+                    raise InputError(
+                        f"{other} and {path} would both be called {name!r}; give one pattern that "
+                        "begins above both, or run them into two outputs"
+                    )
+        return dict(sorted(paths.items()))
+
+    def read(
+        self, items: Sequence[tuple[str, str]], shape: ClipShape
+    ) -> Iterator[Given | tuple[str, str]]:
+        for name, place in items:
+            try:
+                with _local(place) as path:
+                    clip = read_clip(
+                        path,
+                        num_conditioning_frames=shape.num_conditioning_frames,
+                        size=shape.size,
+                        stride=shape.stride,
+                        window=self.window,
+                    )
+            except Exception as error:  # whatever one file does, the others go on
+                yield name, _reason(error)
+                continue
+            yield Given(name, clip.conditioning, clip.frame_rate)
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedClips:
+    """The evaluation clips of a prepared data set (`trivd prepare`), named by their number.
+
+    Attributes:
+        data_dir: folder of the set.
+        split: `train` or `test`.
+        num_predicted_frames: of the model: a clip covers them too, as in evaluation.
+        use_labels: give the model the set's labels.
+    """
+
+    data_dir: str
+    split: str
+    num_predicted_frames: int
+    use_labels: bool = False
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise InputError(
+                f"the split must be one of {', '.join(SPLITS)}; received {self.split!r}"
+            )
+
+    def find(self, shape: ClipShape) -> dict[str, str]:
+        count = self._source.num_evaluation_clips(self._clip(shape), self.split)
+        if not count:
+            raise InputError(f"{self.data_dir}: its {self.split} split holds no clip")
+        return {f"{self.split}-{index:09d}": str(index) for index in range(count)}
+
+    @property
+    def _source(self) -> Prepared:
+        return _prepared(self.data_dir)
+
+    def _clip(self, shape: ClipShape) -> ClipSpec:
+        return ClipSpec(
+            num_conditioning_frames=shape.num_conditioning_frames,
+            num_predicted_frames=self.num_predicted_frames,
+            size=shape.size,
+            stride=shape.stride,
+        )
+
+    def read(
+        self, items: Sequence[tuple[str, str]], shape: ClipShape
+    ) -> Iterator[Given | tuple[str, str]]:
+        for name, place in items:
+            try:
+                batch = next(
+                    iter(
+                        self._source.evaluation_clips(
+                            self._clip(shape),
+                            split=self.split,
+                            first_clip=int(place),
+                            num_clips=1,
+                            batch_size=1,
+                        )
+                    )
+                )
+            except Exception as error:  # a damaged record, say
+                yield name, _reason(error)
+                continue
+            frames = batch["video"].numpy()[0, : shape.num_conditioning_frames]
+            label = int(batch["label"].numpy()[0]) if self.use_labels else None
+            yield Given(name, frames, _RATE_OF_PREPARED, label)
+
+
+@functools.lru_cache(maxsize=4)
+def _prepared(data_dir: str) -> Prepared:
+    """Opened once a process."""
+    return Prepared(data_dir=data_dir)
+
+
+def _fixed_folder(pattern: str) -> str:
+    """The part of a pattern up to the folder before its first wildcard (or its file)."""
+    folder, _, _ = pattern.rpartition("/")
+    while glob.has_magic(folder):
+        folder, _, _ = folder.rpartition("/")
+    return folder
+
+
+def _expand(pattern: str) -> list[str]:
+    if "://" in pattern:
+        try:
+            found = tf.io.gfile.glob(pattern)
+        except tf.errors.OpError as error:
+            raise InputError(f"{pattern}: {_reason(error)}") from error
+        return [path for path in found if not tf.io.gfile.isdir(path)]
+    return [path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)]
+
+
+@contextlib.contextmanager
+def _local(path: str) -> Iterator[Path]:
+    """A local file with the content of `path`."""
+    if "://" not in path:
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / path.rsplit("/", 1)[1]
+        tf.io.gfile.copy(path, str(copy))
+        yield copy
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

@@ -1,0 +1,282 @@
+"""Train several configurations under one budget, score them alike, and report side by side.
+
+Every --gin_file with every seed is a cell of a grid: trained from the start for the same number of
+steps, or the same minutes of training time, on the same data, then scored. The report
+(OUTPUT/comparison.md and .json, plots, videos of the same clips continued by each model) has the
+paper's figure beside each measured one where there is one.
+
+The same command again goes on: finished cells are not run again, a cell that was cut off goes on
+from its checkpoint, and more configurations and seeds may be added. --minutes counts the compiled
+training loops alone, without the first compilation, checkpoints and scoring.
+
+example:
+  trivd compare --gin_file table2_conv_gru_small --gin_file table2_tsru_p_small \\
+      --minutes 10 --seeds 0 1 --output runs/small_table2
+  trivd compare --gin_file table1_clip_small --gin_file table1_dvd_gan_fp_small \\
+      --steps 2000 --output runs/small_table1
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.cli.commands.train import class_names_of
+from trivd_tf.cli.flags import (
+    CONFIG_NAME,
+    add_compared_flags,
+    has_checkpoint,
+    natural_number,
+    positive_number,
+)
+from trivd_tf.cli.signals import StopSignal
+
+if TYPE_CHECKING:
+    from trivd_tf.comparison import Budget, CellResult
+    from trivd_tf.config import ParsedConfig
+    from trivd_tf.experiment import Experiment
+
+_SETTINGS = "settings.json"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags of `trivd compare`."""
+    parser.add_argument(
+        "--output", metavar="DIR", required=True, help="where cells and the report are kept"
+    )
+    add_compared_flags(parser)
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--steps", metavar="N", type=positive_number, help="steps of every cell")
+    budget.add_argument(
+        "--minutes", metavar="M", type=_minutes, help="minutes of training of every cell"
+    )
+    parser.add_argument(
+        "--seeds",
+        metavar="N",
+        type=natural_number,
+        nargs="+",
+        default=[0],
+        help="one cell a seed for each configuration (default: 0)",
+    )
+    # What a cell's own process is started with.
+    parser.add_argument("--cell", type=natural_number, help=argparse.SUPPRESS)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = float("nan")
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of minutes, such as 10 or 0.5")
+    return minutes
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One configuration with one seed, and the directory of its run."""
+
+    gin_file: str
+    name: str
+    seed: int
+    directory: Path
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the cells that are not finished, each in a process of its own, and writes the report."""
+    # As `trivd train` does, for runs that repeat to the last bit.
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+    from trivd_tf.cli.tensorflow_log import import_tensorflow
+
+    import_tensorflow(debug=args.debug)
+
+    from trivd_tf.comparison import Budget, CellResult
+
+    budget = Budget(args.steps, args.minutes)
+    cells = _cells(args)
+    if args.cell is not None:
+        return _run_here(args, next(cell for cell in cells if cell.seed == args.cell), budget)
+    output = Path(args.output).expanduser()
+    _check_alike(args, cells)
+    _check_settings(output, budget)
+    results: dict[str, list[CellResult]] = {}
+    for number, cell in enumerate(cells):
+        label = f"cell {number + 1} of {len(cells)}: {cell.name}, seed {cell.seed}"
+        result = CellResult.load(cell.directory)
+        if result is None:
+            print(f"trivd: {label}", file=sys.stderr, flush=True)
+            _run_in_a_process(args, cell, label)
+            result = CellResult.load(cell.directory)
+        else:
+            print(f"trivd: {label}: finished before", file=sys.stderr, flush=True)
+        if result is None:
+            raise RunError(f"{label} left no result in {cell.directory}")
+        results.setdefault(cell.name, []).append(result)
+    print(_report(output, results, budget))
+    print(f"\n{output / 'comparison.md'}")
+    return 0
+
+
+def _cells(args: argparse.Namespace) -> list[Cell]:
+    """All configurations with the first seed, then with the next: early halves are useful."""
+    names = [Path(gin_file).name.removesuffix(".gin") for gin_file in args.gin_file]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise InputError(f"--gin_file {', '.join(sorted(twice))} is given twice; name each once")
+    root = Path(args.output).expanduser() / "cells"
+    return [
+        Cell(gin_file, name, seed, root / name / f"seed_{seed}")
+        for seed in dict.fromkeys(args.seeds)
+        for gin_file, name in zip(args.gin_file, names, strict=True)
+    ]
+
+
+def _load(args: argparse.Namespace, cell: Cell) -> tuple[ParsedConfig, Experiment]:
+    from trivd_tf import config
+
+    parsed = config.parse([cell.gin_file], args.gin_bindings, data_dir=args.data_dir)
+    experiment = parsed.build()
+    _refuse_changes(parsed, cell)
+    return parsed, experiment
+
+
+def _refuse_changes(parsed: ParsedConfig, cell: Cell) -> None:
+    from trivd_tf import config
+
+    saved = cell.directory / CONFIG_NAME
+    if not saved.is_file() or not has_checkpoint(cell.directory):
+        return
+    changes = config.changed_bindings(saved.read_text(encoding="utf-8"), parsed.operative_text)
+    for name, (old, new) in changes.items():
+        raise InputError(
+            f"{cell.directory} was begun with another configuration: "
+            f"{name.removeprefix('trivd_tf.')} was {old} and is now {new}; leave that as it was, "
+            "or choose another --output"
+        )
+
+
+def _check_alike(args: argparse.Namespace, cells: list[Cell]) -> None:
+    """Every configuration is right, and has the same data and evaluation as the first.
+
+    Raises:
+        InputError: it is not.
+    """
+    first: tuple[str, dict[str, object]] | None = None
+    for cell in cells:
+        experiment = _load(args, cell)[1]
+        experiment.data.prepare(experiment.clip)
+        options = dataclasses.asdict(experiment.evaluation)
+        facts = {
+            "data": experiment.data.fingerprint(experiment.clip, options["split"]),
+            **{f"EvaluationOptions.{name}": value for name, value in options.items()},
+        }
+        if first is None:
+            first = (cell.name, facts)
+        for name, value in facts.items():
+            if value != first[1].get(name):
+                raise InputError(
+                    f"{cell.name} and {first[0]} cannot be compared: {name} is {value} and "
+                    f"{first[1].get(name)}; give all the same with --gin_bindings or in the files"
+                )
+
+
+def _check_settings(output: Path, budget: Budget) -> None:
+    path = output / _SETTINGS
+    settings = {"budget": str(budget)}
+    if path.is_file():
+        before = json.loads(path.read_text())
+        if before != settings:
+            raise InputError(
+                f"{output} holds a comparison of {before.get('budget')}, not of {budget}; "
+                "choose another --output"
+            )
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(settings) + "\n")
+
+
+def _run_in_a_process(args: argparse.Namespace, cell: Cell, label: str) -> None:
+    """A fresh process a cell: its memory, compiled functions and random state are its own."""
+    command = [sys.executable, "-m", "trivd_tf", "compare", "--gin_file", cell.gin_file]
+    command += ["--output", args.output, "--seeds", str(cell.seed), "--cell", str(cell.seed)]
+    for binding in args.gin_bindings:
+        command += ["--gin_bindings", binding]
+    if args.data_dir is not None:
+        command += ["--data_dir", args.data_dir]
+    command += ["--steps", str(args.steps)] if args.steps else ["--minutes", str(args.minutes)]
+    if args.debug:
+        command.append("--debug")
+    # A session of its own: signals reach the cell through here only, so each once.
+    process = subprocess.Popen(command, start_new_session=True)
+    try:
+        status = process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if status:
+        error = InputError if status == 2 else RunError
+        raise error(f"{label} ended with status {status}; the same command goes on from there")
+
+
+class _StopWithParent:
+    """Set by a signal, or when the comparison that started this cell is gone."""
+
+    def __init__(self, signals: StopSignal) -> None:
+        self._signals = signals
+        self._parent = os.getppid()
+
+    def is_set(self) -> bool:
+        return self._signals.is_set() or os.getppid() != self._parent
+
+
+def _run_here(args: argparse.Namespace, cell: Cell, budget: Budget) -> int:
+    from trivd_tf.comparison import run_cell
+    from trivd_tf.runs import record as run_record
+
+    parsed, experiment = _load(args, cell)
+    resume = has_checkpoint(cell.directory)
+    class_names = class_names_of(experiment)
+    run_record.write(cell.directory, seed=cell.seed, class_names=class_names, resume=resume)
+    parsed.save(cell.directory / CONFIG_NAME)
+    with StopSignal() as signals:
+        stop = _StopWithParent(signals)
+        result = run_cell(
+            experiment,
+            cell.directory,
+            name=cell.name,
+            seed=cell.seed,
+            budget=budget,
+            stop=stop,
+        )
+    return 0 if result is not None else signals.exit_status or 1
+
+
+def _report(output: Path, results: dict[str, list[CellResult]], budget: Budget) -> str:
+    """Writes tables, plots and videos; returns the table."""
+    import numpy as np
+
+    from trivd_tf.comparison import Comparison
+    from trivd_tf.comparison.cell import SAMPLES
+    from trivd_tf.comparison.plots import save_plots
+    from trivd_tf.comparison.videos import save_videos
+
+    comparison = Comparison(results, str(budget))
+    predicted: dict[str, np.ndarray] = {}
+    real = np.zeros([0])
+    for name, cells in results.items():
+        directory = output / "cells" / name / f"seed_{cells[0].seed}"
+        with np.load(directory / SAMPLES) as samples:
+            real, predicted[cells[0].title] = samples["real"], samples["predicted"]
+    save_plots(comparison, output)
+    save_videos(real, predicted, output)
+    comparison.save(output)
+    return str(comparison)

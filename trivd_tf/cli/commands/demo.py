@@ -1,0 +1,105 @@
+"""Try a model in the browser.
+
+Serves a page on this machine: drop a clip or pick an example, choose seed, length and how many
+futures, and watch them side by side with what really followed and the motion over them. The page
+asks no other host for anything, and keeps nothing of what is uploaded. Ctrl-C ends it.
+
+example:
+  trivd demo --model runs/mine
+  trivd demo --model exported/mine --port 8080 --examples ~/videos
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.cli.flags import natural_number, positive_number
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# What is left of [::1]:7860 where the port is cut off at the first colon; no site has such a name.
+_CALLED = (*_LOOPBACK, "[::1]", "[")
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags of `trivd demo`."""
+    parser.add_argument(
+        "--model",
+        metavar="DIR",
+        required=True,
+        help="a model directory of `trivd train`, a SavedModel of `trivd export`, or its address",
+    )
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=natural_number,
+        default=7860,
+        help="to listen on; 0 takes any that is free (default: 7860)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 lets other machines in, without password or "
+        "encryption (default: 127.0.0.1, this machine only)",
+    )
+    parser.add_argument(
+        "--examples",
+        metavar="DIR",
+        help="a folder of videos to offer as examples (default: some that are drawn)",
+    )
+    parser.add_argument(
+        "--max_upload_mb",
+        metavar="N",
+        type=positive_number,
+        default=50,
+        help="largest upload (default: 50)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until it is stopped."""
+    from trivd_tf.cli.tensorflow_log import held_back_stderr, import_tensorflow
+
+    if args.port > 65535:
+        raise InputError(f"--port {args.port} is none; give a number up to 65535")
+    import_tensorflow(debug=args.debug)
+    try:
+        from trivd_tf.demo.app import listen, make_app, serve
+    except ImportError as error:
+        raise InputError(
+            f"the demo needs a web server ({error}); pip install 'trivd-tf[demo]'"
+        ) from error
+    from trivd_tf.demo.decoding import warm_up
+    from trivd_tf.demo.examples import examples
+    from trivd_tf.demo.service import Limits, Service
+    from trivd_tf.inference import load_predictor
+
+    bound = listen(args.host, args.port)  # before the model takes its time to load
+    limits = Limits(upload_bytes=args.max_upload_mb * 2**20)
+    folder = None if args.examples is None else Path(args.examples).expanduser()
+    predictor = load_predictor(os.path.expanduser(args.model))
+    clips = examples(predictor, folder, limits.frames)
+    service = Service(predictor, clips, _title(args.model), limits)
+    print("trivd: getting the model ready", file=sys.stderr)
+    with held_back_stderr():  # what loads TensorFlow there prints its greetings again
+        warm_up()
+    service.warm_up()
+    local = args.host in _LOOPBACK
+    host = "localhost" if local else args.host
+    bound.listen()  # who reads the address below may ask at once
+    print(f"http://{host}:{bound.getsockname()[1]}/", flush=True)
+    serve(make_app(service, _CALLED if local else ["*"]), bound)
+    return 0
+
+
+def _title(model: str) -> str:
+    """What an export calls itself, or the last part of the path that is not a version."""
+    path = Path(model).expanduser()
+    try:
+        return str(json.loads((path / "export.json").read_text(encoding="utf-8"))["title"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return next((part for part in reversed(path.parts) if not part.isdecimal()), model)

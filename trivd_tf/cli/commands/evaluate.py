@@ -1,0 +1,145 @@
+"""Score a trained or an exported model, next to simple baselines.
+
+Prints a table (FVD, IS, PSNR, SSIM) of the model, of copying the last frame, and of real against
+real at the same number of samples, with all that the scores depend on, and writes it as report.md
+and report.json to MODEL_DIR/evaluations/STEP/PROTOCOL/. Without --protocol the run's own options
+count. An evaluation that was cut off goes on where it stopped when it is started again.
+
+example:
+  trivd evaluate --model_dir runs/mine
+  trivd evaluate --model_dir runs/mine --num_samples 512 --figures samples truncation motion
+  trivd evaluate --model_dir runs/kinetics --step best --protocol kinetics600_test
+  trivd evaluate --model_dir exported/kinetics --protocol ucf101 --data_dir ~/prepared/ucf101
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from trivd_tf.cli.flags import (
+    add_config_flags,
+    add_model_dir_flag,
+    add_step_flag,
+    add_strategy_flags,
+    existing_model_dir,
+    load_config,
+    positive_number,
+    strategy_from,
+)
+
+if TYPE_CHECKING:
+    from trivd_tf.evaluation import Scoring
+    from trivd_tf.experiment import Experiment
+
+# Flags that change a protocol; what they change is printed as a deviation.
+_CHANGES = {
+    "num_samples": "clips, predicted and real alike",
+    "num_runs": "score the model this often, with other latents and standing statistics each time",
+    "standing_batches": "batches that the standing statistics are estimated on",
+    "standing_batch_size": "clips in each of them",
+}
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags of `trivd evaluate`."""
+    add_model_dir_flag(parser, "what `trivd train` or `trivd export` wrote", "--model")
+    add_config_flags(parser)
+    add_step_flag(parser, "score")
+    add_strategy_flags(parser)
+    parser.add_argument(
+        "--untrained",
+        action="store_true",
+        help="also score the model as it was before its first step",
+    )
+    group = parser.add_argument_group("protocol")
+    group.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="score by a fixed protocol, whatever the run's configuration says: kinetics600_val, "
+        "kinetics600_test, kinetics600_train, ucf101, bair_original, bair_balanced, moving_mnist "
+        "or bouncing_digits. --data_dir is then the folder of the protocol's data set (default: "
+        "that of the training data, where it is the same set)",
+    )
+    for name, text in _CHANGES.items():
+        group.add_argument(f"--{name}", metavar="N", type=positive_number, help=text)
+    group.add_argument(
+        "--batch_size", metavar="N", type=positive_number, help="clips predicted at once"
+    )
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--figures",
+        metavar="KIND",
+        nargs="*",
+        default=["samples"],
+        help="pictures besides the table: samples (FVD over the number of samples: the bias), "
+        "truncation (none, 0.8 and 0 side by side: the model is scored twice more), best_of (SSIM "
+        "of the best of 1 to 100 futures), motion (predictions and motion fields), or all "
+        "(default: samples)",
+    )
+    group.add_argument(
+        "--best_of_clips",
+        metavar="N",
+        type=positive_number,
+        default=256,
+        help="clips that best_of draws 100 futures of (default: 256)",
+    )
+    group.add_argument(
+        "--output", metavar="DIR", help="where the report goes, instead of MODEL_DIR/evaluations"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluates a checkpoint and prints the table."""
+    from trivd_tf.cli.tensorflow_log import import_tensorflow
+
+    model_dir = existing_model_dir(args.model_dir)
+    import_tensorflow(debug=args.debug)
+
+    from trivd_tf.base.errors import InputError
+    from trivd_tf.evaluation import Pictures, evaluate
+    from trivd_tf.evaluation.model import is_export
+    from trivd_tf.evaluation.reporting.pictures import KINDS
+    from trivd_tf.runs import record as run_record
+
+    if args.untrained and is_export(model_dir):
+        raise InputError(f"--untrained: {model_dir} is an exported model; give its model directory")
+    if args.strategy == "multi_worker":
+        raise InputError(
+            "--strategy multi_worker: an evaluation runs in one process; give mirrored or tpu"
+        )
+    strategy = strategy_from(args)
+    kinds = KINDS if "all" in args.figures else tuple(args.figures)
+    pictures = Pictures(kinds, args.best_of_clips)
+    experiment, scoring = _scoring(args, model_dir)
+    report = evaluate(
+        experiment,
+        model_dir,
+        step=args.step,
+        scoring=scoring,
+        include_untrained=args.untrained,
+        seed=run_record.choose_seed(model_dir, None),
+        pictures=pictures,
+        strategy=strategy,
+        output=args.output,
+    )
+    print(report)
+    return 0
+
+
+def _scoring(args: argparse.Namespace, model_dir: Any) -> tuple[Experiment, Scoring]:
+    """What the model was trained by, and how it is scored."""
+    from trivd_tf.evaluation import Scoring, apply_protocol, find_protocol
+    from trivd_tf.evaluation.evaluate import with_options
+
+    names = (*_CHANGES, "batch_size")
+    changes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.protocol is None:
+        _, experiment = load_config(args, model_dir)
+        experiment = with_options(experiment, **changes)
+        return experiment, Scoring(experiment)
+    protocol = find_protocol(args.protocol)
+    data_dir = args.data_dir
+    args.data_dir = None  # the protocol's, not that of the training data
+    _, experiment = load_config(args, model_dir)
+    return experiment, apply_protocol(protocol, experiment, data_dir=data_dir, changes=changes)

@@ -1,0 +1,67 @@
+"""Write a trained model as a TensorFlow SavedModel.
+
+It holds the averaged weights and the standing statistics, and runs without this package: in Python
+(`tensorflow_hub.load`), in TensorFlow Serving, with `saved_model_cli`. Beside it lie a model card,
+the labels, the configuration and requests that warm a server up; EXPORT_DIR.tar.gz holds it all.
+
+example:
+  trivd export --model_dir runs/mine --export_dir exported/mine
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+
+from trivd_tf.cli.flags import add_model_dir_flag, add_step_flag, existing_model_dir
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags of `trivd export`."""
+    add_model_dir_flag(parser, "what `trivd train` wrote")
+    parser.add_argument(
+        "--export_dir",
+        metavar="DIR",
+        required=True,
+        help="where the SavedModel is written; an export that is there is replaced",
+    )
+    add_step_flag(parser, "export")
+    parser.add_argument(
+        "--weight_type",
+        choices=("float32", "float16", "bfloat16"),
+        default="float32",
+        help="store the weights in half the space; the difference that makes is measured and "
+        "written into export.json (default: float32)",
+    )
+    parser.add_argument(
+        "--no_archive",
+        dest="archive",
+        action="store_false",
+        help="leave out EXPORT_DIR.tar.gz, which TensorFlow Hub expects",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports the weights of a checkpoint."""
+    from trivd_tf.cli.tensorflow_log import held_back_stderr, import_tensorflow
+
+    model_dir = existing_model_dir(args.model_dir)
+    import_tensorflow(debug=args.debug)
+
+    from trivd_tf.exporting import export_model
+
+    # Where a processor has no arithmetic for float16, TensorFlow says that it does without.
+    quiet = held_back_stderr() if args.weight_type == "float16" else contextlib.nullcontext()
+    with quiet:
+        result = export_model(
+            model_dir,
+            Path(args.export_dir).expanduser(),
+            weight_type=args.weight_type,
+            archive=args.archive,
+            step=args.step,
+        )
+    print(result.directory)
+    if result.archive is not None:
+        print(result.archive)
+    return 0

@@ -1,0 +1,211 @@
+"""Continue your own clips.
+
+For every clip, --output gets an animation (GIF and MP4), a sheet of its frames (PNG), the motion
+field (PNG, where the model has one) and each future alone (MP4). A clip that cannot be used is
+named and passed over; then the exit status is 2.
+
+example:
+  trivd predict --model runs/mine holiday.mp4 cat.gif --output futures --num_samples 3
+  trivd predict --server grpc://localhost:8500 holiday.mp4 --output futures
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.cli.flags import add_seed_flag, add_step_flag, natural_number, positive_number
+
+if TYPE_CHECKING:
+    from trivd_tf.inference import Predictor
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags of `trivd predict`."""
+    parser.add_argument(
+        "clips",
+        metavar="CLIP",
+        nargs="+",
+        help="video files (mp4, avi, mkv, webm, gif, ...) of any size and frame rate",
+    )
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--model",
+        metavar="DIR",
+        help="a model directory of `trivd train`, a SavedModel of `trivd export`, or its address",
+    )
+    where.add_argument(
+        "--server",
+        metavar="ADDRESS",
+        help="grpc://HOST:PORT or http://HOST:PORT of a TensorFlow Serving that serves an export; "
+        "/NAME may follow, the model's name there (default: trivd)",
+    )
+    add_step_flag(parser, "of a model directory: predict with")
+    parser.add_argument(
+        "--output", metavar="DIR", required=True, help="where the predictions are written"
+    )
+    parser.add_argument(
+        "--num_samples",
+        metavar="N",
+        type=positive_number,
+        default=1,
+        help="different futures of each clip (default: 1)",
+    )
+    parser.add_argument(
+        "--num_frames",
+        metavar="N",
+        type=positive_number,
+        help="length of a future; beyond what the model was trained for, its own frames are fed "
+        "back to it (default: as trained)",
+    )
+    parser.add_argument(
+        "--truncation",
+        metavar="X",
+        type=non_negative_number,
+        help="draw latents from within X only: less variety, safer pictures; 0 gives the one most "
+        "typical future (default: no truncation)",
+    )
+    parser.add_argument(
+        "--window",
+        choices=("first", "last"),
+        default="first",
+        help="start from the clip's first frames, so that what really followed is shown beside "
+        "the prediction, or from its last (default: first)",
+    )
+    parser.add_argument(
+        "--label",
+        metavar="CLASS",
+        help="of a model that was trained with classes: the clips' class, a name or a number from "
+        "0 on (default: class 0)",
+    )
+    add_seed_flag(parser, "chooses the futures; the same seed gives the same (default: 0)", 0)
+    _add_server_flags(parser)
+
+
+def _add_server_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("with --server")
+    group.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=positive_seconds,
+        help="how long to wait for one answer, of up to 16 futures (default: 60)",
+    )
+    group.add_argument(
+        "--retries",
+        metavar="N",
+        type=natural_number,
+        help="how often to try again while the server is away or overloaded (default: 3)",
+    )
+    group.add_argument(
+        "--max_message_mb",
+        metavar="N",
+        type=positive_number,
+        help="largest gRPC message to send or take (default: 256)",
+    )
+    group.add_argument(
+        "--stride",
+        metavar="N",
+        type=positive_number,
+        help="give the model every N-th frame of a clip, as it was trained (`stride` in "
+        "export.json); the server does not tell (default: 1)",
+    )
+
+
+def positive_seconds(text: str) -> float:
+    """An argparse type: a finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
+    return number
+
+
+def non_negative_number(text: str) -> float:
+    """An argparse type: a number from 0 on, `inf` included."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 on")
+    return number
+
+
+def run(args: argparse.Namespace) -> int:
+    """Predicts clip by clip; a bad one is reported and the others go on."""
+    from trivd_tf.cli.tensorflow_log import import_tensorflow
+
+    output = Path(args.output).expanduser()
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output {args.output} is a file; give a directory")
+    # Before TensorFlow takes its seconds to load: mistyped names are the most frequent mistake.
+    _refuse_if_none_exists(args.clips)
+    options = _server_options(args)
+    import_tensorflow(debug=args.debug)
+
+    from trivd_tf.inference import predict_files
+
+    predictor = _predictor(args, options)
+    results = predict_files(
+        predictor,
+        [os.path.expanduser(clip) for clip in args.clips],
+        output,
+        num_samples=args.num_samples,
+        truncation=args.truncation,
+        seed=args.seed,
+        num_frames=args.num_frames,
+        window=args.window,
+        label=None if args.label is None else predictor.class_index(args.label),
+    )
+    for result in results:
+        for path in result.outputs.values():
+            print(path)
+    errors = [result.error for result in results if result.error is not None]
+    for error in errors:
+        print(f"trivd: error: {' '.join(error.split())}", file=sys.stderr)
+    if errors and len(errors) < len(results):
+        done = len(results) - len(errors)
+        print(f"trivd: {done} of {len(results)} clips predicted", file=sys.stderr)
+    return 2 if errors else 0
+
+
+def _server_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The flags of `--server` that were given, as arguments of `ServerPredictor`."""
+    given = {
+        "timeout": args.timeout,
+        "retries": args.retries,
+        "max_message_bytes": args.max_message_mb and args.max_message_mb * 2**20,
+        "stride": args.stride,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and args.server is None:
+        name = next(iter(given)).replace("message_bytes", "message_mb")
+        raise InputError(f"--{name} needs --server; a model of --model needs no such thing")
+    if given.get("max_message_bytes", 0) >= 2**31:
+        raise InputError(f"--max_message_mb {args.max_message_mb} is too much; give at most 2047")
+    return given
+
+
+def _predictor(args: argparse.Namespace, options: dict[str, Any]) -> Predictor:
+    if args.server is None:
+        from trivd_tf.inference import load_predictor
+
+        return load_predictor(os.path.expanduser(args.model), args.step)
+    if args.step is not None:
+        raise InputError(f"--step {args.step}: a server has one step only; leave it out")
+    from trivd_tf.serving.client import ServerPredictor
+
+    return ServerPredictor(args.server, **options)
+
+
+def _refuse_if_none_exists(clips: list[str]) -> None:
+    if not any(Path(clip).expanduser().exists() for clip in clips):
+        names = ", ".join(clips[:3]) + (", ..." if len(clips) > 3 else "")
+        raise InputError(f"no such file: {names}")

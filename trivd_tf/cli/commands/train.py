@@ -1,0 +1,145 @@
+"""Train a model, or go on with one.
+
+Running the same command again goes on where the last run ended, from its newest checkpoint; then
+--gin_file may be left out. Ctrl-C and SIGTERM save first; over several machines, a signal to any
+of them saves and stops all.
+
+example:
+  trivd train --gin_file folder --data_dir ~/videos --model_dir runs/mine
+  trivd train --model_dir runs/mine            # goes on with it
+  trivd train --gin_file folder --data_dir ~/videos --model_dir runs/gpus --strategy mirrored
+  trivd train --gin_file folder --data_dir ~/videos --model_dir gs://bucket/run --strategy tpu
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import RunPath, is_address, run_folder
+from trivd_tf.cli.flags import (
+    CONFIG_NAME,
+    add_config_flags,
+    add_model_dir_flag,
+    add_seed_flag,
+    add_strategy_flags,
+    has_checkpoint,
+    load_config,
+    strategy_from,
+)
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from trivd_tf.cli.signals import StopSignal
+    from trivd_tf.evaluation import TrainingScore
+    from trivd_tf.experiment import Experiment
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags of `trivd train`."""
+    add_model_dir_flag(parser, "where checkpoints, logs and the configuration are kept")
+    add_config_flags(parser)
+    add_seed_flag(
+        parser, "of weights, data order and latents (default: the run's own, at first 0)", None
+    )
+    add_strategy_flags(parser)
+    parser.add_argument(
+        "--watch_maintenance",
+        action="store_true",
+        help="on Google Cloud: also save and stop when the machine is told of maintenance or "
+        "preemption",
+    )
+
+
+def class_names_of(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the labels that the model takes, which are those that it began with."""
+    if not experiment.class_conditional:
+        return ()
+    if experiment.class_names is not None and experiment.data.class_names != experiment.labels:
+        raise InputError(
+            f"the classes of {experiment.data.name} are not those that the run began with; go on "
+            "with its own data, or choose another --model_dir"
+        )
+    return experiment.labels
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains until the configured number of steps or until a signal."""
+    # Convolutions on CPU add up in an order that depends on which thread starts them: with one
+    # thread that starts operations (each still uses all cores), a run repeats to the last bit.
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+    from trivd_tf.cli.tensorflow_log import import_tensorflow
+
+    import_tensorflow(debug=args.debug)
+
+    from trivd_tf.cli.failures import leaving_at_once
+    from trivd_tf.cli.maintenance import watching_maintenance
+    from trivd_tf.cli.signals import EXIT_TERMINATED, StopSignal
+    from trivd_tf.runs import record as run_record
+    from trivd_tf.training import train
+    from trivd_tf.training.distribution.strategy import replica_batch_size
+    from trivd_tf.training.distribution.workers import Workers
+
+    model_dir = run_folder(args.model_dir)
+    parsed, experiment = load_config(args, model_dir)
+    _refuse_scores_elsewhere(model_dir, experiment.training.evaluate_every_steps)
+    resume = has_checkpoint(model_dir)
+    seed = run_record.choose_seed(model_dir, args.seed) if resume else (args.seed or 0)
+    # Before anything is written: a wrong folder must not leave a run directory behind.
+    experiment.data.prepare(experiment.clip)
+    class_names = class_names_of(experiment)
+    strategy = strategy_from(args)
+    # Refused before anything is written, too.
+    replica_batch_size(strategy, experiment.training.batch_size)
+    stop = StopSignal()
+    on_score = _score_while_training(experiment, model_dir, strategy, stop)
+    workers = Workers(strategy)
+    with leaving_at_once(wanted=workers.count > 1, debug=args.debug):
+        if workers.is_chief:
+            run_record.write(model_dir, seed=seed, class_names=class_names, resume=resume)
+            parsed.save(model_dir / CONFIG_NAME)
+        with stop, watching_maintenance(stop, wanted=args.watch_maintenance):
+            result = train(
+                experiment,
+                model_dir=model_dir,
+                seed=seed,
+                strategy=strategy,
+                stop=stop,
+                on_score=on_score,
+            )
+    if result.was_stopped:
+        print(
+            f"trivd: stopped and saved at step {result.step} of {experiment.training.num_steps}; "
+            "the same command goes on",
+            file=sys.stderr,
+        )
+        # Another worker may have got the signal; none of them has finished.
+        return stop.exit_status or EXIT_TERMINATED
+    print(f"trained {result.step} steps: {model_dir}")
+    return 0
+
+
+def _score_while_training(
+    experiment: Experiment, model_dir: RunPath, strategy: tf.distribute.Strategy, stop: StopSignal
+) -> TrainingScore | None:
+    """What chooses the best model, checked; None where no scores are wanted."""
+    from trivd_tf.evaluation import TrainingScore
+
+    if not experiment.training.evaluate_every_steps:
+        return None
+    score = TrainingScore(experiment, str(model_dir), strategy=strategy, should_stop=stop.is_set)
+    score.check()
+    return score
+
+
+def _refuse_scores_elsewhere(model_dir: RunPath, evaluate_every_steps: int) -> None:
+    if evaluate_every_steps and is_address(model_dir):
+        raise InputError(
+            f"--model_dir {model_dir}: the best model is kept on this machine only; bind "
+            "training.TrainingOptions.evaluate_every_steps = 0, or give a local folder"
+        )

@@ -1,0 +1,1 @@
+"""Videos in a folder: decoding, clips, cache."""

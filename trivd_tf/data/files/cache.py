@@ -1,0 +1,178 @@
+"""Decoded videos on disk, memory-mapped, so that no video is decoded twice.
+
+A file per video, named by a hash of what it depends on (path, size, time of change, frame size,
+decoding rules): a changed video gets a new name. It appears whole or not at all.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.data.files import decode
+
+
+def default_cache_dir() -> Path:
+    """The user's cache directory: data folders are often read-only, shared or synchronised."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "trivd_tf" / "decoded"
+
+
+class FrameCache:
+    """Decoded frames of videos at one size.
+
+    Each entry is a .npy file of uint8 `[N, H, W, 3]`, or a .bad.json file that says why the video
+    cannot be read, so that a damaged video is not decoded again either.
+
+    Args:
+      directory: where entries are kept; made when missing.
+      size: smallest side of the frames, in pixels.
+
+    Raises:
+      InputError: the directory cannot be written to.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], *, size: int):
+        self._directory = Path(directory)
+        self._size = size
+        self._stopped = threading.Event()
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._directory):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"cannot write decoded clips to {self._directory} ({error.strerror}); name a "
+                "writable folder with cache_dir"
+            ) from error
+        self._remove_leftovers()
+
+    def __contains__(self, path: object) -> bool:
+        entry = self._entry(Path(str(path)))
+        return entry.exists() or _bad(entry).exists()
+
+    def read(self, path: Path) -> tuple[Path, np.ndarray]:
+        """A video's entry and its frames, memory-mapped, decoded now if they are not yet here.
+
+        Raises:
+          InputError: the video cannot be read.
+          RunError: its frames cannot be written.
+        """
+        entry = self._entry(path)
+        if not entry.exists():
+            self._raise_if_bad(entry, path)
+            self._decode(path, entry)
+        return entry, np.load(entry, mmap_mode="r")
+
+    def stop(self) -> None:
+        """Makes reads under way in other threads give up: the user wants to leave."""
+        self._stopped.set()
+
+    def _entry(self, path: Path) -> Path:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        identity = (
+            str(path.resolve()),
+            status.st_size,
+            status.st_mtime_ns,
+            self._size,
+            decode.DECODING_RULES,
+        )
+        name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+        return self._directory / f"{name}.npy"
+
+    def _raise_if_bad(self, entry: Path, path: Path) -> None:
+        with contextlib.suppress(FileNotFoundError, ValueError, KeyError):
+            reason = json.loads(_bad(entry).read_text())["reason"]
+            raise decode.UnreadableVideo(f"{path}: {reason}")
+
+    def _decode(self, path: Path, entry: Path) -> None:
+        try:
+            with _whole_file(entry) as temporary:
+                _write_frames(temporary, self._until_stopped(path))
+        except decode.UnreadableVideo as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            with contextlib.suppress(OSError), _whole_file(_bad(entry)) as temporary:
+                temporary.write_text(json.dumps({"video": str(path), "reason": reason}))
+            raise
+        except OSError as error:
+            raise RunError(
+                f"cannot write decoded clips to {self._directory} ({error.strerror}); free space "
+                "there or name another folder with cache_dir"
+            ) from error
+
+    def _until_stopped(self, path: Path) -> Iterator[np.ndarray]:
+        for frame in decode.decode_frames(path, size=self._size):
+            if self._stopped.is_set():
+                raise RunError(f"{path}: decoding was stopped")
+            yield frame
+
+    def _remove_leftovers(self) -> None:
+        """Deletes what processes of this machine left when they were killed while writing."""
+        for path in self._directory.glob(f"*.{socket.gethostname()}.*.tmp"):
+            process = path.name.split(".")[-3]
+            if process.isdigit() and not _is_running(int(process)):
+                path.unlink(missing_ok=True)
+
+
+def _bad(entry: Path) -> Path:
+    return entry.with_suffix(".bad.json")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextlib.contextmanager
+def _whole_file(target: Path) -> Iterator[Path]:
+    """Gives a temporary path that becomes `target` when the block succeeds, else vanishes."""
+    handle, name = tempfile.mkstemp(
+        prefix=f"{target.stem}.{socket.gethostname()}.{os.getpid()}.",
+        suffix=".tmp",
+        dir=target.parent,
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_frames(path: Path, frames: Iterator[np.ndarray]) -> None:
+    """Writes frames as one .npy array, a frame at a time: memory does not grow with the video."""
+    with open(path, "wb") as file:
+        shape: tuple[int, ...] = ()
+        for count, frame in enumerate(frames, start=1):
+            if not shape:
+                _write_header(file, (1, *frame.shape))
+            shape = (count, *frame.shape)
+            file.write(frame.data)
+        file.seek(0)
+        # NumPy pads the header so that a longer first axis still fits in its place.
+        _write_header(file, shape)
+
+
+def _write_header(file, shape: tuple[int, ...]) -> None:  # type: ignore[no-untyped-def]
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )

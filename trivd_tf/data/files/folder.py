@@ -1,0 +1,264 @@
+"""A folder of videos of the user's own."""
+
+import concurrent.futures
+import dataclasses
+import functools
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.progress import Progress
+from trivd_tf.base.storage import is_address
+from trivd_tf.data import pipeline
+from trivd_tf.data.clips import ClipSpec, cut_clip, require_fraction, require_integer
+from trivd_tf.data.files.cache import FrameCache, default_cache_dir
+from trivd_tf.data.source import ClipSource, check_split, digest
+from trivd_tf.data.splits import Part, split_videos
+from trivd_tf.data.windows import WindowTable, random_positions
+
+_LOG = logging.getLogger(__name__)
+
+
+class _Table:
+    """The windows of one split: those of its parts of videos."""
+
+    def __init__(self, parts: list[Part], clip: ClipSpec):
+        self._videos = np.array([part.video for part in parts], np.int64)
+        self._firsts = np.array([part.first for part in parts], np.int64)
+        self._windows = WindowTable(np.array([part.length for part in parts], np.int64), clip)
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def training(self, indices: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        parts, starts = self._windows.training(indices, seed)
+        return self._videos[parts], self._firsts[parts] + starts
+
+    def evaluation(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        parts, starts = self._windows.evaluation(indices)
+        return self._videos[parts], self._firsts[parts] + starts
+
+
+@dataclasses.dataclass(frozen=True)
+class _Decoded:
+    """Frames of one video: their place in the cache and their number."""
+
+    entry: Path
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Prepared:
+    """What `VideoFolder` knows of its videos for one kind of clip."""
+
+    entries: list[Path]  # in the cache
+    tables: dict[str, _Table]
+    identity: str
+
+
+class VideoFolder(ClipSource):
+    """Clips from every video in a folder and its subfolders, whatever the format.
+
+    Videos are decoded once, at the size of the clips, into a cache. Training sees every window of
+    every training video once an epoch, in random order. Files that cannot be used are named once,
+    with the reason, and left out.
+
+    Args:
+      data_dir: the folder. Files and folders whose name begins with a dot are passed over.
+      train_fraction: share of the videos (or of each video's frames) for training.
+      split_by: "file": whole videos are for training or for testing. "time": the end of each video
+        is for testing; no frame is in both. "auto": by file where that leaves at least two videos
+        for testing, else by time.
+      cache_dir: where decoded frames are kept; None is the user's cache directory
+        ($XDG_CACHE_HOME/trivd_tf/decoded).
+      num_workers: files decoded side by side; None is one for each core.
+    """
+
+    name = "video_folder"
+
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        train_fraction: float = 0.9,
+        split_by: str = "auto",
+        cache_dir: str | None = None,
+        num_workers: int | None = None,
+    ):
+        require_fraction("VideoFolder", "train_fraction", train_fraction)
+        if split_by not in ("auto", "file", "time"):
+            raise InputError(
+                f"VideoFolder.split_by must be auto, file or time; received {split_by!r}"
+            )
+        if num_workers is not None:
+            require_integer("VideoFolder", "num_workers", num_workers, 1)
+        if not data_dir or not isinstance(data_dir, str | os.PathLike):
+            raise InputError(
+                f"VideoFolder.data_dir must name a folder of videos; received {data_dir!r}"
+            )
+        if is_address(data_dir):
+            raise InputError(
+                f"VideoFolder.data_dir must be a folder of this machine; received {data_dir}: "
+                "prepare it with `trivd prepare folder`, which reads addresses"
+            )
+        self._data_dir = Path(data_dir).expanduser()
+        self._train_fraction = train_fraction
+        self._split_by = split_by
+        self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+        self._num_workers = num_workers or len(os.sched_getaffinity(0))
+        self._prepared: dict[ClipSpec, _Prepared] = {}
+        self._named: set[str] = set()
+
+    def prepare(self, clip: ClipSpec) -> None:
+        if clip not in self._prepared:
+            self._prepared[clip] = self._prepare(clip)
+
+    def num_evaluation_clips(self, clip: ClipSpec, split: str) -> int:
+        check_split(split)
+        self.prepare(clip)
+        return len(self._prepared[clip].tables[split])
+
+    def fingerprint(self, clip: ClipSpec, split: str) -> str:
+        check_split(split)
+        self.prepare(clip)
+        return f"{self.name}-{split}-{digest(self._prepared[clip].identity, split)}"
+
+    def _prepare(self, clip: ClipSpec) -> _Prepared:
+        files = self._list_files()
+        cache = FrameCache(self._cache_dir, size=clip.size)
+        decoded, problems = self._decode_all(files, cache)
+        for path, frames in decoded.items():
+            if frames.length < clip.span:
+                problems[path] = (
+                    f"{path}: too short, {frames.length} frames where a clip takes {clip.span}"
+                )
+        self._name_skipped(files, problems)
+        usable = [path for path in files if path not in problems]
+        if not usable:
+            raise InputError(
+                f"{self._data_dir}: none of its {len(files)} files is a readable video of at "
+                f"least {clip.span} frames"
+            )
+        parts = split_videos(
+            [str(path.relative_to(self._data_dir)) for path in usable],
+            [decoded[path].length for path in usable],
+            clip=clip,
+            train_fraction=self._train_fraction,
+            split_by=self._split_by,
+        )
+        tables = {split: _Table(part, clip) for split, part in parts.items()}
+        _LOG.info(
+            "%s: %d videos, %d training and %d test windows",
+            self._data_dir, len(usable), len(tables["train"]), len(tables["test"]),
+        )  # fmt: skip
+        entries = [decoded[path].entry for path in usable]
+        return _Prepared(entries, tables, self._identity(usable, parts, clip))
+
+    def _name_skipped(self, files: list[Path], problems: dict[Path, str]) -> None:
+        """Names each file that is left out, once, and counts them."""
+        reasons = [problems[path] for path in files if path in problems]
+        news = [reason for reason in reasons if reason not in self._named]
+        for problem in news:
+            _LOG.warning("skipped %s", problem)
+        if news:
+            _LOG.warning("%d of %d files in %s skipped", len(problems), len(files), self._data_dir)
+        self._named.update(news)
+
+    def _identity(self, usable: list[Path], parts: dict[str, list[Part]], clip: ClipSpec) -> str:
+        videos = [
+            (str(path.relative_to(self._data_dir)), path.stat().st_size, path.stat().st_mtime_ns)
+            for path in usable
+        ]
+        windows = {split: [dataclasses.astuple(part) for part in parts[split]] for split in parts}
+        return digest(videos, windows, dataclasses.asdict(clip))
+
+    def _list_files(self) -> list[Path]:
+        if not self._data_dir.is_dir():
+            raise InputError(
+                f"{self._data_dir}: no such folder; --data_dir must name a folder of videos"
+            )
+        files = []
+        # Links may lead to the same place twice, or in circles.
+        seen = {self._cache_dir.resolve()}
+
+        def is_new(path: Path) -> bool:
+            place = path.resolve()
+            if path.name.startswith(".") or place in seen:
+                return False
+            seen.add(place)
+            return True
+
+        for folder, subfolders, names in os.walk(self._data_dir, followlinks=True):
+            subfolders[:] = [name for name in sorted(subfolders) if is_new(Path(folder, name))]
+            files += [Path(folder, name) for name in sorted(names) if is_new(Path(folder, name))]
+        if not files:
+            raise InputError(f"{self._data_dir}: the folder is empty; put videos into it")
+        return sorted(files)
+
+    def _decode_all(
+        self, files: list[Path], cache: FrameCache
+    ) -> tuple[dict[Path, _Decoded], dict[Path, str]]:
+        """Returns the frames of each readable file, and what is wrong with the rest."""
+        decoded: dict[Path, _Decoded] = {}
+        problems: dict[Path, str] = {}
+
+        def read(path: Path) -> _Decoded:
+            entry, frames = cache.read(path)
+            return _Decoded(entry, len(frames))
+
+        sizes = {path: path.stat().st_size for path in files if path.is_file()}
+        waiting = {path for path in sizes if path not in cache}
+        with (
+            Progress("decoding videos", total=len(waiting), unit="file") as progress,
+            concurrent.futures.ThreadPoolExecutor(self._num_workers) as workers,
+        ):
+            # Large files first: a long one started last would leave the other cores idle.
+            order = sorted(files, key=lambda path: -sizes.get(path, 0))
+            jobs = {workers.submit(read, path): path for path in order}
+            try:
+                for job in concurrent.futures.as_completed(jobs):
+                    path = jobs[job]
+                    try:
+                        decoded[path] = job.result()
+                    except InputError as error:
+                        problems[path] = str(error)
+                    progress.update(path in waiting)
+            except BaseException:
+                cache.stop()
+                workers.shutdown(wait=False, cancel_futures=True)
+                raise
+        return decoded, problems
+
+    def _training_batch(self, clip: ClipSpec, seed: int, indices: np.ndarray) -> pipeline.Batch:
+        prepared = self._prepared[clip]
+        windows = prepared.tables["train"].training(indices, seed)
+        return _cut_batch(prepared, windows, clip, random_positions(seed, indices))
+
+    def _evaluation_batch(self, clip: ClipSpec, split: str, indices: np.ndarray) -> pipeline.Batch:
+        prepared = self._prepared[clip]
+        windows = prepared.tables[split].evaluation(indices)
+        return _cut_batch(prepared, windows, clip, [None] * len(indices))
+
+
+@functools.lru_cache(maxsize=2048)
+def _open_entry(entry: Path) -> np.ndarray:
+    """Memory-maps decoded frames; bounded, for a process may not hold endless maps."""
+    return np.load(entry, mmap_mode="r")
+
+
+def _cut_batch(
+    prepared: _Prepared,
+    windows: tuple[np.ndarray, np.ndarray],
+    clip: ClipSpec,
+    positions: Sequence[tuple[float, float] | None],
+) -> pipeline.Batch:
+    count = len(positions)
+    video = np.empty((count, clip.num_frames, clip.size, clip.size, 3), np.uint8)
+    for row, (number, start, position) in enumerate(zip(*windows, positions, strict=True)):
+        frames = _open_entry(prepared.entries[number])
+        cut_clip(frames, int(start), clip, position, out=video[row])
+    return video, np.zeros(count, np.int32)

@@ -1,0 +1,110 @@
+"""The paper's data sets, prepared: which stored splits each protocol trains and tests on."""
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.data.prepare.sets.bair import TRAIN_FIRST, TRAIN_LAST
+from trivd_tf.data.stored.prepared import Prepared
+
+
+class Kinetics600(Prepared):
+    """Kinetics-600; Tables 1 and 2 are scored on its validation set, Table 3 on its test set.
+
+    Args:
+      data_dir: folder that `trivd prepare kinetics600` made.
+      test_split: "validation" or "test": the stored split that is evaluated on.
+      num_readers: threads that read a batch.
+    """
+
+    name = "kinetics600"
+    _kind = "kinetics600"
+
+    def __init__(self, *, data_dir: str, test_split: str = "validation", num_readers: int = 4):
+        if test_split not in ("validation", "test"):
+            raise InputError(
+                f"Kinetics600.test_split must be validation or test; received {test_split!r}"
+            )
+        super().__init__(
+            data_dir=data_dir,
+            train_splits="train",
+            test_splits=test_split,
+            num_readers=num_readers,
+        )
+
+
+class UCF101(Prepared):
+    """UCF-101.
+
+    Args:
+      data_dir: folder that `trivd prepare ucf101` made.
+      official_split: 1, 2 or 3.
+      num_readers: threads that read a batch.
+    """
+
+    name = "ucf101"
+    _kind = "ucf101"
+
+    def __init__(self, *, data_dir: str, official_split: int = 1, num_readers: int = 4):
+        if official_split not in (1, 2, 3):
+            raise InputError(f"UCF101.official_split must be 1, 2 or 3; received {official_split}")
+        super().__init__(data_dir=data_dir, num_readers=num_readers)
+        self._official_split = official_split
+
+    def _stored_splits(self, split: str) -> str:
+        wanted = f"{split}{self._official_split}"
+        stored = [name for name in self._report["splits"] if wanted in name.split("_")]
+        if not stored:
+            raise InputError(
+                f"{self.data_dir} holds nothing of official split {self._official_split}'s {split} "
+                f"list; it holds {', '.join(self._report['splits'])}"
+            )
+        return "+".join(stored)
+
+
+class BAIR(Prepared):
+    """BAIR robot pushing (architecture, section 7).
+
+    Args:
+      data_dir: folder that `trivd prepare bair` made.
+      split: "original": the set's own training and test videos. "balanced": the paper's, training
+        on the first 70 % of the training videos, testing on the other 30 % and the test videos.
+      num_readers: threads that read a batch.
+    """
+
+    name = "bair"
+    _kind = "bair"
+
+    def __init__(self, *, data_dir: str, split: str = "original", num_readers: int = 4):
+        splits = {
+            "original": (f"{TRAIN_FIRST}+{TRAIN_LAST}", "test"),
+            "balanced": (TRAIN_FIRST, f"{TRAIN_LAST}+test"),
+        }
+        if split not in splits:
+            raise InputError(f"BAIR.split must be original or balanced; received {split!r}")
+        train, test = splits[split]
+        super().__init__(
+            data_dir=data_dir, train_splits=train, test_splits=test, num_readers=num_readers
+        )
+
+
+class MovingMNIST(Prepared):
+    """Moving MNIST, whose 10,000 published videos are shared out here, for it has no training set.
+
+    Args:
+      data_dir: folder that `trivd prepare moving_mnist` made.
+      train_percent: share of the videos for training, in per cent.
+      num_readers: threads that read a batch.
+    """
+
+    name = "moving_mnist"
+    _kind = "moving_mnist"
+
+    def __init__(self, *, data_dir: str, train_percent: int = 90, num_readers: int = 4):
+        if not 0 < train_percent < 100:
+            raise InputError(
+                f"MovingMNIST.train_percent must lie between 0 and 100; received {train_percent}"
+            )
+        super().__init__(
+            data_dir=data_dir,
+            train_splits=f"test[:{train_percent}%]",
+            test_splits=f"test[{train_percent}%:]",
+            num_readers=num_readers,
+        )

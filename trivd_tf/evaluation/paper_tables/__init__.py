@@ -1,0 +1,1 @@
+"""The paper's tables with what was measured."""

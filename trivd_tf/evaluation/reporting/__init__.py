@@ -1,0 +1,1 @@
+"""An evaluation's report, plots and pictures."""

@@ -1,0 +1,55 @@
+"""What a score is measured on."""
+
+import dataclasses
+
+from trivd_tf.base.errors import InputError
+
+RESIZE_RULES = ("tf1_bilinear", "tf2_bilinear", "antialiased")
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationOptions:
+    """Everything that a score depends on; the report prints it beside the score.
+
+    Attributes:
+        split: `test` or `train`.
+        num_samples: clips, real and predicted alike.
+        batch_size: clips predicted at once.
+        standing_batches, standing_batch_size: how the standing statistics are estimated.
+        resize: rule that brings frames to I3D's 224 x 224.
+        i3d: where the I3D weights come from: None finds the installed ones; else a file of weights,
+            or a TF-Hub handle or directory of deepmind/i3d-kinetics-400/1.
+        seed: of the latents and of the order of what is drawn.
+        truncation: z redrawn beyond this; None for none, 0 for z = 0.
+        num_runs: how often the model is scored, each time with latents and standing statistics of
+            another seed (`seed`, `seed + 1`, ...); the scores are then mean and unbiased standard
+            deviation.
+    """
+
+    split: str = "test"
+    num_samples: int = 2048
+    batch_size: int = 32
+    standing_batches: int = 100
+    standing_batch_size: int = 256
+    resize: str = "tf1_bilinear"
+    i3d: str | None = None
+    seed: int = 0
+    truncation: float | None = None
+    num_runs: int = 1
+
+    def __post_init__(self) -> None:
+        if self.split not in ("train", "test"):
+            self._refuse("split", "train or test")
+        counts = ("num_samples", "batch_size", "standing_batches", "standing_batch_size")
+        for name in (*counts, "num_runs"):
+            if not getattr(self, name) >= (2 if name == "num_samples" else 1):
+                self._refuse(name, "at least 1 (2 samples for a covariance)")
+        if self.resize not in RESIZE_RULES:
+            self._refuse("resize", f"one of {', '.join(RESIZE_RULES)}")
+        if self.truncation is not None and not self.truncation >= 0:
+            self._refuse("truncation", "None, 0 or a positive number")
+
+    def _refuse(self, name: str, wanted: str) -> None:
+        raise InputError(
+            f"EvaluationOptions.{name} must be {wanted}; it is {getattr(self, name)!r}"
+        )

@@ -1,0 +1,89 @@
+"""What a training run is told: batch, optimisers, penalties, cadence (architecture, section 6)."""
+
+import dataclasses
+
+from trivd_tf.base.errors import InputError
+
+# As many steps as nobody waits for: training goes on until it is stopped.
+ENDLESS = 10**9
+PRECISIONS = ("float32", "mixed_bfloat16", "float64")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingOptions:
+    """Hyperparameters of one run; the defaults are the paper's.
+
+    Attributes:
+        batch_size: global batch, over all replicas.
+        num_steps: generator updates in all.
+        discriminator_steps: discriminator updates for each generator update.
+        generator_learning_rate, discriminator_learning_rate: of Adam.
+        beta_1, beta_2, adam_epsilon: of Adam.
+        optimizer: `adam`, or `sgd` for checks that rounding must not blow up.
+        orthogonal_penalty: weight of the penalty on the generator's raw weights.
+        ema_decay, ema_start_step: of the average of the generator's weights.
+        mean_of_discriminators: average the discriminators' losses instead of summing them.
+        mix_over_replicas: mixed projection over the global batch, not each replica's own.
+        precision: `float32`, `mixed_bfloat16` or `float64`.
+        recompute: run residual blocks again in the backward pass instead of keeping what they
+            computed: less memory, more time, the same result.
+        steps_per_loop: generator updates in one call of the compiled loop.
+        checkpoint_every_steps, keep_checkpoints: how often to save, how many to keep.
+        save_patience_seconds: for how long a checkpoint that cannot be written is tried again
+            before the run ends.
+        summary_every_steps: how often TensorBoard gets scalars.
+        sample_every_steps: how often TensorBoard gets sample videos; 0 for never.
+        evaluate_every_steps: how often the score on the training set is measured, which chooses
+            the `best` model; 0 for never.
+    """
+
+    batch_size: int = 512
+    num_steps: int = 700_000
+    discriminator_steps: int = 2
+    generator_learning_rate: float = 1e-4
+    discriminator_learning_rate: float = 5e-4
+    beta_1: float = 0.0
+    beta_2: float = 0.999
+    adam_epsilon: float = 1e-8
+    optimizer: str = "adam"
+    orthogonal_penalty: float = 1e-4
+    ema_decay: float = 0.9999
+    ema_start_step: int = 20_000
+    mean_of_discriminators: bool = False
+    mix_over_replicas: bool = False
+    precision: str = "float32"
+    recompute: bool = False
+    steps_per_loop: int = 100
+    checkpoint_every_steps: int = 1000
+    keep_checkpoints: int = 3
+    save_patience_seconds: float = 60.0
+    summary_every_steps: int = 100
+    sample_every_steps: int = 1000
+    evaluate_every_steps: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "num_steps", "discriminator_steps", "steps_per_loop"):
+            self._at_least(name, 1)
+        for name in ("checkpoint_every_steps", "keep_checkpoints", "summary_every_steps"):
+            self._at_least(name, 1)
+        for name in ("orthogonal_penalty", "ema_start_step", "sample_every_steps"):
+            self._at_least(name, 0)
+        self._at_least("evaluate_every_steps", 0)
+        self._at_least("save_patience_seconds", 0)
+        for name in ("generator_learning_rate", "discriminator_learning_rate", "adam_epsilon"):
+            if not getattr(self, name) > 0:
+                self._refuse(name, "more than 0")
+        for name in ("beta_1", "beta_2", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                self._refuse(name, "at least 0 and below 1")
+        if self.precision not in PRECISIONS:
+            self._refuse("precision", f"one of {', '.join(PRECISIONS)}")
+        if self.optimizer not in ("adam", "sgd"):
+            self._refuse("optimizer", "adam or sgd")
+
+    def _at_least(self, name: str, bound: int) -> None:
+        if not getattr(self, name) >= bound:
+            self._refuse(name, f"at least {bound}")
+
+    def _refuse(self, name: str, wanted: str) -> None:
+        raise InputError(f"TrainingOptions.{name} must be {wanted}; it is {getattr(self, name)!r}")

@@ -1,0 +1,224 @@
+"""`export_model`: a trained generator to a directory that others can load, serve and judge."""
+
+import contextlib
+import dataclasses
+import gzip
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.exporting import model_card, saved_model, warm_up
+from trivd_tf.exporting.exported_graph import WEIGHT_TYPES, ExportedGraph
+from trivd_tf.pictures.video_io import atomic_path
+from trivd_tf.runs.open import RestoredModel, open_run
+
+METADATA = "export.json"
+_CLIPS_COMPARED = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportResult:
+    """What was written.
+
+    Attributes:
+        directory: the SavedModel.
+        archive: the same as `.tar.gz`, as TF-Hub expects it; None where not asked for.
+        metadata: what `export.json` holds.
+    """
+
+    directory: Path
+    archive: Path | None
+    metadata: dict[str, Any]
+
+
+def export_model(
+    model_dir: str | os.PathLike[str],
+    export_dir: str | os.PathLike[str],
+    *,
+    weight_type: str = "float32",
+    archive: bool = True,
+    step: int | str | None = None,
+) -> ExportResult:
+    """Exports a model directory's averaged weights and standing statistics as a SavedModel.
+
+    Beside the SavedModel, `export_dir` gets README.md (the model card), labels.txt, config.gin,
+    export.json and warm-up requests for TensorFlow Serving. It appears whole or not at all; an
+    export that was there is replaced.
+
+    Args:
+        model_dir: what `trivd train` wrote.
+        export_dir: where to; TensorFlow Serving wants a number as its last part, such as `trivd/1`.
+        weight_type: `float32`, or `float16` or `bfloat16` to store kernels in half the space; the
+            difference this makes is measured and written down.
+        archive: also write `EXPORT_DIR.tar.gz`.
+        step: of the checkpoint, or "best"; the newest when left out.
+
+    Raises:
+        InputError: `model_dir` is no model, `weight_type` unknown, or `export_dir` something else
+            than an export.
+        RunError: it cannot be written.
+    """
+    if weight_type not in WEIGHT_TYPES:
+        raise InputError(
+            f"weight type must be one of {', '.join(WEIGHT_TYPES)}; received {weight_type!r}"
+        )
+    check_destination(Path(export_dir))
+    restored = open_run(model_dir, step=step)
+    return export_restored(restored, export_dir, weight_type=weight_type, archive=archive)
+
+
+def export_restored(
+    restored: RestoredModel,
+    export_dir: str | os.PathLike[str],
+    *,
+    weight_type: str = "float32",
+    archive: bool = True,
+) -> ExportResult:
+    """As `export_model`, from a model in memory."""
+    export_dir = Path(export_dir)
+    check_destination(export_dir)
+    graph = ExportedGraph(restored.generator, weight_type=weight_type, stride=restored.stride)
+    metadata = describe(restored, graph, weight_type)
+    with _whole_directory(export_dir) as partial:
+        saved_model.save(graph, partial)
+        warm_up.write(partial, _warm_up_requests(graph))
+        (partial / "labels.txt").write_text("".join(f"{label}\n" for label in restored.labels))
+        (partial / "config.gin").write_text(restored.config)
+        (partial / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
+        (partial / "README.md").write_text(model_card.render(restored, metadata))
+    packed = None
+    if archive:
+        packed = export_dir.with_name(export_dir.name + ".tar.gz")
+        write_archive(export_dir, packed)
+    return ExportResult(directory=export_dir, archive=packed, metadata=metadata)
+
+
+def describe(restored: RestoredModel, graph: ExportedGraph, weight_type: str) -> dict[str, Any]:
+    """What `export.json` says: shapes, weights, signatures, and what they came from."""
+    generator = restored.generator
+    kernels = [weight for weight in graph.weights if weight.trainable]
+    metadata = {
+        "title": restored.title,
+        "data": restored.data,
+        "step": restored.step,
+        "num_conditioning_frames": generator.num_conditioning_frames,
+        "num_predicted_frames": generator.num_predicted_frames,
+        "frame_size": generator.frame_size,
+        "stride": restored.stride,
+        "latent_size": generator.latent_size,
+        "num_classes": graph.num_classes,
+        "has_motion": graph.has_motion,
+        "parameters": int(sum(np.prod(weight.shape) for weight in kernels)),
+        "weight_type": weight_type,
+        "signatures": sorted(saved_model.signature_names(graph)),
+        "versions": {"tensorflow": tf.__version__, **restored.run.get("versions", {})},
+        "git": restored.run.get("git"),
+    }
+    if weight_type != "float32":
+        metadata["difference_from_float32"] = _difference(restored, graph)
+    return metadata
+
+
+def _difference(restored: RestoredModel, graph: ExportedGraph) -> dict[str, float]:
+    """What storing kernels in 16 bits changes, on smooth random clips and random latents."""
+    exact = ExportedGraph(restored.generator, stride=restored.stride)
+    rng = np.random.default_rng(0)
+    count, side = graph.clip_shape[:2]
+    coarse = rng.uniform(0, 255, [_CLIPS_COMPARED * count, 4, 4, 3])
+    smooth = tf.image.resize(coarse, [side, side], "bicubic")
+    clips = tf.cast(tf.clip_by_value(smooth, 0, 255), tf.uint8)
+    clips = tf.reshape(clips, [_CLIPS_COMPARED, *graph.clip_shape])
+    z = tf.constant(rng.standard_normal([_CLIPS_COMPARED, graph.latent_size]), tf.float32)
+    ours, theirs = graph.plain(clips, z), exact.plain(clips, z)
+    float_gap = np.abs(ours["frames_float"].numpy() - theirs["frames_float"].numpy())
+    byte_gap = np.abs(ours["frames"].numpy().astype(int) - theirs["frames"].numpy())
+    return {
+        "clips": _CLIPS_COMPARED,
+        "largest_in_minus1_to_1": float(float_gap.max()),
+        "mean_in_minus1_to_1": float(float_gap.mean()),
+        "largest_grey_levels": int(byte_gap.max()),
+        "share_of_bytes_changed": float((byte_gap > 0).mean()),
+    }
+
+
+def _warm_up_requests(graph: ExportedGraph) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """One clip for each signature whose inputs have a batch axis, see `warm_up.write`."""
+    frames = {"conditioning_frames": np.full([1, *graph.clip_shape], 127, np.uint8)}
+    if graph.has_classes:
+        frames["labels"] = np.zeros([1], np.int32)
+    z = {"z": np.zeros([1, graph.latent_size], np.float32)}
+    requests: list[tuple[str, dict[str, np.ndarray]]] = [
+        ("serving_default", frames),
+        ("sample_from_z", {**frames, **z}),
+    ]
+    if graph.has_motion:
+        requests.append(("predict_with_motion", frames))
+        requests.append(("predict_with_motion_from_z", {**frames, **z}))
+    return requests
+
+
+def check_destination(export_dir: Path) -> None:
+    """Raises `InputError` where an export would overwrite something else than an export."""
+    if not export_dir.exists():
+        return
+    if not export_dir.is_dir():
+        raise InputError(f"{export_dir}: is a file; give a directory for the export")
+    if any(export_dir.iterdir()) and not (export_dir / "saved_model.pb").is_file():
+        raise InputError(
+            f"{export_dir}: holds something else than an export; give an empty or a new directory"
+        )
+
+
+@contextlib.contextmanager
+def _whole_directory(path: Path) -> Iterator[Path]:
+    """A temporary directory beside `path` that takes its place when the block ends well."""
+    partial = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        yield partial
+        partial.chmod(0o755)
+        if path.exists():
+            # Two renames: a directory cannot replace one that is not empty.
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+            path.rename(old / path.name)
+            partial.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            partial.rename(path)
+    except (OSError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"{path}: could not be written ({reason})") from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_archive(export_dir: Path, archive: Path) -> None:
+    """Packs an export as TF-Hub expects it: `saved_model.pb` at the top, nothing above it.
+
+    The same export gives the same bytes: names are sorted, times and owners left out.
+    """
+
+    def anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = member.mtime = 0
+        member.uname = member.gname = ""
+        return member
+
+    with (
+        atomic_path(archive) as partial,
+        open(partial, "wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=1, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        for path in sorted(export_dir.rglob("*")):
+            tar.add(path, path.relative_to(export_dir), recursive=False, filter=anonymous)

@@ -1,0 +1,155 @@
+"""README.md of an exported model: what it is, how good, what for, and what not for."""
+
+from typing import Any
+
+from trivd_tf.runs.open import RestoredModel
+
+_WARNINGS = """\
+## Misuse, and samples of real people
+
+Predicting video can be misused: generated frames of people or events that never took place can
+deceive, harass or spread false claims. Do not present what this model draws as a recording, mark
+it as generated wherever it is shown, and do not use it to identify, watch or imitate a person.
+
+Models trained on Kinetics (or any collection of videos found on the web) learned from recordings
+of people who were not asked. What such a model draws may resemble them. The authors of the paper
+trained on Kinetics for research; before you publish samples of such a model, check the terms of the
+videos behind them, keep to few and small ones, and take them down on request. The same holds for
+conditioning frames: they are the user's, and shown beside every prediction.
+
+What the model draws repeats what its data shows: who and what occurs in it, how often, and how. It
+says nothing about what will happen, and no decision about a person or about safety may rest on it.
+"""
+
+
+def render(restored: RestoredModel, metadata: dict[str, Any]) -> str:
+    """The model card as Markdown.
+
+    Args:
+        restored: the model and its run.
+        metadata: what `export.json` holds.
+    """
+    parts = [
+        _head(metadata),
+        _use(metadata),
+        _scores(restored),
+        _training(restored, metadata),
+        "## Intended use\n\nResearch on video prediction: looking at futures of short, small "
+        "clips, comparing models, building on the weights. It was trained for "
+        f"{metadata['frame_size']} x {metadata['frame_size']} pixels and a horizon of "
+        f"{metadata['num_predicted_frames']} frames; longer futures are made by feeding frames "
+        "back and lose quality as they go.\n",
+        _WARNINGS,
+        "## Reference\n\nP. Luc, A. Clark, S. Dieleman, D. de Las Casas, Y. Doron, A. Cassirer, "
+        "K. Simonyan: Transformation-based Adversarial Video Prediction on Large-Scale Data, "
+        "2020.\n",
+    ]
+    return "\n".join(parts)
+
+
+def _head(metadata: dict[str, Any]) -> str:
+    count, steps = metadata["num_conditioning_frames"], metadata["num_predicted_frames"]
+    side = metadata["frame_size"]
+    stride = metadata["stride"]
+    every = "consecutive frames" if stride == 1 else f"one frame in {stride}"
+    return (
+        f"# {metadata['title']}\n\n"
+        f"A video prediction model (TrIVD-GAN family): {count} frames of {side} x {side} pixels "
+        f"in ({every} of a video), the {steps} that may follow out. "
+        f"{metadata['parameters']:,} parameters, stored as {metadata['weight_type']}; averaged "
+        "weights, standing statistics, inference only.\n"
+    )
+
+
+def _use(metadata: dict[str, Any]) -> str:
+    count, side = metadata["num_conditioning_frames"], metadata["frame_size"]
+    frames = f"`conditioning_frames` uint8 [B, {count}, {side}, {side}, 3]"
+    rows = [
+        ("`serving_default`", frames, "`frames` uint8, `frames_float` in [-1, 1]; z = 0"),
+        (
+            "`sample`",
+            "also `seed` int64, `truncation` float32, `num_samples` int32",
+            "`num_samples` futures a clip, rows `clip * num_samples + sample`",
+        ),
+        ("`sample_from_z`", f"also `z` float32 [B, {metadata['latent_size']}]", "as above"),
+        ("`predict_long`", "as `sample`, also `num_frames` int32", "any number of frames"),
+    ]
+    if metadata["has_motion"]:
+        flow = "also `flow` [B, T, H, W, 2] and each stage's `flow_stage_1` ..., coarsest first"
+        rows.append(("`predict_with_motion`", "as `serving_default`", flow))
+        rows.append(("`predict_with_motion_from_z`", "as `sample_from_z`", flow))
+    labels = ""
+    if metadata["num_classes"] > 1:
+        labels = (
+            f"\nEvery signature also takes `labels` int32 [B], from 0 to "
+            f"{metadata['num_classes'] - 1}: each clip's class, a line of `labels.txt` (the first "
+            "is 0). Left out, it is class 0.\n"
+        )
+    table = "\n".join(f"| {name} | {inputs} | {outputs} |" for name, inputs, outputs in rows)
+    return f"""\
+## Use
+
+```python
+import tensorflow as tf
+
+model = tf.saved_model.load("PATH")  # or tensorflow_hub.load
+futures = model.sample(tf.constant(clip), seed=1, truncation=0.8, num_samples=3)["frames"]
+```
+
+| signature | inputs | outputs |
+|---|---|---|
+{table}
+
+Frames are bytes from 0 to 255, resized before they are given so that the smallest side is {side},
+and the centre cropped. Give them as a tensor: TensorFlow refuses one of another type by name, but
+would turn a NumPy array of floats into bytes without a word.
+
+`truncation`: 0 is z = 0 (one typical future), 0.8 is good to look at, infinity is none. The same
+seed gives the same answer; a clip's place in the batch counts, what else is in it does not.
+{labels}
+Flow holds (dy, dx) in pixels from a pixel to where its value comes from: what moves, moves by its
+negative. Through `signatures[...]` every input must be given, as a keyword; a TF1 session and
+TensorFlow Serving may leave out all but the frames (and z).
+"""
+
+
+def _scores(restored: RestoredModel) -> str:
+    if not restored.scores:
+        return (
+            "## Scores\n\nNot evaluated before the export. `trivd evaluate --model_dir ...` scores "
+            "a model; export again to have the scores here.\n"
+        )
+    names = list(dict.fromkeys(name for row in restored.scores.values() for name in row))
+    rows = "\n".join(
+        f"| {title} | {' | '.join(figures.get(name, '') for name in names)} |"
+        for title, figures in restored.scores.items()
+    )
+    return (
+        "## Scores\n\n"
+        f"| | {' | '.join(names)} |\n|---|{'---:|' * len(names)}\n{rows}\n\n"
+        f"How they were measured: {restored.protocol}.\n\n"
+        "A score means nothing apart from its protocol; compare only scores with the same one.\n"
+    )
+
+
+def _training(restored: RestoredModel, metadata: dict[str, Any]) -> str:
+    git = metadata.get("git") or {}
+    revision = git.get("revision", "unknown") + (" (with changes)" if git.get("dirty") else "")
+    versions = ", ".join(f"{name} {version}" for name, version in metadata["versions"].items())
+    text = (
+        "## Training\n\n"
+        f"Data: {restored.data}. {restored.step:,} generator updates. Code revision {revision}; "
+        f"{versions}. The complete configuration is in `config.gin`, the class names are in "
+        "`labels.txt`.\n"
+    )
+    difference = metadata.get("difference_from_float32")
+    if difference:
+        text += (
+            f"\nKernels are stored as {metadata['weight_type']} and computed with as float32. "
+            f"Measured on {difference['clips']} smooth random clips against float32 weights: "
+            f"largest difference {difference['largest_in_minus1_to_1']:.2g} and mean "
+            f"{difference['mean_in_minus1_to_1']:.2g} in [-1, 1]; "
+            f"{100 * difference['share_of_bytes_changed']:.2g} % of the bytes change, by at most "
+            f"{difference['largest_grey_levels']} grey levels.\n"
+        )
+    return text

@@ -1,6 +1,0 @@
-"""Predictions of very many clips with Apache Beam: `tools/batch_predict.py`."""
-
-from trivd_tf.inference.batch.inputs import PreparedClips, VideoFiles
-from trivd_tf.inference.batch.pipeline import BatchOptions, predict_batch
-
-__all__ = ["BatchOptions", "PreparedClips", "VideoFiles", "predict_batch"]

@@ -1,0 +1,1 @@
+"""I3D, the network behind FVD and the Inception Score."""

@@ -1,0 +1,83 @@
+"""I3D as a TF-Hub module in the TF1 format: deepmind/i3d-kinetics-400/1 and its like."""
+
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.metrics.i3d import weights as i3d_weights
+from trivd_tf.metrics.i3d.shapes import check_video_shape
+
+LOGITS_TENSOR = "RGB/inception_i3d/Mean:0"
+
+
+class HubI3D(keras.Model):
+    """Runs the graph of a TF-Hub I3D module.
+
+    Call: as `trivd_tf.metrics.I3D`. Slower than that class (batch norm is not folded), and the
+    reference where both can run.
+
+    Args:
+        source: a TF-Hub handle, or a directory with a TF1 hub module or SavedModel, whose graph
+            holds the tensor ``RGB/inception_i3d/Mean:0`` and one video input.
+
+    Raises:
+        InputError: no such module, or another one.
+    """
+
+    def __init__(self, source: str, name: str = "i3d_hub"):
+        super().__init__(name=name, dtype="float32")
+        path = _download(source) if i3d_weights.is_hub_handle(source) else source
+        self._run = _prune_to_logits(path)
+        self.built = True
+
+    def call(self, videos: tf.Tensor) -> tf.Tensor:
+        check_video_shape(videos.shape)
+        return self._run(videos)
+
+
+def _download(handle: str) -> str:
+    import tensorflow_hub as hub  # only a remote handle needs it
+
+    url = handle if "://" in handle else f"https://tfhub.dev/{handle}"
+    try:
+        return hub.resolve(url)
+    except Exception as error:  # hub raises many kinds: network, HTTP, archive, value
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"I3D: cannot fetch the TF-Hub module {handle} ({reason}); {i3d_weights.HOW_TO_GET}"
+        ) from error
+
+
+def _prune_to_logits(path: str) -> tf.types.experimental.ConcreteFunction:
+    """The part of the module's graph from its video input to the logits."""
+    if not (Path(path) / "saved_model.pb").is_file():
+        raise InputError(f"I3D: {path} holds no saved_model.pb; {i3d_weights.HOW_TO_GET}")
+    try:
+        module = tf.saved_model.load(path, tags=_inference_tags(path))
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"I3D: cannot load the module {path} ({reason})") from error
+    signature = next(iter(module.signatures.values()), None)
+    inputs = [t for t in signature.inputs if t.dtype == tf.float32] if signature else []
+    try:
+        # Only TF1 modules have `graph` and `prune`; only I3D has the tensor.
+        function = module.prune(inputs[0].name, module.graph.get_tensor_by_name(LOGITS_TENSOR))
+    except (AttributeError, IndexError, KeyError, ValueError) as error:
+        raise InputError(
+            f"I3D: the module {path} has no float32 input with a tensor {LOGITS_TENSOR} behind "
+            "it; expected deepmind/i3d-kinetics-400/1"
+        ) from error
+    function._trivd_keep_alive = module  # the function itself does not own the variables
+    return function
+
+
+def _inference_tags(path: str) -> list[str]:
+    """Tags of the graph to run: hub modules have a graph without tags beside one for training."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved_model = saved_model_pb2.SavedModel()
+    saved_model.ParseFromString((Path(path) / "saved_model.pb").read_bytes())
+    tag_sets = [list(graph.meta_info_def.tags) for graph in saved_model.meta_graphs]
+    return next((tags for tags in tag_sets if "train" not in tags), [])

@@ -1,0 +1,298 @@
+"""A clip of any kind to conditioning frames; predicted frames to GIF, MP4 and PNG."""
+
+import collections
+import contextlib
+import dataclasses
+import fractions
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+from PIL import Image
+
+from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.data.clips import crop_offset, require_integer
+from trivd_tf.data.files.decode import decode_frames, probe
+
+DEFAULT_FRAME_RATE = 25.0  # for files that state none
+_FASTEST_FRAME_RATE = 120.0  # what a header states beyond this is a time base, not a rate
+_WIDEST_ASPECT = 32  # a longer strip has nothing in its centre square that is worth predicting
+_PALETTE_PIXELS = 200_000  # enough to choose 256 colours from
+_GIF_TICK = 0.01  # seconds; GIF delays are whole hundredths
+_GIF_SHORTEST_DELAY = 2  # players slow down anything shorter to 10 frames a second
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """The frames that a prediction starts from, and what really followed.
+
+    Attributes:
+        path: the file.
+        conditioning: uint8 `[Tc, S, S, 3]`.
+        continuation: uint8 `[n, S, S, 3]`, the real frames that follow, n >= 0.
+        frame_rate: frames a second at which to show both.
+    """
+
+    path: Path
+    conditioning: np.ndarray
+    continuation: np.ndarray
+    frame_rate: float
+
+
+def read_clip(
+    path: str | os.PathLike[str],
+    *,
+    num_conditioning_frames: int,
+    size: int,
+    num_continuation_frames: int = 0,
+    window: str = "first",
+    stride: int = 1,
+    max_decoded_frames: int | None = None,
+) -> Clip:
+    """Reads what a model needs of a video file, as evaluation sees it.
+
+    The smallest side is resized to `size` and the centre square is cropped; every coded frame
+    counts once, whatever its time stamp.
+
+    Args:
+        path: any container that libav reads, of any size, aspect and frame rate.
+        num_conditioning_frames: Tc.
+        size: S, side of the square frames.
+        num_continuation_frames: how many real frames after them to read where the file has them.
+        window: `first` takes the first Tc frames, so that the real continuation is known; `last`
+            takes the last Tc, so that the prediction goes on where the file ends.
+        stride: every stride-th frame, as the model was trained.
+        max_decoded_frames: with `last`, refuse files with more frames than this.
+
+    Raises:
+        InputError: the file is missing, no video, damaged in the frames needed, too short, too
+            long, or a strip with sides of more than 32 to 1.
+    """
+    path = Path(path)
+    if window not in ("first", "last"):
+        raise InputError(f"window must be 'first' or 'last'; received {window!r}")
+    require_integer("read_clip", "num_conditioning_frames", num_conditioning_frames, 1)
+    require_integer("read_clip", "num_continuation_frames", num_continuation_frames, 0)
+    require_integer("read_clip", "stride", stride, 1)
+    rate = _frame_rate(path)
+    span = (num_conditioning_frames - 1) * stride + 1
+    if window == "first":
+        longest = span + num_continuation_frames * stride
+        frames = [
+            _square(frame, size) for frame in decode_frames(path, max_frames=longest, size=size)
+        ]
+        found = len(frames)
+    else:
+        frames, found = _last_frames(path, size, span, max_decoded_frames)
+    if len(frames) < span:
+        needed = f"{span}" if stride == 1 else f"{span} (every {stride}th of them)"
+        raise InputError(
+            f"{path}: holds {found} frames, but the model conditions on {num_conditioning_frames} "
+            f"and needs {needed}; give a longer clip"
+        )
+    taken = np.stack(frames[::stride])
+    return Clip(
+        path=path,
+        conditioning=taken[:num_conditioning_frames],
+        continuation=taken[num_conditioning_frames:],
+        frame_rate=rate / stride,
+    )
+
+
+def _frame_rate(path: Path) -> float:
+    """Frames a second from the header, after a look at the sides; a default where it is absurd."""
+    info = probe(path)
+    sides = sorted((info.height, info.width))
+    if sides[0] * _WIDEST_ASPECT < sides[1]:
+        raise InputError(
+            f"{path}: frames of {info.width} x {info.height}; sides of at most "
+            f"{_WIDEST_ASPECT} to 1 are read"
+        )
+    if 0 < info.frame_rate <= _FASTEST_FRAME_RATE:
+        return info.frame_rate
+    return DEFAULT_FRAME_RATE
+
+
+def _square(frame: np.ndarray, size: int) -> np.ndarray:
+    top = crop_offset(frame.shape[0] - size, None)
+    left = crop_offset(frame.shape[1] - size, None)
+    return np.ascontiguousarray(frame[top : top + size, left : left + size])
+
+
+def _last_frames(
+    path: Path, size: int, span: int, max_decoded_frames: int | None
+) -> tuple[list[np.ndarray], int]:
+    """The last `span` frames (fewer where there are fewer) and how many the file holds."""
+    kept: collections.deque[np.ndarray] = collections.deque(maxlen=span)
+    found = 0
+    for frame in decode_frames(path, size=size):
+        found += 1
+        if max_decoded_frames is not None and found > max_decoded_frames:
+            raise InputError(
+                f"{path}: more than {max_decoded_frames} frames; give a shorter clip, or predict "
+                "from its first frames"
+            )
+        kept.append(_square(frame, size))
+    return list(kept), found
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path` that becomes `path` when the block ends without an error.
+
+    Raises:
+        RunError: the folder cannot be made or the file not written (full disk, no permission).
+    """
+    path = Path(path)
+    partial = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        partial = Path(name)
+        yield partial
+        # mkstemp makes private files; a written video is as open as any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        partial.chmod(0o666 & ~umask)
+        partial.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"{path}: could not be written ({reason})") from error
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+
+
+def check_frames(frames: np.ndarray) -> np.ndarray:
+    """`frames` itself; raises `InputError` unless it is uint8 `[T >= 1, H, W, 3]`."""
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
+        raise InputError(
+            f"frames must be uint8 [T, H, W, 3]; received {frames.dtype} {frames.shape}"
+        )
+    return frames
+
+
+def upscale(frames: np.ndarray, *, smallest_side: int, method: str = "nearest") -> np.ndarray:
+    """Enlarges by the whole factor that brings the smallest side to `smallest_side` or just above.
+
+    Args:
+        frames: uint8 `[T, H, W, 3]`.
+        smallest_side: in pixels; frames that are large enough stay as they are.
+        method: `nearest` keeps the pixels visible, `bicubic` is pleasant to watch.
+
+    Returns:
+        uint8 `[T, f H, f W, 3]`.
+    """
+    check_frames(frames)
+    filters = {"nearest": Image.Resampling.NEAREST, "bicubic": Image.Resampling.BICUBIC}
+    if method not in filters:
+        raise InputError(f"method must be 'nearest' or 'bicubic'; received {method!r}")
+    height, width = frames.shape[1:3]
+    factor = -(-smallest_side // min(height, width))
+    if factor <= 1:
+        return frames
+    shape = (width * factor, height * factor)
+    return np.stack(
+        [np.asarray(Image.fromarray(frame).resize(shape, filters[method])) for frame in frames]
+    )
+
+
+def gif_delays(num_frames: int, frame_rate: float) -> list[int]:
+    """Delays in hundredths of a second whose sum stays with the clock: 30 a second is 3, 4, 3."""
+    ticks = np.round(np.arange(num_frames + 1) / frame_rate / _GIF_TICK).astype(int)
+    return [max(_GIF_SHORTEST_DELAY, int(delay)) for delay in np.diff(ticks)]
+
+
+def write_gif(path: str | os.PathLike[str], frames: np.ndarray, *, frame_rate: float) -> Path:
+    """Writes a GIF that loops, with one palette chosen from all its frames.
+
+    Args:
+        path: where to; replaced whole or not at all.
+        frames: uint8 `[T, H, W, 3]`.
+        frame_rate: frames a second; above 50 the GIF plays at 50.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    check_frames(frames)
+    palette = _palette(frames)
+    images = [
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+        for frame in frames
+    ]
+    delays = [10 * delay for delay in gif_delays(len(frames), frame_rate)]
+    with atomic_path(path) as partial:
+        images[0].save(
+            partial,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=delays,
+            loop=0,
+            disposal=1,
+        )
+    return Path(path)
+
+
+def _palette(frames: np.ndarray) -> Image.Image:
+    """The 256 colours that serve all frames together: one palette does not flicker."""
+    pixels = frames.reshape(-1, 3)
+    step = -(-len(pixels) // _PALETTE_PIXELS)
+    # An odd step does not fall on the same columns of every row.
+    pixels = pixels[:: step + 1 - step % 2]
+    return Image.fromarray(pixels[None]).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2)
+
+
+def write_mp4(
+    path: str | os.PathLike[str], frames: np.ndarray, *, frame_rate: float, quality: int = 16
+) -> Path:
+    """Writes H.264 that browsers and phones play (yuv420p, BT.709, index at the front).
+
+    Args:
+        path: where to; replaced whole or not at all.
+        frames: uint8 `[T, H, W, 3]`; an odd last row or column is repeated once.
+        frame_rate: frames a second.
+        quality: x264's constant rate factor; smaller is better and larger.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    check_frames(frames)
+    odd = [(0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)]
+    frames = np.pad(frames, odd, mode="edge")
+    rate = fractions.Fraction(frame_rate).limit_denominator(1001)
+    with atomic_path(path) as partial:
+        options = {"movflags": "+faststart"}
+        with av.open(str(partial), "w", format="mp4", options=options) as container:
+            stream = container.add_stream("libx264", rate=rate)
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"crf": str(quality), "preset": "medium"}
+            context = stream.codec_context
+            context.color_range = ColorRange.MPEG
+            context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709
+            for image in frames:
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+                frame = frame.reformat(
+                    format="yuv420p",
+                    dst_colorspace=Colorspace.ITU709,
+                    dst_color_range=ColorRange.MPEG,
+                )
+                for packet in stream.encode(frame):
+                    container.mux(packet)
+            for packet in stream.encode():
+                container.mux(packet)
+    return Path(path)
+
+
+def write_png(path: str | os.PathLike[str], image: np.ndarray) -> Path:
+    """Writes one picture, uint8 `[H, W, 3]`; raises `RunError` where that is impossible."""
+    check_frames(np.asarray(image)[None])
+    with atomic_path(path) as partial:
+        Image.fromarray(image).save(partial, format="PNG", optimize=True)
+    return Path(path)

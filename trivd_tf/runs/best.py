@@ -1,0 +1,169 @@
+"""The `best` model: the checkpoint with the best score on the training set (section 6).
+
+`MODEL_DIR/best/` holds a copy of its files, which outlives `keep_checkpoints`, and
+`MODEL_DIR/best.json` the score of every step that was scored. That file is written last and whole,
+so that it always names a checkpoint that is there.
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import shutil
+from typing import Any
+
+from trivd_tf.base.errors import InputError, RunError
+
+FILE_NAME = "best.json"
+FOLDER = "best"
+
+
+@dataclasses.dataclass(frozen=True)
+class StepScore:
+    """What a step got: lower FVD is better."""
+
+    step: int
+    fvd: float
+    inception_score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class BestRecord:
+    """What `best.json` holds.
+
+    Attributes:
+        protocol: what the scores depend on.
+        scores: of every step that was scored, in the order of the steps.
+    """
+
+    protocol: dict[str, Any]
+    scores: tuple[StepScore, ...] = ()
+
+    @property
+    def best(self) -> StepScore | None:
+        """The lowest FVD; of equal ones the earlier."""
+        finite = [score for score in self.scores if math.isfinite(score.fvd)]
+        return min(finite, key=lambda score: (score.fvd, score.step), default=None)
+
+    def with_score(self, score: StepScore) -> "BestRecord":
+        """One score more; a step that is scored again counts once."""
+        others = [old for old in self.scores if old.step != score.step]
+        ordered = sorted([*others, score], key=lambda one: one.step)
+        return dataclasses.replace(self, scores=tuple(ordered))
+
+
+def read_best(model_dir: str | pathlib.Path) -> BestRecord | None:
+    """The record of a model directory; None where no step was scored.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = pathlib.Path(model_dir) / FILE_NAME
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        scores = tuple(StepScore(**score) for score in stored["scores"])
+        return BestRecord(stored["protocol"], scores)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not readable ({error}); delete it to go on") from error
+
+
+def best_checkpoint(model_dir: str | pathlib.Path) -> tuple[str, int]:
+    """Prefix and step of the best checkpoint.
+
+    Raises:
+        InputError: no step was scored, or its files are gone.
+    """
+    record = read_best(model_dir)
+    best = record.best if record else None
+    if best is None:
+        raise InputError(
+            f"{model_dir} holds no best model: none of its steps was scored while it trained; bind "
+            "training.TrainingOptions.evaluate_every_steps, or name a step"
+        )
+    for prefix in kept_checkpoints(model_dir):
+        if prefix.endswith(f"-{best.step}"):
+            return prefix, best.step
+    raise InputError(
+        f"{model_dir}/{FOLDER} lacks the checkpoint of step {best.step} that {FILE_NAME} names; "
+        "name another step"
+    )
+
+
+def kept_checkpoints(model_dir: str | pathlib.Path) -> list[str]:
+    """Prefixes of the checkpoints in `best/`: one, or two where a process was cut off."""
+    folder = pathlib.Path(model_dir) / FOLDER
+    return [str(index.with_suffix("")) for index in sorted(folder.glob("*.index"))]
+
+
+def record_score(
+    model_dir: str | pathlib.Path, checkpoint: str, record: BestRecord, score: StepScore
+) -> BestRecord:
+    """Adds a score, and keeps its checkpoint where it is the best so far.
+
+    Args:
+        model_dir: a run's directory.
+        checkpoint: prefix of the checkpoint that was scored.
+        record: before.
+        score: of it.
+
+    Returns:
+        The record with the score, as it is now stored.
+
+    Raises:
+        RunError: the disk is full or cannot be written; what was best before stays so.
+    """
+    model_dir = pathlib.Path(model_dir)
+    updated = record.with_score(score)
+    is_best = updated.best == score
+    try:
+        if is_best:
+            _copy(checkpoint, model_dir / FOLDER)
+        _write(model_dir / FILE_NAME, updated)
+        if is_best:
+            _remove_others(model_dir / FOLDER, pathlib.Path(checkpoint).name)
+    except OSError as error:
+        raise RunError(
+            f"cannot keep the best model in {model_dir}: {error} (make room or mend the rights, "
+            "then run the same command again)"
+        ) from error
+    return updated
+
+
+def _copy(checkpoint: str, folder: pathlib.Path) -> None:
+    """Links the files of a checkpoint, or copies them; the index, which makes it one, last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source = pathlib.Path(checkpoint)
+    files = sorted(source.parent.glob(f"{source.name}.data-*"))
+    for file in [*files, source.with_name(f"{source.name}.index")]:
+        temporary = folder / f".{file.name}.tmp"
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(file, temporary)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(file, temporary)
+        temporary.replace(folder / file.name)
+        # Renaming one link of a file onto another leaves both.
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_others(folder: pathlib.Path, name: str) -> None:
+    for file in folder.iterdir():
+        if not file.name.startswith(f"{name}."):
+            with contextlib.suppress(FileNotFoundError):
+                file.unlink()
+
+
+def _write(path: pathlib.Path, record: BestRecord) -> None:
+    best = record.best
+    content = {
+        "best_step": best.step if best else None,
+        "protocol": record.protocol,
+        "scores": [dataclasses.asdict(score) for score in record.scores],
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,74 @@
+"""What speaks to a server: its address, what a served model offers, and the errors of a call."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from trivd_tf.base.errors import InputError
+
+DEFAULT_MODEL_NAME = "trivd"
+
+
+class NotReady(Exception):
+    """The server is away or overloaded; the same request may succeed in a moment."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """Where a model is served: `grpc://HOST:PORT[/MODEL]` or `http://HOST:PORT[/MODEL]`."""
+
+    scheme: str
+    host: str
+    port: int
+    model: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Raises `InputError` with an example where `text` is no address."""
+        try:
+            parts = urlsplit(text)
+            port, model = parts.port, parts.path.strip("/") or DEFAULT_MODEL_NAME
+        except ValueError:
+            port = None
+        if port is None or parts.scheme not in ("grpc", "http") or not parts.hostname:
+            raise InputError(
+                f"{text}: no address of a server; give grpc://HOST:PORT or http://HOST:PORT, such "
+                f"as grpc://localhost:8500 or http://localhost:8501/{DEFAULT_MODEL_NAME}"
+            )
+        if "/" in model or parts.query or parts.fragment or parts.username:
+            raise InputError(f"{text}: after the port only /MODEL may follow")
+        return cls(parts.scheme, parts.hostname, port, model)
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}/{self.model}"
+
+
+@dataclasses.dataclass(frozen=True)
+class SignatureShapes:
+    """Shapes (None: any) of one signature's inputs and outputs, by name."""
+
+    inputs: dict[str, list[int | None]]
+    outputs: dict[str, list[int | None]]
+
+
+class Transport(Protocol):
+    """One way to speak to a server. Its errors: `NotReady`, `InputError`, `RunError`."""
+
+    def signatures(self, timeout: float) -> dict[str, SignatureShapes]:
+        """What the served model offers."""
+
+    def predict(
+        self, signature: str, inputs: Mapping[str, np.ndarray], outputs: list[str], timeout: float
+    ) -> dict[str, np.ndarray]:
+        """Runs one signature; only `outputs` are needed back."""
+
+    def close(self) -> None:
+        """Ends the connection."""

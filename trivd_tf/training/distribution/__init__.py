@@ -1,0 +1,1 @@
+"""Replicas: strategies, workers, sharing out batches."""
