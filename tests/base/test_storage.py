@@ -3,11 +3,28 @@
 gs:// goes the same way; pathlib would take it for a folder `gs:` here.
 """
 
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from trivd_tf.base.storage import RemotePath, append, is_address, run_folder, write_whole
+from trivd_tf.base.errors import RunError
+from trivd_tf.base.storage import (
+    RemotePath,
+    append,
+    is_address,
+    remove_leftovers,
+    run_folder,
+    whole_directory,
+    whole_file,
+    write_whole,
+)
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -54,3 +71,105 @@ def test_names():
     ]
     with pytest.raises(TypeError):
         Path(store)  # would be a folder `gs:` of this machine
+
+
+def fail(path, error: BaseException) -> None:
+    with whole_file(path) as partial:
+        partial.write_bytes(b"half")
+        raise error
+
+
+def listing(folder) -> list[str]:
+    return sorted(path.name for path in folder.glob("*"))
+
+
+def test_a_file_appears_when_its_block_ends(folder):
+    path = folder / "new" / "a.bin"
+    write_whole(path, b"old")
+    with whole_file(path) as partial:
+        assert isinstance(partial, Path)
+        partial.write_bytes(b"new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    for error in (ValueError("no"), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            fail(path, error)
+    with pytest.raises(RunError, match=rf"^{re.escape(str(path))}: could not be .*\(disk full\)$"):
+        fail(path, OSError(28, "disk full"))
+    assert path.read_text() == "new"
+    assert listing(folder / "new") == ["a.bin"]
+    assert not list(folder.glob(".*"))
+
+
+def test_the_partial_file_lies_where_it_was_asked_to(tmp_path):
+    (tmp_path / "work").mkdir()
+    with whole_file(tmp_path / "a", folder=tmp_path / "work") as partial:
+        assert partial.parent == tmp_path / "work"
+        partial.touch()
+    assert listing(tmp_path) == ["a", "work"]
+
+
+def test_a_link_to_the_file_itself_leaves_one_name(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    with whole_file(path) as partial:
+        os.link(path, partial)
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_file_is_as_open_as_any_other(tmp_path):
+    write_whole(tmp_path / "ours", "")
+    (tmp_path / "other").touch()
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ours", "other")]
+    assert modes[0] == modes[1]
+
+
+def test_what_cannot_be_written_is_one_line_with_advice(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=rf"{tmp_path}/file/a: could not be written .*; go away$"):
+        write_whole(tmp_path / "file" / "a", "", advice="go away")
+    with pytest.raises(RunError, match=r"nowhere://a/b: could not be written .*nowhere"):
+        write_whole("nowhere://a/b", "")
+
+
+KILLED = """
+import os, signal, sys
+from trivd_tf.base.storage import whole_file
+with whole_file(sys.argv[1]) as partial:
+    partial.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_leaves_is_hidden_and_can_be_removed(tmp_path, repository):
+    path = tmp_path / "a.txt"
+    write_whole(path, "old")
+    command = [sys.executable, "-c", KILLED, str(path)]
+    assert subprocess.run(command, cwd=repository, check=False).returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    (left,) = set(os.listdir(tmp_path)) - {"a.txt"}
+    assert left.startswith(".")
+    others = [
+        tmp_path / f".{socket.gethostname()}.{os.getpid()}.x.partial",
+        tmp_path / ".elsewhere.1.x.partial",
+        tmp_path / ".mine.partial",
+    ]
+    for other in others:
+        other.touch()
+    remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted(["a.txt", *(other.name for other in others)])
+    remove_leftovers("ram://nowhere")
+
+
+def test_a_directory_is_replaced_whole(tmp_path):
+    path = tmp_path / "run"
+    with whole_directory(path) as partial:
+        (partial / "a").touch()
+        assert not path.exists()
+    with pytest.raises(RunError, match=f"{path}: could not be written"), whole_directory(path):
+        raise OSError(28, "full")
+    assert listing(path) == ["a"]
+    with whole_directory(path) as partial:
+        (partial / "b").touch()
+    assert listing(path) == ["b"]
+    assert os.listdir(tmp_path) == ["run"]

@@ -79,8 +79,8 @@ def test_leftovers_of_a_killed_process_go_and_those_of_a_living_one_stay(tmp_pat
     folder.mkdir()
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = folder / f"entry.{socket.gethostname()}.{dead.pid}.x1.tmp"
-    busy = folder / f"entry.{socket.gethostname()}.{os.getpid()}.x2.tmp"
+    left = folder / f".{socket.gethostname()}.{dead.pid}.x1.partial"
+    busy = folder / f".{socket.gethostname()}.{os.getpid()}.x2.partial"
     left.touch()
     busy.touch()
     FrameCache(folder, size=16)

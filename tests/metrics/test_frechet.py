@@ -114,7 +114,7 @@ def test_damaged_and_unwritable_files_are_told(tmp_path):
     for broken in (path, tmp_path / "absent.npz"):
         with pytest.raises(InputError, match=broken.name):
             StreamedMoments.load(broken)
-    with pytest.raises(RunError, match="cannot save"):
+    with pytest.raises(RunError, match="could not be written"):
         StreamedMoments(3).save(path / "below_a_file.npz")
 
 

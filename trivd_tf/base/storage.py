@@ -7,14 +7,26 @@ pathlib itself would take `gs://bucket` for the local folder `gs:/bucket`.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import glob
 import os
 import posixpath
+import shutil
+import socket
+import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from trivd_tf.base.errors import RunError
+
 _SEPARATOR = "://"
+_PARTIAL = ".partial"
+
+# Advice for what a command can resume.
+RUN_AGAIN = "free space or fix the permissions there, then run the same command again"
 
 
 class RemotePath:
@@ -89,7 +101,7 @@ class RemotePath:
 
 
 RunPath: TypeAlias = Path | RemotePath
-RunName: TypeAlias = str | Path | RemotePath
+RunName: TypeAlias = str | os.PathLike[str] | RemotePath
 
 
 def run_folder(name: RunName) -> RunPath:
@@ -112,19 +124,135 @@ def absolute(path: str | os.PathLike[str]) -> str:
     return text if is_address(text) else os.path.abspath(os.path.expanduser(text))
 
 
-def write_whole(path: RunPath, text: str) -> None:
-    """A new file, or a new content: a kill leaves what was there before, or all of `text`."""
+@contextlib.contextmanager
+def whole_file(path: RunName, *, folder: RunName | None = None, advice: str = "") -> Iterator[Path]:
+    """A local path to write to; it becomes `path` when the block ends without an error.
+
+    Whoever opens `path`, also after a kill or a power cut, finds what was there before, or all of
+    the new content. A failed block leaves nothing behind. A killed process leaves one hidden file,
+    `.<host>.<process>.<random>.partial`, which no reader takes for a result and
+    `remove_leftovers` deletes.
+
+    Args:
+        path: where to, on this machine or an address; folders above it are made.
+        folder: where the partial file of this machine is kept, or, of an address, its upload; on
+            the file system of `path`. The folder of `path` when left out.
+        advice: what the user can do where it cannot be written; ends the error's line.
+
+    Yields:
+        A path that does not exist yet. For an address, in a temporary folder of this machine.
+
+    Raises:
+        RunError: it cannot be written: full disk, no permission, no such store.
+
+    Example:
+        with whole_file("scores.npz") as partial, open(partial, "wb") as file:
+            np.savez(file, scores=scores)
+    """
+    target = run_folder(path)
+    beside = target.parent if folder is None else run_folder(folder)
+    name = f".{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex}{_PARTIAL}"
+    try:
+        if isinstance(target, RemotePath):
+            with tempfile.TemporaryDirectory() as local:
+                yield Path(local) / "content"
+                _upload(Path(local) / "content", beside / name, target)
+        else:
+            partial = Path(beside / name)  # type: ignore[arg-type]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield partial
+                _to_disk(partial)
+                partial.replace(target)
+            finally:
+                # Also after `replace`, which leaves both names where they are links to one file.
+                with contextlib.suppress(OSError):
+                    partial.unlink()
+    except OSError as error:
+        raise _not_written(path, error, advice) from error
+
+
+def write_whole(path: RunName, content: str | bytes, *, advice: str = "") -> None:
+    """Writes a file, text as UTF-8, through `whole_file`."""
+    with whole_file(path, advice=advice) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """A temporary directory beside `path` that takes its place when the block ends well.
+
+    Raises:
+        RunError: it cannot be written; what was in `path` before is still there.
+    """
+    partial = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        yield partial
+        partial.chmod(0o755)
+        if path.exists():
+            # Two renames: a directory cannot replace one that is not empty.
+            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+            path.rename(old / path.name)
+            partial.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            partial.rename(path)
+    except OSError as error:
+        raise _not_written(path, error) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_leftovers(folder: RunName) -> None:
+    """Deletes what `whole_file` left in a local folder in processes that were killed.
+
+    Processes of other machines, which may share the folder, and living ones keep theirs.
+    """
+    path = run_folder(folder)
     if isinstance(path, RemotePath):
-        name = f"{path}.partial"
-        if _gfile().exists(name):
-            _gfile().remove(name)  # not every file system begins a file anew
-        with _gfile().GFile(name, "wb") as remote:
-            remote.write(text.encode())
-        _gfile().rename(name, str(path), overwrite=True)
         return
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    for leftover in path.glob(f".{glob.escape(socket.gethostname())}.*{_PARTIAL}"):
+        process = leftover.name.split(".")[-3]
+        if process.isdigit() and not _is_running(int(process)):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+
+
+def _not_written(path: RunName, error: OSError, advice: str = "") -> RunError:
+    reason = error.strerror or " ".join(str(error).split())
+    return RunError(f"{path}: could not be written ({reason})" + (f"; {advice}" if advice else ""))
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until the content is on the disk: a name must not get there before it."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _upload(local: Path, partial: RunPath, target: RemotePath) -> None:
+    import tensorflow as tf
+
+    try:
+        target.parent.mkdir()
+        tf.io.gfile.copy(str(local), str(partial))
+        tf.io.gfile.rename(str(partial), str(target), overwrite=True)
+    except tf.errors.OpError as error:
+        with contextlib.suppress(tf.errors.OpError):
+            tf.io.gfile.remove(str(partial))
+        raise OSError(" ".join(str(error.message).split())[:200]) from error
 
 
 def append(path: RunPath, data: bytes) -> None:

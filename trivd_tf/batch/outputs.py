@@ -8,12 +8,9 @@
 """
 
 import dataclasses
-import functools
 import json
-import os
-import tempfile
 import uuid
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.storage import whole_file, write_whole
 from trivd_tf.batch.inputs import Given
 from trivd_tf.pictures.video_io import write_mp4
 
@@ -96,16 +94,17 @@ def write_group(
         for one in predicted:
             target = _join(output, one.given.name + _VIDEO_END)
             try:
-                _put_whole(target, functools.partial(_write_video, one))
-            except (OSError, RunError, tf.errors.OpError) as error:
+                with whole_file(target) as partial:
+                    _write_video(one, partial)
+            except (RunError, tf.errors.OpError) as error:
                 # A name that the disk refuses is that input's fault, a full disk is not.
                 if _disk_is_lost(output):
                     raise
                 failures = {**failures, one.given.name: _first_line(error)}
     _write_json(_join(output, STATUS, f"{group.label}.json"), {"failed": failures})
     if form == "records":
-        target = _join(output, f"{group.label}.tfrecord")
-        _put_whole(target, functools.partial(_write_records, predicted))
+        with whole_file(_join(output, f"{group.label}.tfrecord")) as partial:
+            _write_records(predicted, partial)
 
 
 def write_report(output: str, names: Collection[str], form: str) -> dict[str, Any]:
@@ -149,14 +148,14 @@ def parse_record(record: bytes) -> dict[str, Any]:
     }
 
 
-def _write_video(one: Predicted, path: str) -> None:
+def _write_video(one: Predicted, path: Path) -> None:
     """Given frames and then each future, the samples side by side."""
     rows = [np.concatenate([one.given.conditioning, future]) for future in one.futures]
     write_mp4(path, np.concatenate(rows, axis=2), frame_rate=one.given.frame_rate)
 
 
-def _write_records(predicted: Iterable[Predicted], path: str) -> None:
-    with tf.io.TFRecordWriter(path) as writer:
+def _write_records(predicted: Iterable[Predicted], path: Path) -> None:
+    with tf.io.TFRecordWriter(str(path)) as writer:
         for one in predicted:
             writer.write(_example(one).SerializeToString())
 
@@ -203,43 +202,18 @@ def _listing(output: str) -> set[str]:
     return found
 
 
-def _put_whole(target: str, write: Callable[[str], Any]) -> None:
-    """`write(local path)`, then `target` appears at once, on any file system."""
-    folder = target.rpartition("/")[0]
-    tf.io.gfile.makedirs(folder)
-    if "://" not in target:
-        # Not beside the outputs' names: nobody takes a partial file for a result.
-        partial = os.path.join(folder, f".{uuid.uuid4().hex}.partial")
-        try:
-            write(partial)
-            os.replace(partial, target)
-        finally:
-            Path(partial).unlink(missing_ok=True)
-        return
-    with tempfile.TemporaryDirectory() as local:
-        path = os.path.join(local, "output")
-        write(path)
-        partial = f"{target}.{uuid.uuid4().hex}.partial"
-        tf.io.gfile.copy(path, partial)
-        tf.io.gfile.rename(partial, target, overwrite=True)
-
-
 def _disk_is_lost(output: str) -> bool:
     """Whether even a small file can no longer be written."""
     try:
         _write_json(_join(output, STATUS, "probe"), {"probe": "x" * 4096})
         tf.io.gfile.remove(_join(output, STATUS, "probe"))
-    except (OSError, tf.errors.OpError):
+    except (OSError, RunError, tf.errors.OpError):
         return True
     return False
 
 
 def _write_json(path: str, content: Any) -> None:
-    def write(partial: str) -> None:
-        with open(partial, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-
-    _put_whole(path, write)
+    write_whole(path, json.dumps(content, indent=1))
 
 
 def _read_json(path: str) -> Any:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 
+from trivd_tf.base.storage import write_whole
 from trivd_tf.experiment import Experiment
 from trivd_tf.experiment.training_options import ENDLESS
 from trivd_tf.training.loop import Stop
@@ -71,7 +72,7 @@ class TimeLimit:
         if kept:
             self.seconds = kept[-1]["seconds"]
         if self._path.exists():
-            self._path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            write_whole(self._path, "".join(json.dumps(line) + "\n" for line in kept))
 
     def _lines(self) -> list[dict]:
         lines = []

@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import whole_file, write_whole
 from trivd_tf.comparison.budget import Budget, TimeLimit
 from trivd_tf.evaluation import evaluate
 from trivd_tf.evaluation.clips import batches_of
@@ -60,9 +60,7 @@ class CellResult:
 
     def save(self, directory: pathlib.Path) -> None:
         """Writes the file whose being there means that the cell is finished."""
-        partial = directory / f"{RESULT}.{os.getpid()}.tmp"
-        partial.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
-        partial.replace(directory / RESULT)
+        write_whole(directory / RESULT, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, directory: pathlib.Path) -> "CellResult | None":
@@ -153,7 +151,5 @@ def _save_samples(experiment: Experiment, generator: Any, path: pathlib.Path) ->
         experiment, predictor, seed=options.seed, truncation=options.truncation
     )
     predicted = predict(real)[:, clip.num_conditioning_frames :]
-    partial = path.with_suffix(f".{os.getpid()}.tmp")
-    with partial.open("wb") as file:
+    with whole_file(path) as partial, partial.open("wb") as file:
         np.savez(file, real=real.videos, predicted=predicted)
-    partial.replace(path)

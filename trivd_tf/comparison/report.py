@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
+from trivd_tf.base.storage import write_whole
 from trivd_tf.comparison.cell import CellResult
 from trivd_tf.evaluation.paper_tables.paper_figures import PaperRow, rows_of_run
 from trivd_tf.evaluation.reporting.report import Row
@@ -181,9 +181,7 @@ class Comparison:
             "comparison.json": json.dumps(self.summary(), indent=1) + "\n",
         }
         for name, text in texts.items():
-            partial = directory / f"{name}.{os.getpid()}.tmp"
-            partial.write_text(text)
-            partial.replace(directory / name)
+            write_whole(directory / name, text)
 
     def __str__(self) -> str:
         rows = self.table()

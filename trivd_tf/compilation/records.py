@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import write_whole
 from trivd_tf.compilation.topologies import parse_topology
 
 FILE_NAME = "compiled.json"
@@ -146,9 +147,7 @@ class Records:
         with self._locked():
             records = self.read() | {key: record}
             stored = {name: dataclasses.asdict(one) for name, one in sorted(records.items())}
-            partial = self.path.with_name(self.path.name + ".partial")
-            partial.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
-            partial.replace(self.path)
+            write_whole(self.path, json.dumps(stored, indent=1) + "\n")
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

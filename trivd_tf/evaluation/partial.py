@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from trivd_tf.base.errors import RunError
+from trivd_tf.base.storage import RUN_AGAIN, whole_file
 
 # Clips between two writes of a file of a few megabytes.
 SAVE_EVERY = 256
@@ -82,18 +81,8 @@ class PartialResult:
             raise EvaluationStopped(f"after {done} clips")
 
     def _write(self, arrays: Mapping[str, np.ndarray]) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                np.savez(file, key=np.array(self._key), **arrays)  # type: ignore[arg-type]
-            temporary.replace(self.path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise RunError(
-                f"cannot write {self.path}: {error} (make room or mend the rights, then run the "
-                "same command again)"
-            ) from error
+        with whole_file(self.path, advice=RUN_AGAIN) as partial, partial.open("wb") as file:
+            np.savez(file, key=np.array(self._key), **arrays)  # type: ignore[arg-type]
 
 
 def prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:

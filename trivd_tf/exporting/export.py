@@ -1,24 +1,20 @@
 """`export_model`: a trained generator to a directory that others can load, serve and judge."""
 
-import contextlib
 import dataclasses
 import gzip
 import json
 import os
-import shutil
 import tarfile
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import whole_directory, whole_file
 from trivd_tf.exporting import model_card, saved_model, warm_up
 from trivd_tf.exporting.exported_graph import WEIGHT_TYPES, ExportedGraph
-from trivd_tf.pictures.video_io import atomic_path
 from trivd_tf.runs.open import RestoredModel, open_run
 
 METADATA = "export.json"
@@ -88,8 +84,8 @@ def export_restored(
     check_destination(export_dir)
     graph = ExportedGraph(restored.generator, weight_type=weight_type, stride=restored.stride)
     metadata = describe(restored, graph, weight_type)
-    with _whole_directory(export_dir) as partial:
-        saved_model.save(graph, partial)
+    with whole_directory(export_dir) as partial:
+        _save_graph(graph, partial)
         warm_up.write(partial, _warm_up_requests(graph))
         (partial / "labels.txt").write_text("".join(f"{label}\n" for label in restored.labels))
         (partial / "config.gin").write_text(restored.config)
@@ -100,6 +96,13 @@ def export_restored(
         packed = export_dir.with_name(export_dir.name + ".tar.gz")
         write_archive(export_dir, packed)
     return ExportResult(directory=export_dir, archive=packed, metadata=metadata)
+
+
+def _save_graph(graph: ExportedGraph, directory: Path) -> None:
+    try:
+        saved_model.save(graph, directory)
+    except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
+        raise OSError(" ".join(str(error).split())[:200]) from error
 
 
 def describe(restored: RestoredModel, graph: ExportedGraph, weight_type: str) -> dict[str, Any]:
@@ -178,31 +181,6 @@ def check_destination(export_dir: Path) -> None:
         )
 
 
-@contextlib.contextmanager
-def _whole_directory(path: Path) -> Iterator[Path]:
-    """A temporary directory beside `path` that takes its place when the block ends well."""
-    partial = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        yield partial
-        partial.chmod(0o755)
-        if path.exists():
-            # Two renames: a directory cannot replace one that is not empty.
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.rename(old / path.name)
-            partial.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            partial.rename(path)
-    except (OSError, tf.errors.OpError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RunError(f"{path}: could not be written ({reason})") from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
-
-
 def write_archive(export_dir: Path, archive: Path) -> None:
     """Packs an export as TF-Hub expects it: `saved_model.pb` at the top, nothing above it.
 
@@ -215,7 +193,7 @@ def write_archive(export_dir: Path, archive: Path) -> None:
         return member
 
     with (
-        atomic_path(archive) as partial,
+        whole_file(archive) as partial,
         open(partial, "wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=1, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as tar,

@@ -1,13 +1,12 @@
 """Mean and covariance of a stream of vectors, in memory that does not grow with the stream."""
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import whole_file
 
 
 class StreamedMoments:
@@ -107,18 +106,8 @@ class StreamedMoments:
         Raises:
             RunError: the file cannot be written.
         """
-        path = Path(path)
-        temporary = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-                temporary = file.name
-                np.savez(file, **self.arrays())  # type: ignore[arg-type]
-            os.replace(temporary, path)
-        except OSError as error:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
-            raise RunError(f"cannot save statistics to {path}: {error}") from error
+        with whole_file(path) as partial, partial.open("wb") as file:
+            np.savez(file, **self.arrays())  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | Path) -> "StreamedMoments":

@@ -1,12 +1,9 @@
 """A clip of any kind to conditioning frames; predicted frames to GIF, MP4 and PNG."""
 
 import collections
-import contextlib
 import dataclasses
 import fractions
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -14,7 +11,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image
 
-from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import whole_file
 from trivd_tf.data.clips import crop_offset, require_integer
 from trivd_tf.data.files.decode import decode_frames, probe
 
@@ -140,34 +138,6 @@ def _last_frames(
     return list(kept), found
 
 
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes `path` when the block ends without an error.
-
-    Raises:
-        RunError: the folder cannot be made or the file not written (full disk, no permission).
-    """
-    path = Path(path)
-    partial = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        partial = Path(name)
-        yield partial
-        # mkstemp makes private files; a written video is as open as any other file.
-        umask = os.umask(0)
-        os.umask(umask)
-        partial.chmod(0o666 & ~umask)
-        partial.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise RunError(f"{path}: could not be written ({reason})") from error
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
-
-
 def check_frames(frames: np.ndarray) -> np.ndarray:
     """`frames` itself; raises `InputError` unless it is uint8 `[T >= 1, H, W, 3]`."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
@@ -226,7 +196,7 @@ def write_gif(path: str | os.PathLike[str], frames: np.ndarray, *, frame_rate: f
         for frame in frames
     ]
     delays = [10 * delay for delay in gif_delays(len(frames), frame_rate)]
-    with atomic_path(path) as partial:
+    with whole_file(path) as partial:
         images[0].save(
             partial,
             format="GIF",
@@ -266,7 +236,7 @@ def write_mp4(
     odd = [(0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)]
     frames = np.pad(frames, odd, mode="edge")
     rate = fractions.Fraction(frame_rate).limit_denominator(1001)
-    with atomic_path(path) as partial:
+    with whole_file(path) as partial:
         options = {"movflags": "+faststart"}
         with av.open(str(partial), "w", format="mp4", options=options) as container:
             stream = container.add_stream("libx264", rate=rate)
@@ -293,6 +263,6 @@ def write_mp4(
 def write_png(path: str | os.PathLike[str], image: np.ndarray) -> Path:
     """Writes one picture, uint8 `[H, W, 3]`; raises `RunError` where that is impossible."""
     check_frames(np.asarray(image)[None])
-    with atomic_path(path) as partial:
+    with whole_file(path) as partial:
         Image.fromarray(image).save(partial, format="PNG", optimize=True)
     return Path(path)

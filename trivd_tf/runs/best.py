@@ -15,6 +15,7 @@ import shutil
 from typing import Any
 
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.storage import RUN_AGAIN, whole_file, write_whole
 
 FILE_NAME = "best.json"
 FOLDER = "best"
@@ -127,27 +128,21 @@ def record_score(
             _remove_others(model_dir / FOLDER, pathlib.Path(checkpoint).name)
     except OSError as error:
         raise RunError(
-            f"cannot keep the best model in {model_dir}: {error} (make room or mend the rights, "
-            "then run the same command again)"
+            f"cannot keep the best model in {model_dir} ({error.strerror}); {RUN_AGAIN}"
         ) from error
     return updated
 
 
 def _copy(checkpoint: str, folder: pathlib.Path) -> None:
     """Links the files of a checkpoint, or copies them; the index, which makes it one, last."""
-    folder.mkdir(parents=True, exist_ok=True)
     source = pathlib.Path(checkpoint)
     files = sorted(source.parent.glob(f"{source.name}.data-*"))
     for file in [*files, source.with_name(f"{source.name}.index")]:
-        temporary = folder / f".{file.name}.tmp"
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(file, temporary)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(file, temporary)
-        temporary.replace(folder / file.name)
-        # Renaming one link of a file onto another leaves both.
-        temporary.unlink(missing_ok=True)
+        with whole_file(folder / file.name, advice=RUN_AGAIN) as partial:
+            try:
+                os.link(file, partial)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(file, partial)
 
 
 def _remove_others(folder: pathlib.Path, name: str) -> None:
@@ -164,6 +159,4 @@ def _write(path: pathlib.Path, record: BestRecord) -> None:
         "protocol": record.protocol,
         "scores": [dataclasses.asdict(score) for score in record.scores],
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, json.dumps(content, indent=1) + "\n", advice=RUN_AGAIN)

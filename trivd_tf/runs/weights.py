@@ -13,6 +13,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.base.storage import whole_file
 from trivd_tf.base.errors import InputError
 from trivd_tf.layers.spectral_norm import power_iterate
 from trivd_tf.models import Generator
@@ -102,13 +103,10 @@ class EvaluationWeights:
     def save(self, generator: Generator) -> None:
         """Writes all variables; the file appears whole or not at all."""
         arrays = {f"{i:04d}": v.numpy() for i, v in enumerate(generator.variables)}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
-            how = {name: np.array(getattr(self, name)) for name in _ESTIMATED_BY}
-            how["checkpoint"] = np.array(self.checkpoint)
+        how = {name: np.array(getattr(self, name)) for name in _ESTIMATED_BY}
+        how["checkpoint"] = np.array(self.checkpoint)
+        with whole_file(self.path) as partial, partial.open("wb") as file:
             np.savez(file, **how, **arrays)  # type: ignore[arg-type]
-        temporary.replace(self.path)
 
     def load(self, generator: Generator) -> None:
         """Sets all variables.

@@ -37,17 +37,15 @@ def run(args: argparse.Namespace) -> int:
 
     import json
 
+    from trivd_tf.base.storage import write_whole
     from trivd_tf.evaluation.paper_tables import tables
 
     found = tables.read_runs([Path(run).expanduser() for run in args.runs])
     text = tables.markdown(found)
     if args.output is not None:
         folder = Path(args.output).expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
         content = json.dumps(tables.to_json(found), indent=1) + "\n"
         for name, written in (("tables.md", text), ("tables.json", content)):
-            partial = folder / f".{name}.partial"
-            partial.write_text(written, encoding="utf-8")
-            partial.replace(folder / name)
+            write_whole(folder / name, written)
     print(text)
     return 0

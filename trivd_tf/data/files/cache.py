@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import os
-import socket
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,7 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.storage import remove_leftovers, whole_file, write_whole
 from trivd_tf.data.files import decode
+
+_ADVICE = "free space there, or name another folder with cache_dir"
 
 
 def default_cache_dir() -> Path:
@@ -53,7 +55,7 @@ class FrameCache:
                 f"cannot write decoded clips to {self._directory} ({error.strerror}); name a "
                 "writable folder with cache_dir"
             ) from error
-        self._remove_leftovers()
+        remove_leftovers(self._directory)
 
     def __contains__(self, path: object) -> bool:
         entry = self._entry(Path(str(path)))
@@ -98,18 +100,13 @@ class FrameCache:
 
     def _decode(self, path: Path, entry: Path) -> None:
         try:
-            with _whole_file(entry) as temporary:
+            with whole_file(entry, advice=_ADVICE) as temporary:
                 _write_frames(temporary, self._until_stopped(path))
         except decode.UnreadableVideo as error:
             reason = str(error).removeprefix(f"{path}: ")
-            with contextlib.suppress(OSError), _whole_file(_bad(entry)) as temporary:
-                temporary.write_text(json.dumps({"video": str(path), "reason": reason}))
+            with contextlib.suppress(RunError):
+                write_whole(_bad(entry), json.dumps({"video": str(path), "reason": reason}))
             raise
-        except OSError as error:
-            raise RunError(
-                f"cannot write decoded clips to {self._directory} ({error.strerror}); free space "
-                "there or name another folder with cache_dir"
-            ) from error
 
     def _until_stopped(self, path: Path) -> Iterator[np.ndarray]:
         for frame in decode.decode_frames(path, size=self._size):
@@ -117,45 +114,9 @@ class FrameCache:
                 raise RunError(f"{path}: decoding was stopped")
             yield frame
 
-    def _remove_leftovers(self) -> None:
-        """Deletes what processes of this machine left when they were killed while writing."""
-        for path in self._directory.glob(f"*.{socket.gethostname()}.*.tmp"):
-            process = path.name.split(".")[-3]
-            if process.isdigit() and not _is_running(int(process)):
-                path.unlink(missing_ok=True)
-
 
 def _bad(entry: Path) -> Path:
     return entry.with_suffix(".bad.json")
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@contextlib.contextmanager
-def _whole_file(target: Path) -> Iterator[Path]:
-    """Gives a temporary path that becomes `target` when the block succeeds, else vanishes."""
-    handle, name = tempfile.mkstemp(
-        prefix=f"{target.stem}.{socket.gethostname()}.{os.getpid()}.",
-        suffix=".tmp",
-        dir=target.parent,
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_frames(path: Path, frames: Iterator[np.ndarray]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import whole_file
 from trivd_tf.data.prepare import layout
 from trivd_tf.data.prepare.plan import Job, Plan, Shard
 
@@ -105,8 +106,8 @@ def _write_index(output: str, split: str, notes: Sequence[dict], work: str) -> n
     frames = np.array([tuple(place) for place in places], layout.FRAME)
     for name, table in (("records", records), ("frames", frames)):
         with (
-            layout.whole_file(layout.index_path(output, split, name), work) as temporary,
-            tf.io.gfile.GFile(temporary, "wb") as file,
+            whole_file(layout.index_path(output, split, name), folder=work) as temporary,
+            temporary.open("wb") as file,
         ):
             np.save(file, table, allow_pickle=False)
     return records

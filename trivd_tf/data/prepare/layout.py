@@ -8,15 +8,14 @@
 <output>/.work/                                   only while the preparation goes on
 """
 
-import contextlib
 import json
 import os
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from trivd_tf.base.storage import whole_file
 
 REPORT = "report.json"
 WORK = ".work"
@@ -59,25 +58,9 @@ def index_path(output: str, split: str, table: str) -> str:
     return join(output, INDEX, f"{split}.{table}.npy")
 
 
-@contextlib.contextmanager
-def whole_file(target: str, work: str) -> Iterator[str]:
-    """Gives a temporary path in `work` that becomes `target` when the block succeeds."""
-    temporary = join(work, f"{uuid.uuid4().hex}.tmp")
-    try:
-        yield temporary
-        if os.path.exists(temporary):  # local: let it reach the disk before it gets its name
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-        tf.io.gfile.rename(temporary, target, overwrite=True)
-    except BaseException:
-        with contextlib.suppress(tf.errors.OpError):
-            tf.io.gfile.remove(temporary)
-        raise
-
-
 def write_json(target: str, work: str, content: Any) -> None:
-    with whole_file(target, work) as temporary, tf.io.gfile.GFile(temporary, "w") as file:
-        file.write(json.dumps(content, indent=1, sort_keys=True))
+    with whole_file(target, folder=work) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def read_json(path: str) -> Any:

@@ -96,7 +96,7 @@ def _load_or_make_plan(output: str, make_plan: Any, options: Mapping[str, Any]) 
     try:
         tf.io.gfile.makedirs(layout.join(work, "shards"))
         layout.write_json(path, work, {"options": dict(options), "plan": _plan_content(plan)})
-    except (OSError, tf.errors.OpError) as error:
+    except (OSError, RunError, tf.errors.OpError) as error:
         raise InputError(f"{output} cannot be written to ({_first_line(error)})") from error
     return plan
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import whole_file
 from trivd_tf.data.prepare import layout, readers
 from trivd_tf.data.prepare.plan import Item, Job, Shard
 
@@ -34,8 +35,8 @@ def write_shard(job: Job, shard: Shard) -> None:
     target = layout.shard_path(job.output, job.name, shard.label)
     position = 0
     with (
-        layout.whole_file(target, work) as temporary,
-        tf.io.TFRecordWriter(temporary) as writer,
+        whole_file(target, folder=work) as temporary,
+        tf.io.TFRecordWriter(str(temporary)) as writer,
     ):
         for item, result in readers.read(job, shard.items):
             if isinstance(result, InputError):

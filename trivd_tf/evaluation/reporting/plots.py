@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from trivd_tf.base.storage import whole_file
 from trivd_tf.evaluation.reporting.report import Row
 from trivd_tf.pictures import figures
 from trivd_tf.pictures.figures import Prediction
-from trivd_tf.pictures.video_io import atomic_path, write_gif, write_png
+from trivd_tf.pictures.video_io import write_gif, write_png
 
 # Distinguishable without colour vision (Okabe and Ito), and by their markers.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -98,5 +99,5 @@ def _plot(path: pathlib.Path, draw: Callable[[Any], None]) -> None:
 
 
 def _save(figure: Any, path: pathlib.Path) -> None:
-    with atomic_path(path) as partial:
+    with whole_file(path) as partial:
         figure.savefig(partial, format="png", dpi=150)

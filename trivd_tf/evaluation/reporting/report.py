@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import statistics
 from typing import Any
 
 import numpy as np
 
+from trivd_tf.base.storage import write_whole
 from trivd_tf.evaluation.protocols import Scoring
 
 MODEL_ROW = "model, step"
@@ -152,12 +152,9 @@ class Report:
 
     def save(self, directory: pathlib.Path) -> None:
         """Writes `report.json` and `report.md`; each appears whole."""
-        directory.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_json(), indent=1)
         for name, content in (("report.json", text), ("report.md", self.markdown())):
-            temporary = directory / f"{name}.{os.getpid()}.tmp"
-            temporary.write_text(content, encoding="utf-8")
-            temporary.replace(directory / name)
+            write_whole(directory / name, content)
 
 
 def describe_scoring(
