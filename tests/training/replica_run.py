@@ -19,13 +19,13 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf import data, evaluation, experiment, models, training
+from trivd_tf.base.pixels import float_tensor
 from trivd_tf.layers.batch_norm import batch_norm_layers, collecting_standing_statistics
 from trivd_tf.training.checkpoints import Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
 from trivd_tf.training.distribution.strategy import make_strategy
 from trivd_tf.training.distribution.workers import Workers
 from trivd_tf.training.loop import build_step, make_iterator
-from trivd_tf.training.step import to_float
 
 SEED = 5
 BATCH = 4
@@ -78,7 +78,7 @@ def moments(step, strategy, iterator, count: int) -> list[np.ndarray]:
     given = step.generator.num_conditioning_frames
 
     def forward(batch, seed: tf.Tensor) -> None:
-        frames = to_float(batch["video"][:, :given], step._dtype)
+        frames = float_tensor(batch["video"][:, :given], step._dtype)
         step.generator(frames, step.draw_latents(seed), training=True)
 
     @tf.function

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.training.conftest import tiny_experiment
+from trivd_tf.base.pixels import float_tensor
 from trivd_tf.training.loop import build_step
-from trivd_tf.training.step import to_float
 
 SEED = 7  # the shared set-up's, so that both begin with the same weights
 
@@ -76,7 +76,7 @@ def test_one_step_is_close_to_float32(updates):
 
 def test_frames_are_close_to_float32(steps, batch):
     z = tf.random.stateless_normal([2, 128], [1, 2])
-    given = to_float(batch["video"][:, :2])
+    given = float_tensor(batch["video"][:, :2])
     # Only the discriminators and one generator update of 1e-4 lie between the two.
     mixed, exact = (
         steps[name].generator(given, z, training=True) for name in ("mixed_bfloat16", "float32")

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trivd_tf.base.pixels import float_tensor
 from trivd_tf.layers.spectral_norm import spectral_layers
 from trivd_tf.training.ema import WeightAverage
-from trivd_tf.training.step import penalized_kernels, to_float
+from trivd_tf.training.step import penalized_kernels
 
 
 def _values(variables):
@@ -128,4 +129,4 @@ def test_latents_are_normal_and_new_for_each_update(tiny):
 
 
 def test_pixels_become_minus_one_to_one():
-    np.testing.assert_allclose(to_float(tf.constant([0, 255], tf.uint8)), [-1.0, 1.0])
+    np.testing.assert_allclose(float_tensor(tf.constant([0, 255], tf.uint8)), [-1.0, 1.0])

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import RemotePath, RunPath, is_address
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from trivd_tf.config import ParsedConfig
     from trivd_tf.experiment import Experiment
 
-CONFIG_NAME = "config.gin"
 
 # A model directory's networks were built with these; another value would not fit its weights.
 _BINDINGS_OF_THE_MODEL = (
@@ -209,17 +209,17 @@ def existing_model_dir(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_dir():
         raise InputError(f"--model_dir {text} is not a directory; train a model there first")
-    if not (path / CONFIG_NAME).is_file():
+    if not (path / model_files.CONFIG).is_file():
         raise InputError(
-            f"--model_dir {text} holds no {CONFIG_NAME}; give the directory that `trivd train` "
-            "wrote to"
+            f"--model_dir {text} holds no {model_files.CONFIG}; give the directory that "
+            "`trivd train` wrote to"
         )
     return path
 
 
 def has_checkpoint(model_dir: RunPath) -> bool:
     """Whether a run got as far as saving anything; before that it may begin anew, differently."""
-    return any((model_dir / "checkpoints").glob("*.index"))
+    return any((model_dir / model_files.CHECKPOINTS).glob("*.index"))
 
 
 def load_config(args: argparse.Namespace, model_dir: RunPath) -> tuple[ParsedConfig, Experiment]:
@@ -235,10 +235,10 @@ def load_config(args: argparse.Namespace, model_dir: RunPath) -> tuple[ParsedCon
     from trivd_tf import config
     from trivd_tf.runs import record as run_record
 
-    saved = model_dir / CONFIG_NAME
+    saved = model_dir / model_files.CONFIG
     if not args.gin_file and not saved.is_file():
         raise InputError(
-            f"no --gin_file, and {model_dir} holds no {CONFIG_NAME} to go on with; give a "
+            f"no --gin_file, and {model_dir} holds no {model_files.CONFIG} to go on with; give a "
             "configuration, for example --gin_file quickstart"
         )
     with _local_copies(args.gin_file or [saved]) as files:
@@ -257,7 +257,7 @@ def _local_copies(files: Sequence[str | RunPath]) -> Iterator[list[str | Path]]:
         local: list[str | Path] = []
         for file in files:
             if isinstance(file, RemotePath):
-                copy = Path(folder) / CONFIG_NAME
+                copy = Path(folder) / model_files.CONFIG
                 copy.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
                 local.append(copy)
             else:

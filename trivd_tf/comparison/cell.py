@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import whole_file, write_whole
 from trivd_tf.comparison.budget import Budget, TimeLimit
@@ -135,7 +136,7 @@ def run_cell(
 
 
 def _newest_step(directory: pathlib.Path) -> int:
-    paths = checkpoint_paths(directory / "checkpoints")
+    paths = checkpoint_paths(directory / model_files.CHECKPOINTS)
     return int(paths[-1].rpartition("-")[2]) if paths else 0
 
 

@@ -19,10 +19,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from trivd_tf.base.pixels import float_tensor
 from trivd_tf.compilation.one_replica import OneReplicaStrategy
 from trivd_tf.experiment import Experiment
 from trivd_tf.training.loop import build_step
-from trivd_tf.training.step import to_float
 
 TRAINING_PROGRAMS = ("discriminators", "generator")
 PROGRAMS = (*TRAINING_PROGRAMS, "prediction")
@@ -101,7 +101,7 @@ class Emitter:
         return self._predict, (tf.TensorSpec(given, tf.uint8), z)
 
     def _predict(self, conditioning: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        return self._step.generator(to_float(conditioning), z, training=False)
+        return self._step.generator(float_tensor(conditioning), z, training=False)
 
     def _bytes_besides(self, taken: set[int]) -> int:
         step = self._step

@@ -19,6 +19,7 @@ from typing import Any
 import gin
 from gin import config_parser
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import RunName, absolute, run_folder, write_whole
 from trivd_tf.config.checks import check_all_used, check_macros, check_required, check_types
@@ -45,9 +46,6 @@ __all__ = [
     "load_run",
     "parse",
 ]
-
-# Of the operative configuration in a run's directory.
-FILE_NAME = "config.gin"
 
 _STAND_IN_IMPORT = "from trivd_tf import data"
 
@@ -180,9 +178,9 @@ def load_run(model_dir: str | Path) -> Any:
     Raises:
         InputError: there is no configuration in it, or this version refuses it.
     """
-    path = Path(model_dir) / FILE_NAME
+    path = Path(model_dir) / model_files.CONFIG
     if not path.is_file():
-        raise InputError(f"{model_dir} is no model directory: it holds no {FILE_NAME}")
+        raise InputError(f"{model_dir} is no model directory: it holds no {model_files.CONFIG}")
     return parse([path]).build()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from trivd_tf.base import model_files
 from trivd_tf.evaluation.clips import check_enough_clips
 from trivd_tf.evaluation.model import as_predictor, open_model
 from trivd_tf.evaluation.paper_tables.paper_figures import describe, rows_of_run
@@ -108,7 +109,7 @@ def _with_pictures(report: Report, work: Work) -> Report:
 
 def output_folder(model_dir: str | pathlib.Path, step: int, scoring: Scoring) -> pathlib.Path:
     """Where a report goes when nobody says where."""
-    return pathlib.Path(model_dir) / "evaluations" / str(step) / scoring.protocol
+    return pathlib.Path(model_dir) / model_files.EVALUATIONS / str(step) / scoring.protocol
 
 
 def make_extractor(

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.model_files import EXPORT_RECORD, is_export
 from trivd_tf.base.replicas import OverReplicas
 from trivd_tf.experiment import Experiment
 from trivd_tf.inference.horizon import predict_horizon, predict_horizon_with_motion
@@ -61,11 +62,6 @@ class ReplicatedPredictor(GeneratorPredictor):
         return outputs["frames"], outputs["flow"] if with_motion else None
 
 
-def is_export(path: str | pathlib.Path) -> bool:
-    """Whether `path` is what `trivd export` wrote."""
-    return (pathlib.Path(path) / "saved_model.pb").is_file()
-
-
 def open_model(
     experiment: Experiment,
     path: str | pathlib.Path,
@@ -101,10 +97,10 @@ def open_model(
 def _exported(path: pathlib.Path) -> ScoredModel:
     predictor = SavedModelPredictor(path)
     try:
-        step = int(json.loads((path / "export.json").read_text(encoding="utf-8"))["step"])
+        step = int(json.loads((path / EXPORT_RECORD).read_text(encoding="utf-8"))["step"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"{path}: export.json cannot be read ({error}); export it again"
+            f"{path}: {EXPORT_RECORD} cannot be read ({error}); export it again"
         ) from error
     variables = path / "variables" / "variables.index"
     return ScoredModel(step, file_digest(variables), lambda seed: predictor, "the export's own")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from trivd_tf.base import model_files
 from trivd_tf.evaluation.clips import check_enough_clips
 from trivd_tf.evaluation.evaluate import make_extractor
 from trivd_tf.evaluation.model import open_model
@@ -114,7 +115,7 @@ class TrainingScore:
         return StepScore(step, fvd[max(fvd)], videos.inception_score), protocol
 
     def _log(self, score: StepScore, record: BestRecord) -> None:
-        writer = tf.summary.create_file_writer(str(self._model_dir / "tensorboard"))
+        writer = tf.summary.create_file_writer(str(self._model_dir / model_files.TENSORBOARD))
         with writer.as_default():
             tf.summary.scalar("training_set/fvd", score.fvd, score.step)
             tf.summary.scalar("training_set/inception_score", score.inception_score, score.step)
@@ -128,11 +129,10 @@ class TrainingScore:
 
         A step that was scored without being the best can estimate them again.
         """
-        folder = self._model_dir / "evaluation_weights"
+        folder = self._model_dir / model_files.EVALUATION_WEIGHTS
         best = (record := read_best(self._model_dir)) and record.best
-        held = {
-            path.rpartition("-")[2] for path in checkpoint_paths(self._model_dir / "checkpoints")
-        }
+        checkpoints = checkpoint_paths(self._model_dir / model_files.CHECKPOINTS)
+        held = {path.rpartition("-")[2] for path in checkpoints}
         if best:
             held.add(str(best.step))
         for file in folder.glob("*.npz"):

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import whole_directory, whole_file
 from trivd_tf.exporting import model_card, saved_model, warm_up
 from trivd_tf.exporting.exported_graph import WEIGHT_TYPES, ExportedGraph
 from trivd_tf.runs.open import RestoredModel, open_run
 
-METADATA = "export.json"
 _CLIPS_COMPARED = 8
 
 
@@ -87,9 +87,10 @@ def export_restored(
     with whole_directory(export_dir) as partial:
         _save_graph(graph, partial)
         warm_up.write(partial, _warm_up_requests(graph))
-        (partial / "labels.txt").write_text("".join(f"{label}\n" for label in restored.labels))
-        (partial / "config.gin").write_text(restored.config)
-        (partial / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
+        labels = "".join(f"{label}\n" for label in restored.labels)
+        (partial / model_files.LABELS).write_text(labels)
+        (partial / model_files.CONFIG).write_text(restored.config)
+        (partial / model_files.EXPORT_RECORD).write_text(json.dumps(metadata, indent=2) + "\n")
         (partial / "README.md").write_text(model_card.render(restored, metadata))
     packed = None
     if archive:
@@ -175,7 +176,7 @@ def check_destination(export_dir: Path) -> None:
         return
     if not export_dir.is_dir():
         raise InputError(f"{export_dir}: is a file; give a directory for the export")
-    if any(export_dir.iterdir()) and not (export_dir / "saved_model.pb").is_file():
+    if any(export_dir.iterdir()) and not model_files.is_export(export_dir):
         raise InputError(
             f"{export_dir}: holds something else than an export; give an empty or a new directory"
         )

@@ -4,15 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-
-def to_float(frames: tf.Tensor) -> tf.Tensor:
-    """uint8 pixels to float32 in [-1, 1], as in training."""
-    return tf.cast(frames, tf.float32) / 127.5 - 1.0
-
-
-def to_bytes(frames: tf.Tensor) -> tf.Tensor:
-    """Float pixels in [-1, 1] to the nearest uint8."""
-    return tf.cast(tf.round(tf.clip_by_value((frames + 1.0) * 127.5, 0.0, 255.0)), tf.uint8)
+from trivd_tf.base.pixels import byte_tensor, float_tensor
 
 
 def next_conditioning(conditioning: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
@@ -35,9 +27,9 @@ def predict_horizon(
     Returns:
         `frames` uint8 and `frames_float` float32 in [-1, 1], `[B, T, S, S, 3]`.
     """
-    frames = generator(to_float(conditioning), z, labels=labels, training=False)
+    frames = generator(float_tensor(conditioning), z, labels=labels, training=False)
     frames = tf.cast(frames, tf.float32)
-    return {"frames": to_bytes(frames), "frames_float": frames}
+    return {"frames": byte_tensor(frames), "frames_float": frames}
 
 
 def predict_horizon_with_motion(
@@ -50,11 +42,11 @@ def predict_horizon_with_motion(
         `flow_stage_1` ... `[B, T, h, w, 2]` in pixels of that stage, coarsest first.
     """
     frames, stages = generator.predict_with_stage_motion(
-        to_float(conditioning), z, labels=labels, training=False
+        float_tensor(conditioning), z, labels=labels, training=False
     )
     frames = tf.cast(frames, tf.float32)
     outputs = {
-        "frames": to_bytes(frames),
+        "frames": byte_tensor(frames),
         "frames_float": frames,
         "flow": tf.cast(generator.combine_motion(stages), tf.float32),
     }

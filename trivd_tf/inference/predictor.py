@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.model_files import CONFIG, LABELS, SAVED_MODEL, is_export, is_model_dir
 from trivd_tf.inference.horizon import predict_horizon, predict_horizon_with_motion
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.runs.open import open_run
@@ -116,16 +117,16 @@ def load_predictor(path: str | os.PathLike[str], step: int | str | None = None) 
     if str(path).startswith(_REMOTE):
         path = _fetch(str(path))
     path = Path(path)
-    if (path / "saved_model.pb").is_file():
+    if is_export(path):
         if step is not None:
             raise InputError(f"--step {step}: {path} is an exported model, which has one step only")
         return SavedModelPredictor(path)
     if not path.exists():
         raise InputError(f"{path}: no such directory; give a model directory or an exported model")
-    if not path.is_dir() or not (path / "config.gin").is_file():
+    if not is_model_dir(path):
         raise InputError(
-            f"{path}: neither a model directory (no config.gin in it) nor an exported SavedModel "
-            "(no saved_model.pb)"
+            f"{path}: neither a model directory (no {CONFIG} in it) nor an exported SavedModel "
+            f"(no {SAVED_MODEL})"
         )
     restored = open_run(path, step=step)
     return GeneratorPredictor(
@@ -136,7 +137,7 @@ def load_predictor(path: str | os.PathLike[str], step: int | str | None = None) 
 def _class_names(export_dir: Path, num_classes: int | None) -> tuple[str, ...]:
     """The names beside an export; none where the file is gone or another model's."""
     try:
-        names = (export_dir / "labels.txt").read_text(encoding="utf-8").splitlines()
+        names = (export_dir / LABELS).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return ()
     return tuple(names) if len(names) == num_classes else ()

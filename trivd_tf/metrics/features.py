@@ -61,6 +61,7 @@ class FeatureExtractor:
 
     def _logits(self, videos: tf.Tensor) -> tf.Tensor:
         frames = resize_frames(videos, self.resize, FRAME_SIZE)
+        # The reference's own order of operations; these are resized floats, not bytes.
         return self.model(frames * (2.0 / 255.0) - 1.0)
 
     def __call__(self, videos: Any) -> np.ndarray:

@@ -14,11 +14,9 @@ import pathlib
 import shutil
 from typing import Any
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.base.storage import RUN_AGAIN, whole_file, write_whole
-
-FILE_NAME = "best.json"
-FOLDER = "best"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +59,7 @@ def read_best(model_dir: str | pathlib.Path) -> BestRecord | None:
     Raises:
         InputError: the file is damaged.
     """
-    path = pathlib.Path(model_dir) / FILE_NAME
+    path = pathlib.Path(model_dir) / model_files.BEST_RECORD
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         scores = tuple(StepScore(**score) for score in stored["scores"])
@@ -89,14 +87,14 @@ def best_checkpoint(model_dir: str | pathlib.Path) -> tuple[str, int]:
         if prefix.endswith(f"-{best.step}"):
             return prefix, best.step
     raise InputError(
-        f"{model_dir}/{FOLDER} lacks the checkpoint of step {best.step} that {FILE_NAME} names; "
+        f"{model_dir}/{model_files.BEST} lacks the checkpoint of step {best.step} that {model_files.BEST_RECORD} names; "
         "name another step"
     )
 
 
 def kept_checkpoints(model_dir: str | pathlib.Path) -> list[str]:
     """Prefixes of the checkpoints in `best/`: one, or two where a process was cut off."""
-    folder = pathlib.Path(model_dir) / FOLDER
+    folder = pathlib.Path(model_dir) / model_files.BEST
     return [str(index.with_suffix("")) for index in sorted(folder.glob("*.index"))]
 
 
@@ -122,10 +120,10 @@ def record_score(
     is_best = updated.best == score
     try:
         if is_best:
-            _copy(checkpoint, model_dir / FOLDER)
-        _write(model_dir / FILE_NAME, updated)
+            _copy(checkpoint, model_dir / model_files.BEST)
+        _write(model_dir / model_files.BEST_RECORD, updated)
         if is_best:
-            _remove_others(model_dir / FOLDER, pathlib.Path(checkpoint).name)
+            _remove_others(model_dir / model_files.BEST, pathlib.Path(checkpoint).name)
     except OSError as error:
         raise RunError(
             f"cannot keep the best model in {model_dir} ({error.strerror}); {RUN_AGAIN}"

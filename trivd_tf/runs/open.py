@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from trivd_tf.base import model_files
 from trivd_tf import config
 from trivd_tf.base.errors import InputError
 from trivd_tf.models import Generator
@@ -58,14 +59,14 @@ def open_run(model_dir: str | os.PathLike[str], *, step: Step = None) -> Restore
     path = Path(model_dir)
     if not path.exists():
         raise InputError(f"{path}: no such directory; give one that `trivd train` wrote")
-    if not (path / config.FILE_NAME).is_file():
+    if not (path / model_files.CONFIG).is_file():
         raise InputError(
-            f"{path}: no model directory (no {config.FILE_NAME} in it); give one that `trivd train` "
+            f"{path}: no model directory (no {model_files.CONFIG} in it); give one that `trivd train` "
             "wrote"
         )
     experiment = record.with_classes(config.load_run(path), path)
     generator, step = evaluation_generator(experiment, path, step=step)
-    scores, protocol = _scores(path / "evaluations" / str(step) / "report.json")
+    scores, protocol = _scores(path / model_files.EVALUATIONS / str(step) / model_files.REPORT)
     return RestoredModel(
         generator=generator,
         stride=experiment.clip.stride,
@@ -73,7 +74,7 @@ def open_run(model_dir: str | os.PathLike[str], *, step: Step = None) -> Restore
         data=experiment.data.name,
         labels=experiment.labels,
         step=step,
-        config=(path / config.FILE_NAME).read_text(encoding="utf-8"),
+        config=(path / model_files.CONFIG).read_text(encoding="utf-8"),
         run=record.read(path) or {},
         scores=scores,
         protocol=protocol,

@@ -15,13 +15,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from trivd_tf.base import model_files
 from trivd_tf._version import __version__
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import RunName, RunPath, run_folder, write_whole
 from trivd_tf.experiment import Experiment
 
-
-FILE_NAME = "run.json"
 
 # Distributions under which TensorFlow is installed; the module's own version is not asked for,
 # because importing it takes seconds.
@@ -90,7 +89,7 @@ def read(run_dir: RunName) -> dict[str, Any] | None:
     Raises:
         InputError: the file is there but is not JSON.
     """
-    path = run_folder(run_dir) / FILE_NAME
+    path = run_folder(run_dir) / model_files.RECORD
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
@@ -148,7 +147,7 @@ def write(
         record.setdefault("resumed", []).append(start)
     if class_names:
         record["class_names"] = list(class_names)
-    path = folder / FILE_NAME
+    path = folder / model_files.RECORD
     write_whole(path, json.dumps(record, indent=2) + "\n")
     return path
 

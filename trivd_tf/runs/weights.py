@@ -13,6 +13,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.base import model_files
 from trivd_tf.base.storage import whole_file
 from trivd_tf.base.errors import InputError
 from trivd_tf.layers.spectral_norm import power_iterate
@@ -141,7 +142,7 @@ def choose_checkpoint(model_dir: str | pathlib.Path, step: Step = None) -> tuple
     """
     if step == "best":
         return best_checkpoint(model_dir)
-    paths = checkpoint_paths(pathlib.Path(model_dir) / "checkpoints")
+    paths = checkpoint_paths(pathlib.Path(model_dir) / model_files.CHECKPOINTS)
     paths = [*kept_checkpoints(model_dir), *paths]
     by_step = {int(path.rpartition("-")[2]): path for path in paths}
     if not by_step:
@@ -182,7 +183,7 @@ def evaluation_generator(
     seed = options.seed if seed is None else seed
     checkpoint, step = choose_checkpoint(model_dir, step)
     weights = EvaluationWeights(
-        pathlib.Path(model_dir) / "evaluation_weights" / f"{step}.npz",
+        pathlib.Path(model_dir) / model_files.EVALUATION_WEIGHTS / f"{step}.npz",
         file_digest(pathlib.Path(f"{checkpoint}.index")),
         options.standing_batches,
         options.standing_batch_size,

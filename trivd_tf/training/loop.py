@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import RunError
 from trivd_tf.base.progress import Progress
 from trivd_tf.base.storage import RunName, RunPath, run_folder
@@ -167,7 +168,7 @@ def train(
     step = build_step(experiment, strategy, seed)
     counters = Counters()
     checkpoints = Checkpoints(
-        model_dir / "checkpoints",
+        model_dir / model_files.CHECKPOINTS,
         step,
         counters,
         keep=options.keep_checkpoints,
@@ -206,8 +207,8 @@ class _Run:
         self._iterator = make_iterator(experiment, strategy, seed, int(counters.clips))
         self._log = self._summaries = None
         if workers.is_chief:
-            self._log = LossesLog(model_dir / "losses.jsonl", resume_at=int(counters.step))
-            self._summaries = Summaries(model_dir / "tensorboard", experiment, step)
+            self._log = LossesLog(model_dir / model_files.LOSSES, resume_at=int(counters.step))
+            self._summaries = Summaries(model_dir / model_files.TENSORBOARD, experiment, step)
         self._watchdog = Watchdog(workers)
 
     def until_end(

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.base.pixels import float_tensor
 from trivd_tf.base.replicas import OverReplicas
 from trivd_tf.layers.batch_norm import collecting_standing_statistics, reset_standing_statistics
 from trivd_tf.models import Generator
 from trivd_tf.training.distribution.strategy import replica_batch_size
-from trivd_tf.training.step import to_float
 
 _OPTION = "EvaluationOptions.standing_batch_size"
 
@@ -46,7 +46,7 @@ def estimate_standing_statistics(
     with collecting_standing_statistics(generator):
 
         def forward(conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-            generator(to_float(conditioning), z, labels=labels, training=True)
+            generator(float_tensor(conditioning), z, labels=labels, training=True)
             return labels
 
         run = OverReplicas(strategy, forward)

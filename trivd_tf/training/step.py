@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trivd_tf.base.pixels import float_tensor
 from trivd_tf.experiment import TrainingOptions
 from trivd_tf.layers.spectral_norm import (
     SpectralEmbedding,
@@ -23,11 +24,6 @@ from trivd_tf.ops import losses
 from trivd_tf.training.ema import WeightAverage
 
 Batch = dict[str, tf.Tensor]
-
-
-def to_float(videos: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
-    """uint8 pixels to [-1, 1]."""
-    return tf.cast(videos, dtype) / 127.5 - 1.0
 
 
 def _as_they_are(gradients_and_weights: list) -> list:
@@ -137,7 +133,7 @@ class GanStep:
     def predict(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
         """Conditioning frames followed by a fresh prediction, `[B, Tc + T, H, W, 3]`."""
         count = self.generator.num_conditioning_frames
-        conditioning = to_float(batch["video"][:, :count], self._dtype)
+        conditioning = float_tensor(batch["video"][:, :count], self._dtype)
         predicted = self.generator(
             conditioning, self.draw_latents(seed), labels=self._labels(batch), training=True
         )
@@ -159,7 +155,7 @@ class GanStep:
         seed = self._seed(step, update)
         seeds = tf.random.experimental.stateless_split(seed, 1 + 2 * len(self.discriminators))
         predicted = tf.stop_gradient(self.predict(batch, seeds[0]))
-        real = to_float(batch["video"], self._dtype)
+        real = float_tensor(batch["video"], self._dtype)
         labels = tf.tile(self._labels(batch), [2])
         metrics, terms, weights = {}, [], []
         for model in self.discriminators:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from trivd_tf.base.pixels import float_tensor, to_bytes
 from trivd_tf.base.storage import RunPath
 from trivd_tf.experiment import Experiment
 from trivd_tf.training.compiled_loop import WAITING
@@ -78,12 +79,11 @@ class Summaries:
         step = self._step
         count = step.generator.num_conditioning_frames
         real = self._clips.numpy()
-        conditioning = tf.cast(real[:, :count], step._dtype) / 127.5 - 1.0
+        conditioning = float_tensor(real[:, :count], step._dtype)
         z = tf.random.stateless_normal(
             [len(real), step.generator.latent_size], [step.seed, 0], dtype=step._dtype
         )
-        predicted = step.generator(conditioning, z, training=True).numpy()
-        predicted = np.clip((predicted + 1.0) * 127.5 + 0.5, 0, 255).astype(np.uint8)
+        predicted = to_bytes(step.generator(conditioning, z, training=True).numpy())
         videos = np.concatenate([real, np.concatenate([real[:, :count], predicted], 1)], axis=2)
         height, width = videos.shape[2], videos.shape[0] * videos.shape[3]
         image = tf.compat.v1.Summary.Image(

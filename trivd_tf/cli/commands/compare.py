@@ -27,10 +27,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.cli.commands.train import class_names_of
 from trivd_tf.cli.flags import (
-    CONFIG_NAME,
     add_compared_flags,
     has_checkpoint,
     natural_number,
@@ -151,7 +151,7 @@ def _load(args: argparse.Namespace, cell: Cell) -> tuple[ParsedConfig, Experimen
 def _refuse_changes(parsed: ParsedConfig, cell: Cell) -> None:
     from trivd_tf import config
 
-    saved = cell.directory / CONFIG_NAME
+    saved = cell.directory / model_files.CONFIG
     if not saved.is_file() or not has_checkpoint(cell.directory):
         return
     changes = config.changed_bindings(saved.read_text(encoding="utf-8"), parsed.operative_text)
@@ -246,7 +246,7 @@ def _run_here(args: argparse.Namespace, cell: Cell, budget: Budget) -> int:
     resume = has_checkpoint(cell.directory)
     class_names = class_names_of(experiment)
     run_record.write(cell.directory, seed=cell.seed, class_names=class_names, resume=resume)
-    parsed.save(cell.directory / CONFIG_NAME)
+    parsed.save(cell.directory / model_files.CONFIG)
     with StopSignal() as signals:
         stop = _StopWithParent(signals)
         result = run_cell(

@@ -17,6 +17,7 @@ import os
 import sys
 from pathlib import Path
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.cli.flags import natural_number, positive_number
 
@@ -100,6 +101,7 @@ def _title(model: str) -> str:
     """What an export calls itself, or the last part of the path that is not a version."""
     path = Path(model).expanduser()
     try:
-        return str(json.loads((path / "export.json").read_text(encoding="utf-8"))["title"])
+        record = (path / model_files.EXPORT_RECORD).read_text(encoding="utf-8")
+        return str(json.loads(record)["title"])
     except (OSError, ValueError, KeyError, TypeError):
         return next((part for part in reversed(path.parts) if not part.isdecimal()), model)

@@ -97,8 +97,8 @@ def run(args: argparse.Namespace) -> int:
     import_tensorflow(debug=args.debug)
 
     from trivd_tf.base.errors import InputError
+    from trivd_tf.base.model_files import is_export
     from trivd_tf.evaluation import Pictures, evaluate
-    from trivd_tf.evaluation.model import is_export
     from trivd_tf.evaluation.reporting.pictures import KINDS
     from trivd_tf.runs import record as run_record
 

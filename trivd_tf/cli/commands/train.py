@@ -18,10 +18,10 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import RunPath, is_address, run_folder
 from trivd_tf.cli.flags import (
-    CONFIG_NAME,
     add_config_flags,
     add_model_dir_flag,
     add_seed_flag,
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     with leaving_at_once(wanted=workers.count > 1, debug=args.debug):
         if workers.is_chief:
             run_record.write(model_dir, seed=seed, class_names=class_names, resume=resume)
-            parsed.save(model_dir / CONFIG_NAME)
+            parsed.save(model_dir / model_files.CONFIG)
         with stop, watching_maintenance(stop, wanted=args.watch_maintenance):
             result = train(
                 experiment,

@@ -5,6 +5,8 @@ import statistics
 
 import tensorflow as tf
 
+from trivd_tf.base import model_files
+
 TAG = "time/seconds_a_step"
 
 
@@ -18,7 +20,9 @@ def seconds_a_step(model_dir: str | pathlib.Path) -> float | None:
         None where nothing is logged.
     """
     values: list[float] = []
-    for path in sorted((pathlib.Path(model_dir) / "tensorboard").glob("events.out.tfevents.*")):
+    for path in sorted(
+        (pathlib.Path(model_dir) / model_files.TENSORBOARD).glob("events.out.tfevents.*")
+    ):
         try:
             for record in tf.data.TFRecordDataset(str(path)):
                 event = tf.compat.v1.Event.FromString(record.numpy())

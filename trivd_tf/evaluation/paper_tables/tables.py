@@ -6,6 +6,7 @@ import pathlib
 import statistics
 from typing import Any
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.evaluation.paper_tables.paper_figures import (
     PAPER_ROWS,
@@ -77,7 +78,7 @@ def _chosen(run: pathlib.Path) -> list[Measured]:
     record = read_best(run)
     best = record.best.step if record and record.best else None
     by_protocol: dict[str, Measured] = {}
-    for file in sorted((run / "evaluations").glob("**/report.json")):
+    for file in sorted((run / model_files.EVALUATIONS).glob(f"**/{model_files.REPORT}")):
         one = _read(run, file)
         old = by_protocol.get(one.protocol)
         if old is None or (old.step != best and (one.step == best or one.step > old.step)):
@@ -95,7 +96,7 @@ def _read(run: pathlib.Path, file: pathlib.Path) -> Measured:
         raise InputError(
             f"{file} is not a report of this version ({error!r}); run `trivd evaluate` again"
         ) from error
-    parts = file.parent.relative_to(run / "evaluations").parts
+    parts = file.parent.relative_to(run / model_files.EVALUATIONS).parts
     name = parts[1] if len(parts) > 1 else ""
     names = tuple(run_record.gin_names(run))
     return Measured(str(run), str(file.parent), names, name, step, content)

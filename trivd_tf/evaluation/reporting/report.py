@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from trivd_tf.base import model_files
 from trivd_tf.base.storage import write_whole
 from trivd_tf.evaluation.protocols import Scoring
 
@@ -153,7 +154,7 @@ class Report:
     def save(self, directory: pathlib.Path) -> None:
         """Writes `report.json` and `report.md`; each appears whole."""
         text = json.dumps(self.to_json(), indent=1)
-        for name, content in (("report.json", text), ("report.md", self.markdown())):
+        for name, content in ((model_files.REPORT, text), ("report.md", self.markdown())):
             write_whole(directory / name, content)
 
 

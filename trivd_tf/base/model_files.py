@@ -1,0 +1,45 @@
+"""Names of the files in a model directory and in an export, each written here once.
+
+MODEL_DIR/
+  config.gin              the run's configuration, every value that was used
+  run.json                code, versions, seed, command and class names; see `runs.record`
+  checkpoints/            the newest training states; see `training.checkpoints`
+  losses.jsonl            losses of every step
+  tensorboard/            summaries
+  best.json, best/        scores during training, and the checkpoint with the best one
+  evaluation_weights/     STEP.npz: averaged weights and standing statistics
+  evaluations/            STEP/[PROTOCOL/]report.json, report.md and pictures
+
+EXPORT_DIR/
+  saved_model.pb, variables/    the SavedModel
+  export.json             shapes, weights, versions
+  labels.txt              class names, one a line
+  config.gin              of the run that it came from
+"""
+
+from __future__ import annotations
+
+from trivd_tf.base.storage import RunName, run_folder
+
+CONFIG = "config.gin"
+RECORD = "run.json"
+CHECKPOINTS = "checkpoints"
+LOSSES = "losses.jsonl"
+TENSORBOARD = "tensorboard"
+BEST_RECORD, BEST = "best.json", "best"
+EVALUATION_WEIGHTS = "evaluation_weights"
+EVALUATIONS, REPORT = "evaluations", "report.json"
+
+SAVED_MODEL = "saved_model.pb"
+EXPORT_RECORD = "export.json"
+LABELS = "labels.txt"
+
+
+def is_export(path: RunName) -> bool:
+    """Whether `path` is a directory that `trivd export` wrote, or another SavedModel."""
+    return (run_folder(path) / SAVED_MODEL).is_file()
+
+
+def is_model_dir(path: RunName) -> bool:
+    """Whether `path` is a directory that `trivd train` or `trivd_tf.train` wrote."""
+    return (run_folder(path) / CONFIG).is_file()
