@@ -10,15 +10,25 @@ from trivd_tf.layers.recurrent.conv_lstm import ConvLSTM
 from trivd_tf.layers.recurrent.dynamic_conv_lstm import DynamicConvLSTM
 from trivd_tf.layers.recurrent.traj_gru import KTrajGRU, TrajGRU
 from trivd_tf.layers.recurrent.tsru import TSRU
+from trivd_tf.layers.recurrent.tsru_extended import ExtendedTSRU
 from trivd_tf.layers.recurrent.unroll import Unroll, unroll
+
+
+def _make_tsru(channels: int, **options: Any) -> TSRU:
+    """The paper's unit, or the one that extends it where an option asks for that."""
+    extends = options.get("num_warps", 1) != 1 or options.get("read_gate", False)
+    if not extends:
+        options.pop("read_gate", None)
+    return (ExtendedTSRU if extends else TSRU)(channels, **options)
+
 
 CELLS: dict[str, Callable[..., RecurrentCell]] = {
     "conv_gru": ConvGRU,
     "conv_lstm": ConvLSTM,
     "traj_gru": TrajGRU,
     "k_traj_gru": KTrajGRU,
-    **{f"tsru_{v}": functools.partial(TSRU, variant=v) for v in "cps"},
-    **{f"ptsru_{v}": functools.partial(TSRU, variant=v, pixelwise=True) for v in "cps"},
+    **{f"tsru_{v}": functools.partial(_make_tsru, variant=v) for v in "cps"},
+    **{f"ptsru_{v}": functools.partial(_make_tsru, variant=v, pixelwise=True) for v in "cps"},
     "dynamic_conv_lstm": DynamicConvLSTM,
 }
 
@@ -46,6 +56,7 @@ __all__ = [
     "ConvGRU",
     "ConvLSTM",
     "DynamicConvLSTM",
+    "ExtendedTSRU",
     "KTrajGRU",
     "RecurrentCell",
     "TrajGRU",

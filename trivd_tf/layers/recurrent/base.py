@@ -9,8 +9,8 @@ a step into three parts, used by `unroll`:
     output, state, warp = cell.step(projected[t], state, weights)
 
 A convolution of [h; x] is the convolution of h plus that of x. So a kernel is normalised whole and
-then cut along its input channels: the parts that read x join to one convolution over all frames,
-those that read the same state to one convolution a step.
+then cut along its input channels (`FusedConvs`): the parts that read x become one convolution over
+all frames, those that read the same tensor of the state one convolution a step.
 """
 
 from collections.abc import Sequence
@@ -148,25 +148,59 @@ def convolve_over_time(
     return tf.ensure_shape(outputs, [*frames.shape[:-1], kernel.shape[-1]])
 
 
-def split_kernels(
-    layers: Sequence[SpectralLayer], first_channels: int
-) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """Normalised kernels of convolutions of [a; b], cut into those of a and those of b."""
-    kernels = [layer.normalized_kernel() for layer in layers]
-    return (
-        [kernel[:, :, :first_channels] for kernel in kernels],
-        [kernel[:, :, first_channels:] for kernel in kernels],
-    )
+class FusedConvs:
+    """Convolutions of [a; x] for one or several tensors a, as few convolutions as there can be.
+
+    Those of x run before the time loop, over all frames at once (`project`); those that read the
+    same a run as one at each step (`read`).
+
+    Args:
+        **groups: the name of each a -> (its width, the built convolutions of [a; x]).
+
+    Example: `FusedConvs(h=(channels, [read, update]), rh=(channels, [candidate]))`.
+    """
+
+    def __init__(self, **groups: tuple[int, Sequence[SpectralConv2D]]):
+        self._groups = groups
+
+    @property
+    def _convs(self) -> list[SpectralConv2D]:
+        return [conv for _, convs in self._groups.values() for conv in convs]
+
+    def normalized_weights(self) -> Structure:
+        """The kernel of x ("inputs"), its bias ("bias"), and the kernel of each a by its name."""
+        weights: dict[str, tf.Tensor] = {}
+        of_inputs = []
+        for name, (width, convs) in self._groups.items():
+            kernels = [conv.normalized_kernel() for conv in convs]
+            weights[name] = concat([kernel[:, :, :width] for kernel in kernels])
+            of_inputs += [kernel[:, :, width:] for kernel in kernels]
+        dtype = self._convs[0].compute_dtype
+        return {**weights, "inputs": concat(of_inputs), "bias": concat_biases(self._convs, dtype)}
+
+    def project(self, inputs: tf.Tensor, weights: Structure) -> Structure:
+        """The part of x `[T, B, H, W, Cx]` and of the biases, for each a by its name."""
+        projected = convolve_over_time(inputs, weights["inputs"], weights["bias"])
+        widths = [sum(conv.filters for conv in convs) for _, convs in self._groups.values()]
+        return dict(zip(self._groups, tf.split(projected, widths, axis=-1), strict=True))
+
+    def read(
+        self, name: str, a: tf.Tensor, projected: Structure, weights: Structure
+    ) -> list[tf.Tensor]:
+        """W [a; x] + b at one step, `[B, H, W, filters]` for each convolution that reads this a."""
+        _, convs = self._groups[name]
+        outputs = projected[name] + convolve(a, weights[name])
+        return tf.split(outputs, [conv.filters for conv in convs], axis=-1)
 
 
-def joined(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+def concat(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
     """Concatenation along the last axis."""
     return tensors[0] if len(tensors) == 1 else tf.concat(tensors, axis=-1)
 
 
-def joined_biases(layers: Sequence[SpectralLayer], dtype: str) -> tf.Tensor:
-    """All biases of `layers`, as one vector of the fused convolution."""
-    return joined([tf.cast(tf.convert_to_tensor(layer.bias), dtype) for layer in layers])
+def concat_biases(layers: Sequence[SpectralLayer], dtype: str) -> tf.Tensor:
+    """All biases of `layers`, as the bias of the fused convolution."""
+    return concat([tf.cast(tf.convert_to_tensor(layer.bias), dtype) for layer in layers])
 
 
 def softmax(logits: tf.Tensor, axis: int) -> tf.Tensor:

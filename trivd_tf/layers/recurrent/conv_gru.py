@@ -5,16 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trivd_tf.layers.recurrent.base import (
-    RecurrentCell,
-    Structure,
-    convolve,
-    convolve_over_time,
-    joined,
-    joined_biases,
-    split_kernels,
-    width_of,
-)
+from trivd_tf.layers.recurrent.base import FusedConvs, RecurrentCell, Structure, width_of
 
 
 @keras.saving.register_keras_serializable("trivd_tf")
@@ -36,28 +27,23 @@ class ConvGRU(RecurrentCell):
         self.read = self.make_conv("read", self.channels, width)
         self.update = self.make_conv("update", self.channels, width)
         self.candidate = self.make_conv("candidate", self.channels, width)
+        self.convs = FusedConvs(
+            h=(self.channels, [self.read, self.update]), rh=(self.channels, [self.candidate])
+        )
         self.built = True
 
     def normalized_weights(self) -> Structure:
-        layers = [self.read, self.update, self.candidate]
-        of_hidden, of_inputs = split_kernels(layers, self.channels)
-        return {
-            "inputs": joined(of_inputs),
-            "bias": joined_biases(layers, self.compute_dtype),
-            "gates": joined(of_hidden[:2]),
-            "candidate": of_hidden[2],
-        }
+        return self.convs.normalized_weights()
 
     def project(self, inputs: tf.Tensor, weights: Structure) -> Structure:
-        projected = convolve_over_time(inputs, weights["inputs"], weights["bias"])
-        return tuple(tf.split(projected, [2 * self.channels, self.channels], axis=-1))
+        return self.convs.project(inputs, weights)
 
     def step(
         self, projected: Structure, state: tf.Tensor, weights: Structure
     ) -> tuple[tf.Tensor, tf.Tensor, Any]:
-        of_gates, of_candidate = projected
-        gates = tf.sigmoid(of_gates + convolve(state, weights["gates"]))
-        r, u = tf.split(gates, 2, axis=-1)
-        c = self.activation(of_candidate + convolve(r * state, weights["candidate"]))
-        state = c + u * (state - c)
-        return state, state, None
+        h = state
+        r, u = map(tf.sigmoid, self.convs.read("h", h, projected, weights))
+        (of_c,) = self.convs.read("rh", r * h, projected, weights)
+        c = self.activation(of_c)
+        h = c + u * (h - c)
+        return h, h, None

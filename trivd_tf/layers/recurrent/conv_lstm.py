@@ -5,16 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trivd_tf.layers.recurrent.base import (
-    RecurrentCell,
-    Structure,
-    convolve,
-    convolve_over_time,
-    joined,
-    joined_biases,
-    split_kernels,
-    width_of,
-)
+from trivd_tf.layers.recurrent.base import FusedConvs, RecurrentCell, Structure, concat, width_of
 
 
 class LSTMCell(RecurrentCell):
@@ -46,12 +37,12 @@ class LSTMCell(RecurrentCell):
         """(h, m): the first and the second half of an encoding `[B, H, W, channels]`."""
         return tuple(tf.split(super().initial_state(encoding), 2, axis=-1))
 
-    def next_state(self, logits: tf.Tensor, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(h', m') from the logits of i, f, o and g, `[B, H, W, 4 * half]`."""
-        gates, g = tf.split(logits, [3 * self.half, self.half], axis=-1)
-        i, f, o = tf.split(tf.sigmoid(gates), 3, axis=-1)
-        memory = f * memory + i * self.activation(g)
-        return o * self.activation(memory), memory
+    def next_state(self, logits: list[tf.Tensor], memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """(h', m') from the logits of i, f, o and g, `[B, H, W, half]` each."""
+        *gates, of_g = logits
+        i, f, o = map(tf.sigmoid, gates)
+        m = f * memory + i * self.activation(of_g)
+        return o * self.activation(m), m
 
 
 @keras.saving.register_keras_serializable("trivd_tf")
@@ -66,22 +57,18 @@ class ConvLSTM(LSTMCell):
         self.gates = [
             self.make_conv(n, self.half, self.half + width_of(input_shape)) for n in names
         ]
+        self.convs = FusedConvs(h=(self.half, self.gates))
         self.built = True
 
     def normalized_weights(self) -> Structure:
-        of_hidden, of_inputs = split_kernels(self.gates, self.half)
-        return {
-            "inputs": joined(of_inputs),
-            "bias": joined_biases(self.gates, self.compute_dtype),
-            "hidden": joined(of_hidden),
-        }
+        return self.convs.normalized_weights()
 
     def project(self, inputs: tf.Tensor, weights: Structure) -> Structure:
-        return convolve_over_time(inputs, weights["inputs"], weights["bias"])
+        return self.convs.project(inputs, weights)
 
     def step(
-        self, projected: tf.Tensor, state: Structure, weights: Structure
+        self, projected: Structure, state: Structure, weights: Structure
     ) -> tuple[tf.Tensor, Structure, Any]:
-        hidden, memory = state
-        state = self.next_state(projected + convolve(hidden, weights["hidden"]), memory)
-        return tf.concat(state, axis=-1), state, None
+        h, m = state
+        h, m = self.next_state(self.convs.read("h", h, projected, weights), m)
+        return concat([h, m]), (h, m), None

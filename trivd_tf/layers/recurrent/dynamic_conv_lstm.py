@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trivd_tf.layers.recurrent.base import Structure, joined_biases, softmax, width_of
+from trivd_tf.layers.recurrent.base import Structure, concat_biases, softmax, width_of
 from trivd_tf.layers.recurrent.conv_lstm import LSTMCell
 from trivd_tf.layers.spectral_norm import SpectralDense
 
@@ -65,7 +65,7 @@ class DynamicConvLSTM(LSTMCell):
     def normalized_weights(self) -> Structure:
         layers = {"first": self.first, "second": self.second, "kernels": self.kernels}
         weights: dict[str, Any] = {
-            name: (layer.normalized_kernel(), joined_biases([layer], self.compute_dtype))
+            name: (layer.normalized_kernel(), concat_biases([layer], self.compute_dtype))
             for name, layer in layers.items()
         }
         bias = tf.convert_to_tensor(self.gate_bias)
@@ -86,7 +86,8 @@ class DynamicConvLSTM(LSTMCell):
         logits = tf.reshape(
             tf.linalg.matmul(flat, kernels), tf.concat([shape[:3], kernels.shape[-1:]], 0)
         )
-        hidden, memory = self.next_state(tf.nn.bias_add(logits, weights["gate_bias"]), memory)
+        gates = tf.split(tf.nn.bias_add(logits, weights["gate_bias"]), 4, axis=-1)
+        hidden, memory = self.next_state(gates, memory)
         return tf.concat([hidden, memory], axis=-1), (hidden, memory, features), None
 
     def _predict_kernels(self, now: tf.Tensor, before: tf.Tensor, weights: Structure) -> tf.Tensor:

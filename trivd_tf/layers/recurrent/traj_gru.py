@@ -6,13 +6,13 @@ import keras
 import tensorflow as tf
 
 from trivd_tf.layers.recurrent.base import (
+    FusedConvs,
     RecurrentCell,
     Structure,
+    concat,
+    concat_biases,
     convolve,
     convolve_over_time,
-    joined,
-    joined_biases,
-    split_kernels,
     width_of,
 )
 from trivd_tf.layers.recurrent.transforming import TransformingCell
@@ -46,43 +46,34 @@ class KTrajGRU(TransformingCell):
         self.read = self.make_conv("read", warped, warped + inputs)
         self.update = self.make_conv("update", self.channels, warped + inputs)
         self.candidate = self.make_conv("candidate", self.channels, warped + inputs)
+        self.convs = FusedConvs(
+            h=(self.channels, self.transform.input_convs),
+            hw=(warped, [self.read, self.update]),
+            rhw=(warped, [self.candidate]),
+        )
         self.built = True
 
     def normalized_weights(self) -> Structure:
-        entries = self.transform.entries
-        gates = [self.read, self.update, self.candidate]
-        entries_of_state, entries_of_inputs = split_kernels(entries, self.channels)
-        of_warped, of_inputs = split_kernels(gates, self.num_warps * self.channels)
         return {
             "transform": self.transform.normalized_weights(),
-            "inputs": joined(entries_of_inputs + of_inputs),
-            "bias": joined_biases([*entries, *gates], self.compute_dtype),
-            "entries": joined(entries_of_state),
-            "gates": joined(of_warped[:2]),
-            "candidate": of_warped[2],
+            **self.convs.normalized_weights(),
         }
 
     def project(self, inputs: tf.Tensor, weights: Structure) -> Structure:
-        projected = convolve_over_time(inputs, weights["inputs"], weights["bias"])
-        widths = [weights[name].shape[-1] for name in ("entries", "gates", "candidate")]
-        return tuple(tf.split(projected, widths, axis=-1))
+        return self.convs.project(inputs, weights)
 
     def step(
         self, projected: Structure, state: tf.Tensor, weights: Structure
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        of_entries, of_gates, of_candidate = projected
-        entries = tf.split(
-            of_entries + convolve(state, weights["entries"]),
-            [layer.filters for layer in self.transform.entries],
-            axis=-1,
-        )
-        parts, warp_weights = self.warp_state(state, entries, weights["transform"])
-        warped = joined(parts)
-        gates = tf.sigmoid(of_gates + convolve(warped, weights["gates"]))
-        r, u = tf.split(gates, [warped.shape[-1], self.channels], axis=-1)
-        c = self.activation(of_candidate + convolve(r * warped, weights["candidate"]))
-        state = c + u * (state - c)
-        return state, state, warp_weights
+        h = state
+        of_f = self.convs.read("h", h, projected, weights)
+        parts, warp_weights = self.warp_states(h, of_f, weights["transform"])
+        hw = concat(parts)
+        r, u = map(tf.sigmoid, self.convs.read("hw", hw, projected, weights))
+        (of_c,) = self.convs.read("rhw", r * hw, projected, weights)
+        c = self.activation(of_c)
+        h = c + u * (h - c)
+        return h, h, warp_weights
 
 
 @keras.saving.register_keras_serializable("trivd_tf")
@@ -161,14 +152,14 @@ class TrajGRU(RecurrentCell):
 
     def normalized_weights(self) -> Structure:
         return {
-            "inputs": joined([layer.normalized_kernel() for layer in self.gates_of_inputs]),
-            "bias": joined_biases(self.gates_of_inputs, self.compute_dtype),
-            "warped": joined([layer.normalized_kernel() for layer in self.gates_of_warped]),
+            "inputs": concat([layer.normalized_kernel() for layer in self.gates_of_inputs]),
+            "bias": concat_biases(self.gates_of_inputs, self.compute_dtype),
+            "warped": concat([layer.normalized_kernel() for layer in self.gates_of_warped]),
             "flow_of_inputs": self.flow_of_inputs.normalized_kernel(),
-            "flow_bias": joined_biases([self.flow_of_inputs], self.compute_dtype),
+            "flow_bias": concat_biases([self.flow_of_inputs], self.compute_dtype),
             "flow_of_state": self.flow_of_state.normalized_kernel(),
             "flow_fields": self.flow_fields.normalized_kernel(),
-            "flow_fields_bias": joined_biases([self.flow_fields], self.compute_dtype),
+            "flow_fields_bias": concat_biases([self.flow_fields], self.compute_dtype),
         }
 
     def project(self, inputs: tf.Tensor, weights: Structure) -> Structure:
@@ -188,7 +179,7 @@ class TrajGRU(RecurrentCell):
         fields = tf.split(
             tf.nn.bias_add(fields, weights["flow_fields_bias"]), self.num_warps, axis=-1
         )
-        warped = joined([warp.bilinear_sample(state, field) for field in fields])
+        warped = concat([warp.bilinear_sample(state, field) for field in fields])
         of_r_u, of_c = tf.split(of_gates, [2 * self.channels, self.channels], axis=-1)
         warped_r_u, warped_c = tf.split(
             convolve(warped, weights["warped"]), [2 * self.channels, self.channels], axis=-1

@@ -1,7 +1,7 @@
 """The transform network f: from [h; x] to the weights of a warp (paper, Sec. 3.2 and appendix F).
 
-Both networks begin with convolutions of [h; x], the *entries*. A unit runs them fused with its own
-gates, and hands their outputs to `warp_weights`, which does the rest.
+Both networks begin with convolutions of [h; x], their *input convolutions*. A unit runs them fused
+with its own gates, and passes their outputs to `warp_weights`, which does the rest.
 """
 
 import math
@@ -29,7 +29,7 @@ class TransformNetwork(keras.layers.Layer):
         epsilon: lower bound of that divisor.
     """
 
-    entries: list[SpectralConv2D]
+    input_convs: list[SpectralConv2D]
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class TransformNetwork(keras.layers.Layer):
         return self.warp_size**2
 
     def normalized_weights(self) -> Structure:
-        """The weights behind the entries."""
+        """The weights of the layers after the input convolutions."""
         raise NotImplementedError
 
-    def warp_weights(self, entries: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
-        """From the entries' outputs to L tensors of warp weights, `[B, H, W, k*k]` each."""
+    def warp_weights(self, features: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
+        """From the input convolutions' outputs to L tensors of warp weights `[B, H, W, k*k]`."""
         raise NotImplementedError
 
     def _layer(self, kind: type, name: str, width: int, inputs: int, **kwargs: Any) -> Any:
@@ -138,16 +138,16 @@ class FactorizedTransform(TransformNetwork):
         self.features = self._conv("features", half, channels)
         self.hidden = self._dense("hidden", width, flattened)
         self.kernels = self._dense("kernels", self.taps * count, width)
-        self.entries = [self.selection, self.features]
+        self.input_convs = [self.selection, self.features]
         self.built = True
 
     def normalized_weights(self) -> Structure:
         return {"hidden": _dense_weights(self.hidden), "kernels": _dense_weights(self.kernels)}
 
-    def warp_weights(self, entries: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
-        selection, features = entries
+    def warp_weights(self, features: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
+        selection, pooled = features
         # The pool before the ReLU: the same values, fewer of them.
-        pooled = tf.nn.relu(adaptive_max_pool(features, _POOLED))
+        pooled = tf.nn.relu(adaptive_max_pool(pooled, _POOLED))
         flat = tf.reshape(pooled, [-1, math.prod(pooled.shape[1:])])
         kernels = _dense(tf.nn.relu(_dense(flat, weights["hidden"])), weights["kernels"])
         kernels = tf.reshape(kernels, [-1, self.taps, self.num_kernels * self.num_warps])
@@ -197,18 +197,18 @@ class PixelwiseTransform(TransformNetwork):
         self.first = self._conv("first", half, channels)
         self.second = self._conv("second", width, half)
         self.third = self._conv("third", self.taps * self.num_warps, width)
-        self.entries = [self.first]
+        self.input_convs = [self.first]
         self.built = True
 
     def normalized_weights(self) -> Structure:
         return {"second": _dense_weights(self.second), "third": _dense_weights(self.third)}
 
-    def warp_weights(self, entries: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
-        (features,) = entries
+    def warp_weights(self, features: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
+        (hidden,) = features
         for name in ("second", "third"):
             kernel, bias = weights[name]
-            features = tf.nn.bias_add(convolve(tf.nn.relu(features), kernel), bias)
-        return [softmax(one, axis=-1) for one in tf.split(features, self.num_warps, axis=-1)]
+            hidden = tf.nn.bias_add(convolve(tf.nn.relu(hidden), kernel), bias)
+        return [softmax(one, axis=-1) for one in tf.split(hidden, self.num_warps, axis=-1)]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "second_width": self.second_width}

@@ -48,7 +48,7 @@ class TransformingCell(RecurrentCell):
         self.dense_width = dense_width
         self.second_width = second_width
         self.num_warps = num_warps
-        # Made here, so that a wrong option is told before the first call.
+        # Made here, so that a wrong option is reported before the first call.
         self.transform = self._make_transform()
 
     def _make_transform(self) -> TransformNetwork:
@@ -67,11 +67,17 @@ class TransformingCell(RecurrentCell):
             num_kernels=self.num_kernels, dense_width=self.dense_width, **common
         )
 
-    def warp_state(
-        self, state: tf.Tensor, entries: list[tf.Tensor], weights: Structure
+    def warp_states(
+        self, state: tf.Tensor, features: list[tf.Tensor], weights: Structure
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """The L warped states, and the mean of their warp weights."""
-        warps = self.transform.warp_weights(entries, weights)
+        """w(h; f(h, x)): the L warped states, and the mean of their warp weights.
+
+        Args:
+            state: h, `[B, H, W, channels]`.
+            features: outputs of the transform network's input convolutions, of [h; x].
+            weights: the transform network's, from `normalized_weights`.
+        """
+        warps = self.transform.warp_weights(features, weights)
         warped = [warp.pixelwise_warp(state, one) for one in warps]
         return warped, warps[0] if len(warps) == 1 else tf.add_n(warps) / len(warps)
 
