@@ -49,6 +49,9 @@ setup(
         "serving": ["tensorflow-serving-api>=2.19,<2.22", "grpcio>=1.66"],
         "demo": ["starlette>=0.40", "uvicorn>=0.30"],
         "beam": ["apache-beam>=2.77,<2.78"],
+        # What `trivd prepare` generates frames with; it runs through Beam like every other set.
+        "vizdoom": ["vizdoom>=1.2.4,<1.4", "apache-beam>=2.77,<2.78"],
+        "gym": ["gymnasium>=1.0,<2", "apache-beam>=2.77,<2.78"],
         "dev": [
             *AOT,
             "apache-beam>=2.77,<2.78",
@@ -57,6 +60,8 @@ setup(
             "ruff>=0.11",
             "pyyaml>=6",
             "scikit-image>=0.25",
+            "vizdoom>=1.2.4,<1.4",
+            "gymnasium[classic-control]>=1.0,<2",
             # The demo, and what drives a browser in its test (where Chromium is installed).
             "starlette>=0.40",
             "uvicorn>=0.30",

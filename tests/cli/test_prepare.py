@@ -55,6 +55,10 @@ def test_kinetics_is_prepared_told_and_then_left_alone(tmp_path, capsys):
             {"train_fraction": 0.5, "videos_per_shard": 8, "beam_flags": []},
         ),
         (
+            ["freedom_walks", "--frames", "768", "--rate", "35", "--seed", "3", "--size", "32"],
+            {"frames": 768, "rate": 35.0, "seed": 3, "size": 32, "videos": None},
+        ),
+        (
             ["folder", "--videos", "v", "--runner", "FlinkRunner", "--flink_master=h:1"],
             {"beam_flags": ["--runner=FlinkRunner", "--flink_master=h:1"]},
         ),

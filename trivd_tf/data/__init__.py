@@ -7,7 +7,14 @@ from trivd_tf.data.files.decode import decode_frames
 from trivd_tf.data.files.folder import VideoFolder
 from trivd_tf.data.source import ClipSource
 from trivd_tf.data.stored.prepared import Prepared
-from trivd_tf.data.stored.presets import BAIR, UCF101, Kinetics600, MovingMNIST
+from trivd_tf.data.stored.presets import (
+    BAIR,
+    UCF101,
+    FreedomWalks,
+    GymnasiumFrames,
+    Kinetics600,
+    MovingMNIST,
+)
 
 __all__ = [
     "BAIR",
@@ -15,6 +22,8 @@ __all__ = [
     "BouncingDigits",
     "ClipSource",
     "ClipSpec",
+    "FreedomWalks",
+    "GymnasiumFrames",
     "Kinetics600",
     "MovingMNIST",
     "Prepared",

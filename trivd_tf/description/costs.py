@@ -184,7 +184,9 @@ def _generator_rows(generator: Generator) -> list[LayerCost]:
         named[f"{stage.name}/block"] = stage.block
         named[f"{stage.name}/up"] = stage.up_block
         named[stage.name] = stage
-    named |= {"head_norm": generator.head_norm, "head": generator.head}
+    tail: dict[str, keras.layers.Layer] = {"head_norm": generator.head_norm, "head": generator.head}
+    tail |= {"pixels": generator.pixels} if generator.pixels is not None else {}
+    named |= tail
     recorder = _Recorder(named)
     graph_costs.traced(
         lambda frames, z: generator(frames, z, training=True),
@@ -205,7 +207,7 @@ def _generator_rows(generator: Generator) -> list[LayerCost]:
     order = ["embedding", "affine"]
     for stage in generator.stages:
         order += [f"{stage.name}/{name}" for name in ("unit", "conv", "block", "up")]
-    return [rows[name] for name in [*order, "head_norm", "head"]]
+    return [rows[name] for name in [*order, *tail]]
 
 
 def discriminator_rows(experiment: Experiment, model: Discriminator) -> list[LayerCost]:

@@ -14,6 +14,8 @@ from trivd_tf.data import (
     BouncingDigits,
     ClipSource,
     ClipSpec,
+    FreedomWalks,
+    GymnasiumFrames,
     Kinetics600,
     MovingMNIST,
     Prepared,
@@ -102,6 +104,22 @@ PROTOCOLS: dict[str, Protocol] = {
             dataclasses.replace(_FIVE_GIVEN, size=32),
             EvaluationOptions(num_samples=2_048, standing_batches=20, standing_batch_size=32),
             "not in the paper; generated, needs no files",
+        ),
+        Protocol(
+            "freedom_walks",
+            FreedomWalks,
+            {},
+            _FIVE_GIVEN,
+            EvaluationOptions(num_samples=2_048, standing_batches=20, standing_batch_size=32),
+            "not in the paper; maps that training never saw; 64 x 64",
+        ),
+        Protocol(
+            "gymnasium",
+            GymnasiumFrames,
+            {},
+            _FIVE_GIVEN,
+            EvaluationOptions(num_samples=2_048, standing_batches=20, standing_batch_size=32),
+            "not in the paper; episodes that training never saw; 64 x 64",
         ),
     )
 }

@@ -21,6 +21,10 @@ class TrainingOptions:
         beta_1, beta_2, adam_epsilon: of Adam.
         optimizer: `adam`, or `sgd` for checks that rounding must not blow up.
         orthogonal_penalty: weight of the penalty on the generator's raw weights.
+        prediction_loss: weight of the mean absolute difference between predicted and real frames in
+            [-1, 1], added to the generator's loss; 0, the paper's, for none.
+        prediction_draws: the difference is that of the mean of so many predictions of a clip; more
+            than 1 leave a stochastic model its spread, and cost a forward each.
         ema_decay, ema_start_step: of the average of the generator's weights.
         mean_of_discriminators: average the discriminators' losses instead of summing them.
         mix_over_replicas: mixed projection over the global batch, not each replica's own.
@@ -47,6 +51,8 @@ class TrainingOptions:
     adam_epsilon: float = 1e-8
     optimizer: str = "adam"
     orthogonal_penalty: float = 1e-4
+    prediction_loss: float = 0.0
+    prediction_draws: int = 1
     ema_decay: float = 0.9999
     ema_start_step: int = 20_000
     mean_of_discriminators: bool = False
@@ -66,9 +72,17 @@ class TrainingOptions:
             self._at_least(name, 1)
         for name in ("checkpoint_every_steps", "keep_checkpoints", "summary_every_steps"):
             self._at_least(name, 1)
-        for name in ("orthogonal_penalty", "ema_start_step", "sample_every_steps"):
+        self._at_least("prediction_draws", 1)
+        for name in (
+            "orthogonal_penalty",
+            "prediction_loss",
+            "ema_start_step",
+            "sample_every_steps",
+        ):
             self._at_least(name, 0)
         self._at_least("evaluate_every_steps", 0)
+        if self.prediction_draws > 1 and not self.prediction_loss:
+            self._refuse("prediction_draws", "1 where prediction_loss is 0")
         self._at_least("save_patience_seconds", 0)
         for name in ("generator_learning_rate", "discriminator_learning_rate", "adam_epsilon"):
             if not getattr(self, name) > 0:

@@ -10,6 +10,7 @@ from trivd_tf.layers.recurrent import make_cell, unroll
 from trivd_tf.layers.residual import GeneratorBlock
 from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralEmbedding
 from trivd_tf.models.encoder import Encoder
+from trivd_tf.models.pixel_unit import PixelUnit
 from trivd_tf.ops import video, warp
 
 NUM_STAGES = 3
@@ -119,6 +120,9 @@ class Generator(keras.Model):
         wide_encoder_blocks: as in the discriminator blocks.
         motion_levels: how many stages, coarsest first, `predict_with_motion` combines (2 in the
             paper's Fig. 3).
+        pixel_warp_size: k of a TSRU on the pixels, which moves the previous frame by up to
+            (k - 1) / 2 pixels and blends it with what the head draws (`PixelUnit`); None for the
+            paper's generator, which has none.
         spectral_norm, spectral_epsilon, batch_norm_epsilon: of every layer.
     """
 
@@ -138,12 +142,16 @@ class Generator(keras.Model):
         unit_options: dict[str, Any] | None = None,
         wide_encoder_blocks: bool = True,
         motion_levels: int = 2,
+        pixel_warp_size: int | None = None,
         spectral_norm: bool = True,
         spectral_epsilon: float = 1e-4,
         batch_norm_epsilon: float = 1e-4,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        # Conditioning frames arrive as they are: `_run` casts what the networks take, and a TSRU on
+        # the pixels starts from all their bits.
+        self.autocast = False
         if frame_size < 8 or frame_size % 8:
             raise ValueError(f"frame_size must be a multiple of 8. Received: {frame_size}")
         if hidden_widths not in ("out", "in"):
@@ -164,6 +172,7 @@ class Generator(keras.Model):
             "unit_options": dict(unit_options or {}),
             "wide_encoder_blocks": wide_encoder_blocks,
             "motion_levels": motion_levels,
+            "pixel_warp_size": pixel_warp_size,
             "spectral_norm": spectral_norm,
             "spectral_epsilon": spectral_epsilon,
             "batch_norm_epsilon": batch_norm_epsilon,
@@ -225,11 +234,17 @@ class Generator(keras.Model):
             dtype=self.dtype_policy,
             name="head",
         )
+        warp_size = options["pixel_warp_size"]
+        self.pixels = (
+            None
+            if warp_size is None
+            else PixelUnit(warp_size, dtype=self.dtype_policy, name="pixels")
+        )
 
     @property
     def has_motion(self) -> bool:
-        """Whether the recurrent units warp their state, and so have a motion field."""
-        return bool(self.stages[0].cell.has_motion)
+        """Whether the recurrent units or the pixels are warped, and so have a motion field."""
+        return bool(self.stages[0].cell.has_motion or self.pixels is not None)
 
     def build_variables(self) -> None:
         """Creates every variable now, by tracing one tiny batch instead of at the first call."""
@@ -270,6 +285,7 @@ class Generator(keras.Model):
         training: bool,
     ) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
         dtype = self.compute_dtype
+        last_frame = conditioning_frames[:, -1]
         conditioning_frames = tf.cast(conditioning_frames, dtype)
         if labels is None:
             labels = tf.zeros([tf.shape(z)[0]], tf.int32)
@@ -284,9 +300,12 @@ class Generator(keras.Model):
         for stage, encoding in zip(self.stages, encodings, strict=True):
             frames, warp_weights = stage(frames, encoding, condition, training=training)
             warps.append(warp_weights)
-        frames = tf.nn.relu(self.head_norm(frames, training=training))
-        frames = video.framewise(self.head, frames)
+        features = tf.nn.relu(self.head_norm(frames, training=training))
+        frames = video.framewise(self.head, features)
         frames = tf.tanh(tf.cast(frames, tf.float64 if dtype == "float64" else tf.float32))
+        if self.pixels is not None:
+            frames, warp_weights = self.pixels(features, frames, last_frame)
+            warps.append(warp_weights)
         return video.swap_time(frames), warps
 
     def predict_with_stage_motion(
@@ -299,10 +318,11 @@ class Generator(keras.Model):
         """As `call`, with each stage's own motion field, `[B, T, h, w, 2]`, coarsest first.
 
         A field is the expected displacement under the warp's weights, (dy, dx) in that stage's
-        pixels, from a pixel to where its value comes from (architecture, section 4).
+        pixels, from a pixel to where its value comes from (architecture, section 4). The field of a
+        TSRU on the pixels, where the generator has one, comes last.
 
         Raises:
-            ValueError: where the recurrent unit does not warp.
+            ValueError: where neither the recurrent unit nor the pixels are warped.
         """
         if not self.has_motion:
             raise ValueError(
@@ -310,10 +330,14 @@ class Generator(keras.Model):
                 "no motion field: use a TSRU, PTSRU or K-TrajGRU unit, or call the generator"
             )
         frames, warps = self._run(conditioning_frames, z, labels, training)
+        units = [stage.cell for stage in self.stages] + (
+            [self.pixels] if self.pixels is not None else []
+        )
         flows = []
-        for stage, found in zip(self.stages, warps, strict=True):
-            flow = video.framewise(stage.cell.flow, tf.cast(found, frames.dtype))
-            flows.append(video.swap_time(flow))
+        for unit, found in zip(units, warps, strict=True):
+            if found is not None:
+                flow = video.framewise(unit.flow, tf.cast(found, frames.dtype))
+                flows.append(video.swap_time(flow))
         return frames, flows
 
     def predict_with_motion(
@@ -326,6 +350,8 @@ class Generator(keras.Model):
         """As `call`, with the motion field `[B, T, H, W, 2]` in pixels of the frames.
 
         The fields of the first `motion_levels` stages are combined coarse to fine (paper, Fig. 3).
+        With a TSRU on the pixels, the field is that unit's alone: it says where in the previous
+        frame each pixel was read.
         """
         frames, flows = self.predict_with_stage_motion(
             conditioning_frames, z, labels=labels, training=training
@@ -334,6 +360,8 @@ class Generator(keras.Model):
 
     def combine_motion(self, flows: list[tf.Tensor]) -> tf.Tensor:
         """Stage fields `[B, T, h, w, 2]` to one full-size field `[B, T, H, W, 2]`."""
+        if self.pixels is not None:
+            return flows[-1]
         steps = self.num_predicted_frames
         levels = [video.fold_time(flow) for flow in flows[: self.motion_levels]]
         # Levels that are left out count as no motion of their own.

@@ -21,6 +21,15 @@ def hinge_generator_loss(predicted: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(predicted)
 
 
+def prediction_loss(real: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+    """`mean |real - predicted|`, an addition to the paper's objective; two shapes alike -> scalar.
+
+    DGMR (Ravuri et al., 2021) regularises its generator with such a difference, of the mean of
+    several draws.
+    """
+    return tf.reduce_mean(tf.abs(real - predicted))
+
+
 def mixed_projection(r_x: tf.Tensor, r_xy: tf.Tensor) -> tf.Tensor:
     """`o[b, b', t] = r_x[b, t] + sum_t' r_xy[b', t']` (paper, Eq. 15).
 

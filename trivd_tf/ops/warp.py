@@ -3,7 +3,8 @@
     hw[i, j, c] = sum over (m, n) in [0, k)^2 of
                   W[i, j, m k + n] * h[i + m - (k-1)//2, j + n - (k-1)//2, c]
 
-The weights are the same for every channel and h is 0 outside of the frame.
+The weights are the same for every channel and h is 0 outside of the frame, as in the paper's units,
+or the nearest pixel of the frame (`edges="replicate"`).
 """
 
 import itertools
@@ -35,7 +36,7 @@ def _sizes(frame: tf.Tensor) -> list[tf.Tensor | int]:
     return [dynamic[i] if size is None else size for i, size in enumerate(frame.shape)]
 
 
-def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor, *, edges: str = "zeros") -> tf.Tensor:
     """Moves `hidden` by a distribution over k x k displacements at each pixel (paper, Eq. 11-12).
 
     The backward pass keeps the two inputs only and forms everything else anew.
@@ -44,16 +45,33 @@ def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         hidden: `[B, H, W, C]`, any H, W >= 1.
         weights: `[B, H, W, k*k]`; tap m*k + n looks at row offset m - (k-1)//2 and column offset
             n - (k-1)//2. They need not sum to one.
+        edges: what lies outside of the frame: `zeros`, or `replicate` for the nearest pixel inside.
 
     Returns:
         `[B, H, W, C]` in `hidden`'s dtype.
     """
+    if edges not in ("zeros", "replicate"):
+        raise ValueError(f"edges must be 'zeros' or 'replicate'. Received: {edges!r}")
     size = window_size(weights)
+    if edges == "replicate":
+        return _warp_with_replicated_edges(hidden, weights, size)
     width = hidden.shape[2]
     by_rows = width is not None and width <= _WIDEST_ROW
     warp = _warp_by_rows if by_rows else _warp_by_shifts
     with tf.name_scope("pixelwise_warp"):
         return warp(hidden, tf.cast(weights, hidden.dtype), size)
+
+
+def _warp_with_replicated_edges(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
+    """The warp of a frame with a replicated border, less that border."""
+    before = (size - 1) // 2
+    after = size - 1 - before
+    height, width = _sizes(hidden)[1:3]
+    border = [[0, 0], [before, after], [before, after], [0, 0]]
+    hidden = tf.concat([hidden[:, :1]] * before + [hidden] + [hidden[:, -1:]] * after, 1)
+    hidden = tf.concat([hidden[:, :, :1]] * before + [hidden] + [hidden[:, :, -1:]] * after, 2)
+    warped = pixelwise_warp(hidden, tf.pad(weights, border))
+    return warped[:, before : before + height, before : before + width]
 
 
 def _warp_by_rows(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:

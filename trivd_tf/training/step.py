@@ -80,7 +80,8 @@ class GanStep:
     def generator_metrics(self) -> list[str]:
         """Names of what `update_generator` returns."""
         names = [f"{model.name}/generator_loss" for model in self.discriminators]
-        own = ("orthogonal_penalty", "loss", "gradient_norm")
+        added = ["prediction_loss"] if self.options.prediction_loss else []
+        own = ["orthogonal_penalty", *added, "loss", "gradient_norm"]
         return [*names, *(f"generator/{name}" for name in own)]
 
     def _seed(self, step: tf.Tensor, update: int | tf.Tensor) -> tf.Tensor:
@@ -187,6 +188,8 @@ class GanStep:
     def update_generator(self, batch: Batch, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """One update of generator and encoder (hinge loss and orthogonality penalty), and the EMA.
 
+        A prediction loss, where the options ask for one, is added.
+
         Args and returns are those of `update_discriminators`.
         """
         seed = self._seed(step, self.options.discriminator_steps)
@@ -208,6 +211,10 @@ class GanStep:
             loss = self._total(terms) + self.options.orthogonal_penalty * tf.cast(
                 penalty, terms[0].dtype
             )
+            if self.options.prediction_loss:
+                difference = self.prediction_difference(batch, videos, seeds[0])
+                metrics["generator/prediction_loss"] = difference
+                loss += self.options.prediction_loss * difference
             metrics["generator/loss"] = loss
             loss = loss / self.num_replicas
         metrics["generator/gradient_norm"] = self._apply(
@@ -215,6 +222,24 @@ class GanStep:
         )
         self.average.update(step + 1)
         return metrics
+
+    def prediction_difference(self, batch: Batch, videos: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Mean absolute difference of real frames and predicted ones, or the mean of several draws.
+
+        Args:
+            batch: this replica's clips.
+            videos: `[B, Tc + T, H, W, 3]`, the first draw, from `predict(batch, seed)`.
+            seed: of that draw; the others' follow from it.
+
+        Returns:
+            A scalar, in [-1, 1]'s units.
+        """
+        draws = self.options.prediction_draws
+        seeds = tf.random.experimental.stateless_split(seed, draws)
+        mean = tf.add_n([videos, *(self.predict(batch, seeds[i]) for i in range(1, draws))]) / draws
+        real = to_float(batch["video"], self._dtype)
+        count = self.generator.num_conditioning_frames
+        return losses.prediction_loss(real[:, count:], mean[:, count:])
 
     def _apply(
         self,

@@ -57,9 +57,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--protocol",
         metavar="NAME",
         help="score by a fixed protocol, whatever the run's configuration says: kinetics600_val, "
-        "kinetics600_test, kinetics600_train, ucf101, bair_original, bair_balanced, moving_mnist "
-        "or bouncing_digits. --data_dir is then the folder of the protocol's data set (default: "
-        "that of the training data, where it is the same set)",
+        "kinetics600_test, kinetics600_train, ucf101, bair_original, bair_balanced, moving_mnist, "
+        "bouncing_digits, freedom_walks or gymnasium. --data_dir is then the folder of the "
+        "protocol's data set (default: that of the training data, where it is the same set)",
     )
     for name, text in _CHANGES.items():
         group.add_argument(f"--{name}", metavar="N", type=positive_number, help=text)

@@ -12,6 +12,7 @@ sources:
   bair          --videos softmotion30_44k [--camera NAME]   or --tfds_dir DIR [--camera NAME]
   moving_mnist  --tfds_dir DIR
   folder        --videos FOLDER [--train_fraction SHARE]    any videos
+  freedom_walks [--frames N] [--rate FPS] [--seed N]        first-person walks, generated
 
 example:
   trivd prepare folder --videos ~/videos --output data/mine
@@ -20,6 +21,7 @@ example:
   trivd prepare ucf101 --videos UCF-101 --annotations ucfTrainTestlist --output data/ucf101
   trivd prepare bair --videos softmotion30_44k --output data/bair
   trivd prepare moving_mnist --tfds_dir ~/tensorflow_datasets --output data/moving_mnist
+  trivd prepare freedom_walks --frames 96000 --size 32 --output data/walks
   trivd prepare folder --videos /shared/videos --output /shared/prepared \\
       --runner FlinkRunner --flink_master=host:8081
 """
@@ -31,7 +33,7 @@ import argparse
 from trivd_tf.cli.flags import add_runner_flag, beam_flags_from, positive_number
 from trivd_tf.cli.signals import Terminated
 
-KINDS = ("kinetics600", "ucf101", "bair", "moving_mnist", "folder")
+KINDS = ("kinetics600", "ucf101", "bair", "moving_mnist", "folder", "freedom_walks")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +78,24 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="folder: share of the videos for training (default: 0.9)",
     )
+    _add_generation(parser)
+
+
+def _add_generation(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("generated sets (freedom_walks)")
+    group.add_argument(
+        "--frames",
+        metavar="N",
+        type=positive_number,
+        help="about so many frames in all, a fifth of them for testing (default: 192000)",
+    )
+    group.add_argument(
+        "--rate",
+        metavar="FPS",
+        type=float,
+        help="frames a second of game time, 35 over a whole number (default: 17.5)",
+    )
+    group.add_argument("--seed", metavar="N", type=int, help="fixes every frame (default: 0)")
 
 
 def _add_storage(parser: argparse.ArgumentParser) -> None:
@@ -131,6 +151,9 @@ def run(args: argparse.Namespace) -> int:
             camera=args.camera,
             official_split=args.official_split,
             train_fraction=args.train_fraction,
+            frames=args.frames,
+            rate=args.rate,
+            seed=args.seed,
             size=args.size,
             encoding=args.encoding,
             jpeg_quality=args.jpeg_quality,

@@ -20,6 +20,7 @@ from trivd_tf.data.prepare.plan import ENCODINGS, Plan
 from trivd_tf.data.prepare.run import options_of, run
 from trivd_tf.data.prepare.sets.bair import plan_bair
 from trivd_tf.data.prepare.sets.folder import plan_folder
+from trivd_tf.data.prepare.sets.freedom_walks import plan_freedom_walks
 from trivd_tf.data.prepare.sets.kinetics600 import plan_kinetics600
 from trivd_tf.data.prepare.sets.tfds_sets import plan_moving_mnist, plan_tfds_bair, plan_tfds_ucf101
 from trivd_tf.data.prepare.sets.ucf101 import plan_ucf101
@@ -32,8 +33,9 @@ class _Way:
     """One kind of source of one data set: its plan, and the options that the plan takes."""
 
     plan: Callable[..., Plan]
-    needs: tuple[str, ...]
+    needs: tuple[str, ...] = ()
     defaults: dict[str, Any] = dataclasses.field(default_factory=dict)
+    takes_size: bool = False  # frames are made at their size, not brought to it
 
 
 # What tells the ways of one kind apart is the first option that each needs.
@@ -49,6 +51,9 @@ _WAYS: dict[str, tuple[_Way, ...]] = {
     ),
     "moving_mnist": (_Way(plan_moving_mnist, ("tfds_dir",)),),
     "folder": (_Way(plan_folder, ("videos",), {"train_fraction": 0.9}),),
+    "freedom_walks": (
+        _Way(plan_freedom_walks, (), {"frames": 192_000, "rate": 17.5, "seed": 0}, takes_size=True),
+    ),
 }
 KINDS = tuple(_WAYS)
 
@@ -95,6 +100,9 @@ def prepare(
     camera: str | None = None,
     official_split: int | None = None,
     train_fraction: float | None = None,
+    frames: int | None = None,
+    rate: float | None = None,
+    seed: int | None = None,
     size: int = 64,
     encoding: str = "raw",
     jpeg_quality: int = 95,
@@ -104,7 +112,7 @@ def prepare(
     """Prepares a data set, goes on where a killed run stopped, or finds it finished.
 
     Args:
-      kind: "kinetics600", "ucf101", "bair", "moving_mnist" or "folder".
+      kind: "kinetics600", "ucf101", "bair", "moving_mnist", "folder" or "freedom_walks".
       output: folder of the data set; made when missing. Workers of other machines must reach it.
       videos: folder of the sources: Kinetics' videos, UCF-101/, softmotion30_44k/, or any videos.
       annotations: Kinetics' CSV files; for UCF-101 one folder, ucfTrainTestlist/.
@@ -113,6 +121,9 @@ def prepare(
       camera: BAIR: "image_main" (default) or "image_aux1".
       official_split: UCF-101 through TensorFlow Datasets: 1 (default), 2 or 3.
       train_fraction: folder: share for training, 0.9 by default.
+      frames: generated sets: about so many frames in all, 192,000 by default.
+      rate: freedom_walks: frames a second of game time, 17.5 by default.
+      seed: generated sets: fixes every frame, 0 by default.
       size: smallest side of the stored frames, in pixels.
       encoding: "raw", exact and fastest to read, or "jpeg", several times smaller.
       jpeg_quality: 1 to 100.
@@ -138,9 +149,12 @@ def prepare(
         "camera": camera,
         "official_split": official_split,
         "train_fraction": train_fraction,
+        "frames": frames,
+        "rate": rate,
+        "seed": seed,
     }
     given = {name: value for name, value in sources.items() if value not in (None, (), [])}
-    make_plan, used = _choose_plan(kind, given)
+    make_plan, used = _choose_plan(kind, given, size)
     storage: dict[str, Any] = {
         "size": size,
         "encoding": encoding,
@@ -161,11 +175,13 @@ def prepare(
     return Report(output, content, was_finished)
 
 
-def _choose_plan(kind: str, given: dict[str, Any]) -> tuple[Callable[[], Plan], dict[str, Any]]:
+def _choose_plan(
+    kind: str, given: dict[str, Any], size: int
+) -> tuple[Callable[[], Plan], dict[str, Any]]:
     """The function that makes the plan, and the source options with their defaults."""
     if kind not in _WAYS:
         raise InputError(f"{kind!r} cannot be prepared; known are {', '.join(KINDS)}")
-    fitting = [way for way in _WAYS[kind] if way.needs[0] in given]
+    fitting = [way for way in _WAYS[kind] if not way.needs or way.needs[0] in given]
     way = fitting[0] if len(fitting) == 1 else None
     if way is None or not set(way.needs) <= set(given) <= {*way.needs, *way.defaults}:
         choices = " or ".join(
@@ -184,7 +200,8 @@ def _choose_plan(kind: str, given: dict[str, Any]) -> tuple[Callable[[], Plan], 
         used["annotations"] = [absolute(path) for path in _as_list(paths)]
     if "train_fraction" in used:
         require_fraction("prepare", "train_fraction", used["train_fraction"])
-    return lambda: way.plan(**used), used
+    made_at = {"size": size} if way.takes_size else {}
+    return lambda: way.plan(**used, **made_at), used
 
 
 def _as_list(paths: str | Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """From an item of the plan to its frames, for each kind of source."""
 
-import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -15,18 +14,9 @@ from trivd_tf.base.storage import is_address
 from trivd_tf.data.clips import resized_shape
 from trivd_tf.data.files import decode
 from trivd_tf.data.prepare.plan import Item, Job
+from trivd_tf.data.prepare.sets.freedom_walks import read_freedom_walks
 from trivd_tf.data.prepare.sources import local_file
-
-
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """Frames of one item: uint8 `[N, H, W, 3]`, smallest side = the job's size."""
-
-    frames: np.ndarray
-    frame_rate: float
-
-
-Result = Video | InputError
+from trivd_tf.data.prepare.videos import Result, Video
 
 
 def read(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
@@ -179,6 +169,7 @@ def _first_line(error: Exception) -> str:
 
 READERS: dict[str, Callable[[Job, Sequence[Item]], Iterator[tuple[Item, Result]]]] = {
     "files": _read_files,
+    "freedom_walks": read_freedom_walks,
     "softmotion": _read_softmotion,
     "tfds": _read_tfds,
 }

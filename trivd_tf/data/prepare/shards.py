@@ -13,6 +13,7 @@ from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import whole_file
 from trivd_tf.data.prepare import layout, readers
 from trivd_tf.data.prepare.plan import Item, Job, Shard
+from trivd_tf.data.prepare.videos import Video
 
 # Longer videos are stored in pieces: a protocol buffer ends at 2 GB, and readers need memory too.
 MAX_FRAMES = 4096
@@ -66,7 +67,7 @@ def write_shard_json(job: str, shard: str) -> None:
     write_shard(Job.from_json(job), Shard.from_json(shard))
 
 
-def _examples(job: Job, item: Item, video: readers.Video) -> Iterator[tuple[bytes, dict]]:
+def _examples(job: Job, item: Item, video: Video) -> Iterator[tuple[bytes, dict]]:
     """Serialised examples of a video and their rows of the index, offsets within the example."""
     count = len(video.frames)
     frames = video.frames[round(item.part[0] * count) : round(item.part[1] * count)]
@@ -93,7 +94,7 @@ def _examples(job: Job, item: Item, video: readers.Video) -> Iterator[tuple[byte
             yield example, {**row, "offset": 0, "length": len(example), "places": places}
 
 
-def _serialize(job: Job, item: Item, video: readers.Video, pixels: dict[str, list]) -> bytes:
+def _serialize(job: Job, item: Item, video: Video, pixels: dict[str, list]) -> bytes:
     """A tf.train.Example as TensorFlow Datasets lays out the features in `finish.features`."""
     values: dict[str, list] = {
         **pixels,

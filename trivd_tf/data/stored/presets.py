@@ -108,3 +108,33 @@ class MovingMNIST(Prepared):
             test_splits=f"test[{train_percent}%:]",
             num_readers=num_readers,
         )
+
+
+class FreedomWalks(Prepared):
+    """First-person walks through Freedoom's maps; training and testing see different maps.
+
+    Args:
+      data_dir: folder that `trivd prepare freedom_walks` made.
+      num_readers: threads that read a batch.
+    """
+
+    name = "freedom_walks"
+    _kind = "freedom_walks"
+
+    def __init__(self, *, data_dir: str, num_readers: int = 4):
+        super().__init__(data_dir=data_dir, num_readers=num_readers)
+
+
+class GymnasiumFrames(Prepared):
+    """Frames of a Gymnasium environment; training and testing differ in their episodes' seeds.
+
+    Args:
+      data_dir: folder that `trivd prepare gymnasium` made.
+      num_readers: threads that read a batch.
+    """
+
+    name = "gymnasium"
+    _kind = "gymnasium"
+
+    def __init__(self, *, data_dir: str, num_readers: int = 4):
+        super().__init__(data_dir=data_dir, num_readers=num_readers)

@@ -1,0 +1,117 @@
+"""A TSRU on the pixels: its equations, what it starts from, and that it is off by default."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trivd_tf.models import Generator
+from trivd_tf.models.pixel_unit import PixelUnit
+from trivd_tf.ops import warp
+
+TC, T, SIZE = 2, 3, 16
+OPTIONS = {"num_conditioning_frames": TC, "frame_size": SIZE}
+
+
+def replicated(frame, weights, size):
+    """The warp, written out in NumPy, with the frame's edge pixels repeated outside."""
+    height, width = frame.shape[1:3]
+    border = size // 2
+    padded = np.pad(frame, ((0, 0), (border, border), (border, border), (0, 0)), mode="edge")
+    return sum(
+        padded[:, m : m + height, n : n + width] * weights[..., m * size + n, None]
+        for m in range(size)
+        for n in range(size)
+    )
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(5, 6, 5), (1, 3, 3), (4, 64, 3)])
+def test_edges_are_replicated(height, width, size):
+    rng = np.random.default_rng(0)
+    frame = rng.normal(size=(2, height, width, 3))
+    weights = rng.normal(size=(2, height, width, size * size))
+    warped = warp.pixelwise_warp(tf.constant(frame), tf.constant(weights), edges="replicate")
+    np.testing.assert_allclose(warped, replicated(frame, weights, size), atol=1e-12)
+
+
+def test_the_unit_follows_its_equations():
+    rng = np.random.default_rng(1)
+    unit = PixelUnit(3, dtype="float64")
+    features = rng.normal(size=(T, 2, 6, 5, 4))
+    drawn = rng.uniform(-1, 1, (T, 2, 6, 5, 3))
+    last = rng.uniform(-1, 1, (2, 6, 5, 3))
+    frames, weights = unit(*map(tf.constant, (features, drawn, last)))
+    kernel, bias = (np.asarray(v.value) for v in unit.transform.trainable_variables)
+    previous = last
+    for t in range(T):
+        padded = np.pad(features[t], ((0, 0), (1, 1), (1, 1), (0, 0)))
+        logits = bias + sum(
+            padded[:, m : m + 6, n : n + 5] @ kernel[m, n] for m in range(3) for n in range(3)
+        )
+        logits[..., 4] += np.log(9 * 8)
+        shares = np.exp(logits[..., :9])
+        shares /= shares.sum(-1, keepdims=True)
+        gate = 1 / (1 + np.exp(-logits[..., 9:] - 3))
+        previous = gate * replicated(previous, shares, 3) + (1 - gate) * drawn[t]
+        np.testing.assert_allclose(frames[t], previous, atol=1e-10)
+        np.testing.assert_allclose(weights[t], shares, atol=1e-10)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return Generator(1, "conv_gru", T, pixel_warp_size=5, **OPTIONS)
+
+
+@pytest.fixture
+def inputs():
+    rng = np.random.default_rng(2)
+    frames = rng.uniform(-1, 1, (2, TC, SIZE, SIZE, 3)).astype(np.float32)
+    return frames, rng.normal(size=(2, 128)).astype(np.float32)
+
+
+def test_the_motion_field_is_the_pixels_own(generator, inputs):
+    frames, stages = generator.predict_with_stage_motion(*inputs)
+    assert generator.has_motion
+    assert len(stages) == 1  # a ConvGRU does not warp
+    again, flow = generator.predict_with_motion(*inputs)
+    np.testing.assert_allclose(again, frames, atol=1e-6)
+    np.testing.assert_array_equal(flow, stages[0])
+    assert flow.shape == (2, T, SIZE, SIZE, 2)
+    assert float(tf.reduce_max(tf.abs(flow))) <= 2.0
+
+
+def test_an_untrained_generator_nearly_copies_the_last_frame(generator, inputs):
+    conditioning, z = inputs
+    smooth = tf.image.resize(conditioning[:, :, ::8, ::8].reshape(-1, 2, 2, 3), [SIZE, SIZE])
+    smooth = tf.reshape(smooth, conditioning.shape)
+    frames = generator(smooth, z)
+    assert float(tf.reduce_mean(tf.abs(frames[:, 0] - smooth[:, -1]))) < 0.1
+
+
+def test_off_is_the_paper_s_generator(generator, inputs):
+    plain = Generator(1, "conv_gru", T, **OPTIONS)
+    plain.build_variables()
+    generator.build_variables()
+    assert plain.pixels is None
+    own = {id(variable) for variable in generator.pixels.variables}
+    others = [variable for variable in generator.variables if id(variable) not in own]
+    assert len(own) == 2
+    assert [(v.name, v.shape) for v in others] == [(v.name, v.shape) for v in plain.variables]
+
+
+def test_pixels_stay_in_float32_in_mixed_precision(inputs):
+    generator = Generator(1, "tsru_p", T, pixel_warp_size=3, dtype="mixed_bfloat16", **OPTIONS)
+    conditioning, z = inputs
+    frames, stages = generator.predict_with_stage_motion(conditioning, z)
+    assert (frames.dtype, len(stages)) == (tf.float32, 4)
+    # With the gate wide open and no motion the last frame goes through to the last bit.
+    bias = np.zeros(10, np.float32)
+    bias[4] = bias[9] = 1e4
+    generator.pixels.transform.bias.assign(bias)
+    copied = generator(conditioning, z)
+    np.testing.assert_array_equal(copied, np.repeat(conditioning[:, -1:], T, axis=1))
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_even_warps_are_refused(size):
+    with pytest.raises(ValueError, match="odd warp size of at least 3"):
+        Generator(1, pixel_warp_size=size)

@@ -1,0 +1,18 @@
+"""What reading an item of a plan gives."""
+
+import dataclasses
+
+import numpy as np
+
+from trivd_tf.base.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """Frames of one item: uint8 `[N, H, W, 3]`, smallest side = the job's size."""
+
+    frames: np.ndarray
+    frame_rate: float
+
+
+Result = Video | InputError

@@ -1,0 +1,94 @@
+"""A TSRU on the pixels: the paper's recurrence one level further (an option, off by default).
+
+With x_t the features in front of the generator's head and y_t the predicted frames,
+
+    W_t = softmax(conv(x_t))                 k x k taps at each pixel
+    u_t = sigmoid(conv(x_t))                 one gate at each pixel
+    y_t = u_t * w(y_{t-1}; W_t) + (1 - u_t) * tanh(head(x_t))
+
+and y_0 the last conditioning frame. What the frames already show need not pass through the encoder:
+it is moved, and the head draws only what appears. The convolution runs for all steps at once; the
+loop over time does nothing but warp and blend.
+"""
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trivd_tf.layers.spectral_norm import SpectralConv2D
+from trivd_tf.ops import video, warp
+
+# An untrained unit copies: so much of a pixel stays in place, and so much of it is kept.
+_CENTRE_SHARE = 0.9
+_GATE_LOGIT = 3.0
+
+
+class PixelUnit(keras.layers.Layer):
+    """Moves the previous frame and blends it with what the head draws.
+
+    The convolution behind warp and gate has no spectral norm: its outputs are logits, which have to
+    grow for a sharp displacement.
+
+    Args:
+        warp_size: k, odd, at least 3: pixels move by up to (k - 1) / 2 a frame, in each direction.
+        kernel_size: of the convolution.
+
+    Raises:
+        ValueError: warp_size is even or below 3.
+    """
+
+    def __init__(self, warp_size: int = 5, *, kernel_size: int = 3, **kwargs: Any):
+        # Pixels stay in float32 in mixed precision; the convolution casts what it takes.
+        super().__init__(autocast=False, **kwargs)
+        if warp_size < 3 or warp_size % 2 == 0:
+            raise ValueError(
+                f"the pixels' TSRU needs an odd warp size of at least 3. Received: {warp_size}"
+            )
+        self.warp_size = warp_size
+        self.kernel_size = kernel_size
+        self.taps = warp_size**2
+        self.transform = SpectralConv2D(
+            self.taps + 1,
+            kernel_size,
+            spectral_norm=False,
+            dtype=self.dtype_policy,
+            name="transform",
+        )
+
+    def call(
+        self, features: tf.Tensor, drawn: tf.Tensor, last: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Runs the unit over time.
+
+        Args:
+            features: `[T, B, H, W, C]`, what the head draws from.
+            drawn: `[T, B, H, W, 3]` in [-1, 1], the head's frames.
+            last: `[B, H, W, 3]` in [-1, 1], the last conditioning frame.
+
+        Returns:
+            Frames `[T, B, H, W, 3]` in [-1, 1], and the warps' weights `[T, B, H, W, k*k]`, both in
+            the type of `drawn`.
+        """
+        logits = tf.cast(video.framewise(self.transform, features), drawn.dtype)
+        stay = math.log(_CENTRE_SHARE / (1 - _CENTRE_SHARE) * (self.taps - 1))
+        centre = tf.one_hot(self.taps // 2, self.taps, dtype=drawn.dtype)
+        weights = tf.nn.softmax(logits[..., : self.taps] + stay * centre)
+        gates = tf.sigmoid(logits[..., self.taps :] + _GATE_LOGIT)
+        previous, frames = tf.cast(last, drawn.dtype), []
+        for weight, gate, new in zip(
+            tf.unstack(weights), tf.unstack(gates), tf.unstack(drawn), strict=True
+        ):
+            moved = warp.pixelwise_warp(previous, weight, edges="replicate")
+            previous = gate * moved + (1.0 - gate) * new
+            frames.append(previous)
+        return tf.stack(frames), weights
+
+    def flow(self, weights: tf.Tensor) -> tf.Tensor:
+        """The motion `[B, H, W, 2]`, (dy, dx) in pixels to the source, of a step's weights."""
+        return warp.expected_flow(weights)
+
+    def get_config(self) -> dict[str, Any]:
+        options = {"warp_size": self.warp_size, "kernel_size": self.kernel_size}
+        return {**super().get_config(), **options}
