@@ -237,7 +237,7 @@ class GanStep:
         draws = self.options.prediction_draws
         seeds = tf.random.experimental.stateless_split(seed, draws)
         mean = tf.add_n([videos, *(self.predict(batch, seeds[i]) for i in range(1, draws))]) / draws
-        real = to_float(batch["video"], self._dtype)
+        real = float_tensor(batch["video"], self._dtype)
         count = self.generator.num_conditioning_frames
         return losses.prediction_loss(real[:, count:], mean[:, count:])
 
