@@ -169,8 +169,9 @@ def run_way(code: str, arguments: list[str], folder: Path) -> dict[str, np.ndarr
 
 def make_inputs(stated: dict[str, Any], folder: Path) -> None:
     """Writes clips, latents and labels (of a model with classes) of the shapes stated."""
-    side = stated["frame_size"]
-    clip = [NUM_CLIPS, stated["num_conditioning_frames"], side, side, 3]
+    size = stated["frame_size"]  # a side, or [height, width]
+    frame = size if isinstance(size, list) else [size, size]
+    clip = [NUM_CLIPS, stated["num_conditioning_frames"], *frame, 3]
     rng = np.random.default_rng(SEED)
     classes = stated.get("num_classes", 1)
     labels = {"labels": rng.integers(0, classes, [NUM_CLIPS], np.int32)} if classes > 1 else {}

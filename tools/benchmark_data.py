@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     clip = ClipSpec(size=options.size)
     print(
         f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}; clips of "
-        f"{clip.num_frames} x {clip.size} x {clip.size}, batches of {options.batch_size}"
+        f"{clip.num_frames} x {clip.height} x {clip.width}, batches of {options.batch_size}"
     )
     with tempfile.TemporaryDirectory() as scratch:
         videos = options.data_dir or make_videos(Path(scratch) / "videos")

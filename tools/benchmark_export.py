@@ -55,7 +55,7 @@ def compare_latency(ours, exported, repeats: int, rng: np.random.Generator) -> l
     rows = []
     print(f"{'batch':>5}  {'':12}{'p50 ms':>9}{'p95 ms':>9}{'clips/s':>9}")
     for batch in BATCH_SIZES:
-        shape = (batch, ours.num_conditioning_frames, ours.frame_size, ours.frame_size, 3)
+        shape = (batch, ours.num_conditioning_frames, *ours.frame_shape, 3)
         clips = rng.integers(0, 256, shape, np.uint8)
         z = rng.standard_normal((batch, ours.latent_size)).astype(np.float32)
         calls = {
@@ -75,7 +75,7 @@ def compare_latency(ours, exported, repeats: int, rng: np.random.Generator) -> l
 
 def watch_memory(predictor, calls: int, rng: np.random.Generator) -> dict:
     """Resident memory while one model is called again and again with other clips."""
-    shape = (1, predictor.num_conditioning_frames, predictor.frame_size, predictor.frame_size, 3)
+    shape = (1, predictor.num_conditioning_frames, *predictor.frame_shape, 3)
     every = max(1, calls // MEMORY_SAMPLES)
     held = []
     for index in range(calls):

@@ -58,7 +58,7 @@ def step_flops(step, experiment, strategy) -> dict[str, int]:
     """What the updates of one step cost on all replicas, each traced once."""
     clip, batch = experiment.clip, step.replica_batch_size
     spec = {
-        "video": tf.TensorSpec([batch, clip.num_frames, clip.size, clip.size, 3], tf.uint8),
+        "video": tf.TensorSpec([batch, clip.num_frames, clip.height, clip.width, 3], tf.uint8),
         "label": tf.TensorSpec([batch], tf.int32),
     }
     number, update = tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)

@@ -88,7 +88,7 @@ def test_flags_reach_the_library(monkeypatch, capsys, flags, options):
         (["folder"], "folder takes --videos [--train_fraction]; received none"),
         (["bair", "--tfds_dir", "d", "--annotations", "x"], "bair takes --videos [--camera] or"),
         (["folder", "--videos", "missing"], "no such folder"),
-        (["folder", "--videos", "v", "--size", "0"], "0 is too few"),
+        (["folder", "--videos", "v", "--size", "0"], "no size; give a side, or height x width"),
         (["folder", "--videos", "v", "--jpeg_quality", "101"], "must lie in 1 to 100"),
         (["kinetics600", "--videos", "v", "--annotations", "no.csv"], "no.csv: cannot be read"),
     ],

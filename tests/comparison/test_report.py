@@ -10,7 +10,7 @@ from PIL import Image
 from trivd_tf.base.errors import InputError
 from trivd_tf.comparison import CellResult
 from trivd_tf.comparison.plots import by_frame_figure, save_plots, scores_figure
-from trivd_tf.comparison.videos import save_videos, side_by_side
+from trivd_tf.comparison.videos import save_videos, side_by_side, side_by_side_sheet
 
 
 def test_the_table_has_means_deviations_and_the_papers_figures(comparison):
@@ -79,6 +79,18 @@ def test_videos_show_the_same_clips_next_to_each_other(tmp_path):
         "side_by_side.mp4",
         "side_by_side.png",
     }
+
+
+def test_videos_of_rectangles_stand_beside_each_other():
+    real = np.full((2, 4, 16, 40, 3), 3, np.uint8)
+    predicted = {"first": np.full((2, 3, 16, 40, 3), 5, np.uint8)}
+    frames = side_by_side(real, predicted, frame_side=32)
+    sheet = side_by_side_sheet(real, predicted, frame_side=32)
+    # Enlarged twice to 32 x 80, two clips each: nothing is covered, nothing is cut off.
+    assert (frames[-1] == 3).all(axis=-1).sum() == 2 * 32 * 80
+    assert (frames[-1] == 5).all(axis=-1).sum() == 2 * 32 * 80
+    assert (sheet == 3).all(axis=-1).sum() == 2 * (4 + 1) * 32 * 80
+    assert (sheet == 5).all(axis=-1).sum() == 2 * 3 * 32 * 80
 
 
 def test_results_are_read_back_and_damage_is_told(comparison, tmp_path):

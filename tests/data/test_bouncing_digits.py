@@ -55,6 +55,22 @@ def test_centre_of_mass_is_where_centers_says():
     assert np.abs(np.array(measured) - true[:, :, 0]).max() < 0.15
 
 
+def test_digits_use_the_whole_of_a_frame_that_is_not_square():
+    clip = ClipSpec(size=(32, 56))
+    source = BouncingDigits()
+    clips = evaluate(source, clip)
+    assert clips.shape == (24, 16, 32, 56, 3)
+    measured = [
+        [ndimage.center_of_mass(frame[..., 0].astype(float)) for frame in clip] for clip in clips
+    ]
+    true = source.evaluation_centers(clip, split="test", num_clips=24)[:, :, 0]
+    assert np.abs(np.array(measured) - true).max() < 0.15
+    centers = source.evaluation_centers(clip, split="train", num_clips=300)[:, :, 0]
+    # A patch of half the smallest side, 16 pixels, has 16 and 40 pixels of room.
+    assert 14 < np.ptp(centers[..., 0]) < 20
+    assert 38 < np.ptp(centers[..., 1]) < 44
+
+
 def test_digits_move_straight_at_the_speed_asked_and_bounce():
     source = BouncingDigits(min_speed=0.05, max_speed=0.05)
     centers = source.evaluation_centers(CLIP, split="train", num_clips=200)[:, :, 0]

@@ -99,6 +99,14 @@ def test_display_rotation_is_applied(tmp_path, matrix, turns, size):
     assert np.array_equal(read(path, size=size), np.rot90(upright, turns, axes=(1, 2)))
 
 
+def test_a_rectangle_is_covered_as_the_video_is_displayed(tmp_path):
+    path = encode(tmp_path / "v.mp4", moving_frames(3), codec="mpeg4", pixel_format="yuv420p")
+    upright = read(path, size=(40, 24))
+    assert upright.shape == (3, 40, 53, 3)  # 48 x 64
+    set_rotation(path, (0, 1, 0, -1, 0, 0, 0, 0, 1))
+    assert np.array_equal(read(path, size=(24, 40)), np.rot90(upright, -1, axes=(1, 2)))
+
+
 def test_probe_reads_the_header(tmp_path):
     info = decode.probe(encode(tmp_path / "v.mkv", moving_frames(3), rate=10))
     assert info == decode.VideoInfo(height=48, width=64, frame_rate=10.0, codec="ffv1")

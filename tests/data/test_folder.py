@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 import os
 import shutil
@@ -36,6 +37,20 @@ def frames_of(source, clip, split):
 @pytest.fixture
 def folder(numbered_videos, cache_dir):
     return VideoFolder(data_dir=str(numbered_videos), cache_dir=cache_dir, train_fraction=0.75)
+
+
+def test_rectangles_are_cut_out_of_videos_that_cover_them(folder):
+    """Videos of 32 x 48: 24 x 40 is covered by 27 x 40, 32 x 40 by the video as it is."""
+    clip = dataclasses.replace(CLIP, size=(24, 40))
+    assert take(folder.training_clips(clip, seed=0, batch_size=4), 1).shape == (4, 5, 24, 40, 3)
+    clip = dataclasses.replace(CLIP, size=(32, 40))
+    source = numbered_frames(0, 1)[0, :, :, 2]
+    centre = take(folder.evaluation_clips(clip, split="test", num_clips=3, batch_size=3))
+    assert (centre[..., 2] == source[:, 4:44]).all()
+    random = take(folder.training_clips(clip, seed=0, batch_size=64), 1)[..., 2]
+    lefts = {int(video[0, 0, 0]) // 3 for video in random}
+    assert lefts == set(range(9))
+    assert all((v == source[:, v[0, 0, 0] // 3 :][:, :40]).all() for v in random)
 
 
 @pytest.mark.parametrize("split_by", ["file", "time"])

@@ -44,7 +44,8 @@ def test_the_pages_files_name_no_other_host(demo) -> None:
 
 def test_the_model_is_described(demo) -> None:
     described = json.loads(demo.ask("api/model")[1])
-    assert (described["given"], described["horizon"], described["side"]) == (GIVEN, HORIZON, SIDE)
+    assert (described["given"], described["horizon"]) == (GIVEN, HORIZON)
+    assert (described["height"], described["width"]) == (SIDE, SIDE)
     assert len(described["examples"]) == 4
     for example in described["examples"]:
         _, picture = demo.ask(f"api/examples/{example['key']}.png")

@@ -44,7 +44,7 @@ def test_the_command_serves_what_it_loads(exported, monkeypatch, capsys) -> None
     ((address, described),) = asked
     assert re.fullmatch(r"http://localhost:\d+/", address)
     assert described["title"] == "mine"
-    assert described["side"] == exported.frame_size
+    assert (described["height"], described["width"]) == exported.frame_shape
 
 
 def describe(address: str) -> dict:

@@ -36,6 +36,26 @@ def test_pixels_are_those_of_the_paper(decomposition, pixels):
     assert sum(pixels_seen(model, 16, 64) for model in discriminators) == pixels
 
 
+def test_pixels_of_a_rectangle_are_counted_by_side():
+    discriminators = make_discriminators("dvd_gan_fp_stronger", channel_multiplier=1)
+    seen = [pixels_seen(model, 16, (96, 160)) for model in discriminators]
+    assert sum(seen) == (8 + 16 + 16) * 48 * 80
+
+
+def test_rectangles_keep_their_aspect_in_the_picture():
+    """Each view, and the window outlined in the clip, is half as high and half as wide."""
+    clip = np.full((16, 32, 64, 3), 90, np.uint8)
+    sheet = views_sheet(experiment("cropped"), clip, frame_side=64)
+    top, left = 10 + LINE + BORDER, 10 + BORDER
+    assert np.all(sheet[top + 63, left + 127] == 90)
+    view = top + cell(64) + LINE
+    assert np.all(sheet[view : view + 32, left : left + 64] == 90)
+    assert not np.any(np.all(sheet[view, left + 64 :: cell(128)] == 90, axis=-1))
+    first = sheet[top : top + 64, left : left + 128].astype(int)
+    rows, columns = np.nonzero((first != 90).any(axis=-1))
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (32, 64)
+
+
 def test_views_are_drawn_below_the_frames_they_come_from():
     time = np.arange(16)[:, None, None, None]
     clip = np.broadcast_to(40 + 10 * time, (16, 32, 32, 3)).astype(np.uint8)

@@ -41,6 +41,20 @@ def test_corners_are_uniform_over_all_places():
     assert counts.min() > 100  # 160 expected at each of the 25 places
 
 
+def test_corners_in_a_rectangle_are_uniform_and_independent_on_both_axes():
+    corners = video.draw_corners(6000, (8, 14), (4, 7), tf.constant([1, 2])).numpy()
+    counts = np.histogram2d(corners[:, 0], corners[:, 1], bins=[range(6), range(9)])[0]
+    assert counts.sum() == 6000  # none outside
+    assert counts.min() > 100  # 150 expected at each of the 5 x 8 places
+    square = video.draw_corners(50, (8, 8), (4, 4), tf.constant([1, 2]))
+    np.testing.assert_array_equal(square, video.draw_corners(50, 8, 4, tf.constant([1, 2])))
+
+
+def test_crop_of_a_rectangle(videos):
+    cropped = video.crop(tf.constant(videos), tf.constant([[1, 2]] * 3, tf.int32), (4, 2))
+    np.testing.assert_array_equal(cropped, videos[:, :, 1:5, 2:4])
+
+
 def test_drawn_frames_are_different_never_conditioning_and_uniform():
     indices = video.draw_frame_indices(3000, 4, 16, 5, tf.constant([3, 4])).numpy()
     assert indices.shape == (3000, 4)

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.data.clips import ClipSpec
 from trivd_tf.data.source import SPLITS
 from trivd_tf.data.stored.prepared import Prepared
@@ -27,7 +28,7 @@ class ClipShape:
     """What the model conditions on."""
 
     num_conditioning_frames: int
-    size: int
+    size: FrameSize
     stride: int
 
 

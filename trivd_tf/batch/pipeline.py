@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.frame_size import height_width
 from trivd_tf.batch import outputs
 from trivd_tf.batch.inputs import ClipShape, Given, Inputs, VideoFiles
 from trivd_tf.batch.outputs import FORMATS, Group, Predicted
@@ -217,7 +218,7 @@ def _load(model: str) -> Predictor:
 
 
 def _clip_shape(shape: ClipShape) -> tuple[int, int, int, int]:
-    return (shape.num_conditioning_frames, shape.size, shape.size, 3)
+    return (shape.num_conditioning_frames, *height_width(shape.size), 3)
 
 
 def _kind(inputs: Inputs) -> Any:

@@ -42,8 +42,8 @@ def side_by_side(
     columns = {"real": real}
     for title, frames in predicted.items():
         columns[title] = np.concatenate([real[:, :given], frames], axis=1)
-    side = _cell(real, frame_side)
-    widths = [max(side, text_width([title]) + 2 * GAP) for title in columns]
+    side, across = _cell(real, frame_side)
+    widths = [max(across, text_width([title]) + 2 * GAP) for title in columns]
     height = 2 * LINE + len(real) * side
     pictures = []
     for time in range(real.shape[1]):
@@ -67,17 +67,17 @@ def side_by_side_sheet(
 ) -> np.ndarray:
     """The same as one picture: for each of some clips a row of frames for real and each model."""
     given = real.shape[1] - next(iter(predicted.values())).shape[1]
-    side = _cell(real, frame_side)
+    side, across = _cell(real, frame_side)
     times = [given - 1, *range(given, real.shape[1])]
     label = text_width(["real", *predicted]) + 2 * GAP
     rows = len(predicted) + 1
     count = min(clips, len(real))
     block = rows * side + 2 * GAP
-    canvas = Image.new("RGB", (label + len(times) * side + GAP, LINE + count * block), PAPER)
+    canvas = Image.new("RGB", (label + len(times) * across + GAP, LINE + count * block), PAPER)
     draw = ImageDraw.Draw(canvas)
     for column, time in enumerate(times):
         text = "given" if time < given else f"+{time - given + 1}"
-        write(draw, (label + column * side + BORDER, 0), text, GIVEN if time < given else INK)
+        write(draw, (label + column * across + BORDER, 0), text, GIVEN if time < given else INK)
     for number in range(count):
         for row, (title, video) in enumerate({"real": real, **predicted}.items()):
             top = LINE + number * block + row * side
@@ -86,7 +86,7 @@ def side_by_side_sheet(
             for column, time in enumerate(times):
                 frame = real[number, time] if time < given else video[number, time - offset]
                 color = GIVEN if time < given else (REAL if title == "real" else PREDICTED)
-                _paste(canvas, frame, (label + column * side, top), color, frame_side)
+                _paste(canvas, frame, (label + column * across, top), color, frame_side)
     return np.asarray(canvas)
 
 
@@ -100,10 +100,12 @@ def save_videos(
     write_png(directory / "side_by_side.png", side_by_side_sheet(real, predicted))
 
 
-def _cell(frames: np.ndarray, frame_side: int) -> int:
+def _cell(frames: np.ndarray, frame_side: int) -> tuple[int, int]:
+    """Height and width that a drawn frame takes."""
+    height, width = frames.shape[-3:-1]
     # Whole enlargement, as `upscale` does.
-    size = frames.shape[-2]
-    return cell(size * max(1, -(-frame_side // size)))
+    factor = max(1, -(-frame_side // min(height, width)))
+    return cell(height * factor), cell(width * factor)
 
 
 def _paste(

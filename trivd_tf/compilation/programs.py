@@ -85,9 +85,9 @@ class Emitter:
         )
 
     def _traced(self, name: str) -> _Traced:
-        size, batch = self._clip.size, self._step.replica_batch_size
+        batch, frame = self._step.replica_batch_size, (self._clip.height, self._clip.width, 3)
         batch_and_step = (
-            tf.TensorSpec((batch, self._clip.num_frames, size, size, 3), tf.uint8),
+            tf.TensorSpec((batch, self._clip.num_frames, *frame), tf.uint8),
             tf.TensorSpec((batch,), tf.int32),
             tf.TensorSpec((), tf.int64),
         )
@@ -96,7 +96,7 @@ class Emitter:
             return _summed(self._step.update_discriminators), (*batch_and_step, update)
         if name == "generator":
             return _summed(self._step.update_generator), batch_and_step
-        given = (batch, self._clip.num_conditioning_frames, size, size, 3)
+        given = (batch, self._clip.num_conditioning_frames, *frame)
         z = tf.TensorSpec((batch, self._step.generator.latent_size), tf.float32)
         return self._predict, (tf.TensorSpec(given, tf.uint8), z)
 

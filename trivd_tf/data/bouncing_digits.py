@@ -1,4 +1,4 @@
-"""Bouncing digits: real handwritten digits that move in a square and bounce off its sides."""
+"""Bouncing digits: real handwritten digits that move in the frame and bounce off its sides."""
 
 import dataclasses
 import functools
@@ -69,8 +69,9 @@ class BouncingDigits(ClipSource):
 
     Args:
       num_digits: digits in a clip; they pass through each other.
-      digit_size: side of a digit's patch (with a margin of a tenth all around), share of the frame.
-      min_speed: slowest digit, in frame sides a frame.
+      digit_size: side of a digit's patch (with a margin of a tenth all around), share of the
+        frame's smallest side.
+      min_speed: slowest digit, in smallest sides a frame.
       max_speed: fastest digit. At the defaults a digit crosses its room in 8 to 17 frames, so the
         last conditioning frame soon is a bad prediction.
       test_fraction: share of the digit images that only test clips show.
@@ -107,7 +108,7 @@ class BouncingDigits(ClipSource):
         return self._num_digits
 
     def prepare(self, clip: ClipSpec) -> None:
-        _weights(clip.size, self._side(clip))
+        self._weights(clip)
         _digit_images()
 
     def num_evaluation_clips(self, clip: ClipSpec, split: str) -> int:
@@ -131,7 +132,12 @@ class BouncingDigits(ClipSource):
         return self._centers(clip, motion)
 
     def _side(self, clip: ClipSpec) -> int:
-        return max(4, round(self._digit_size * clip.size))
+        return max(4, round(self._digit_size * min(clip.height, clip.width)))
+
+    def _weights(self, clip: ClipSpec) -> tuple[np.ndarray, np.ndarray]:
+        """Resampling weights of rows and of columns."""
+        side = self._side(clip)
+        return _weights(clip.height, side), _weights(clip.width, side)
 
     def _training_batch(self, clip: ClipSpec, seed: int, indices: np.ndarray) -> pipeline.Batch:
         return self._draw(clip, self._motion(clip, "train", seed, indices))
@@ -153,28 +159,28 @@ class BouncingDigits(ClipSource):
 
         choices = self._images_of(split)
         images = choices[(draw(_WHICH) * len(choices)).astype(np.int64)]
-        room = clip.size - self._side(clip)
         angle = 2 * np.pi * draw(_DIRECTION)
         speed = self._min_speed + (self._max_speed - self._min_speed) * draw(_SPEED)
-        step = speed * clip.size * clip.stride
+        step = speed * min(clip.height, clip.width) * clip.stride
         time = np.arange(clip.num_frames)[:, None]
 
-        def path(start: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+        def path(length: int, start: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+            room = length - self._side(clip)
             straight = start[:, None] * room + velocity[:, None] * time
             bounced = room - np.abs(np.mod(straight, 2 * room) - room)
             return np.rint(bounced * _STEPS).astype(np.int64)
 
         return _Motion(
             images,
-            path(draw(_ROW), step * np.sin(angle)),
-            path(draw(_COLUMN), step * np.cos(angle)),
+            path(clip.height, draw(_ROW), step * np.sin(angle)),
+            path(clip.width, draw(_COLUMN), step * np.cos(angle)),
         )
 
     def _draw(self, clip: ClipSpec, motion: _Motion) -> pipeline.Batch:
-        weights = _weights(clip.size, self._side(clip))
+        rows, columns = self._weights(clip)
         # Drawing is linear on each axis: frame = rows . digit . columns^T.
         digits = _digit_images()[motion.images][:, None]
-        frames = weights[motion.rows] @ digits @ weights[motion.columns].swapaxes(-1, -2)
+        frames = rows[motion.rows] @ digits @ columns[motion.columns].swapaxes(-1, -2)
         grey = np.clip(frames, 0, None).sum(axis=2) if self._num_digits > 1 else frames[:, :, 0]
         grey = np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)
         video = np.repeat(grey[..., None], 3, axis=-1)

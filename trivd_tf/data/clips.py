@@ -1,10 +1,11 @@
-"""Clip windows: which frames of a video make a clip, and which square of each frame."""
+"""Clip windows: which frames of a video make a clip, and which rectangle of each frame."""
 
 import dataclasses
 
 import numpy as np
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize, checked_model_size, height_width
 
 
 def require_integer(owner: str, field: str, value: object, minimum: int) -> None:
@@ -28,26 +29,34 @@ class ClipSpec:
     Attributes:
       num_conditioning_frames: frames given to the model (Kinetics-600 and UCF-101: 5, BAIR: 1).
       num_predicted_frames: frames that it predicts (11, BAIR: 15).
-      size: side of the square frames, in pixels. The smallest side of a video is resized to it,
-        then the frame is cropped: at random in training, in the centre in evaluation.
+      size: side of the square frames, in pixels, or (height, width); multiples of 8. A video is
+        resized, aspect kept, until it just covers the frame (for a square: until its smallest side
+        is `size`), then cropped: at random in training, in the centre in evaluation. (64, 64) is
+        kept as 64.
       stride: every stride-th frame of the video is taken; 1 is "without frame skipping".
     """
 
     num_conditioning_frames: int = 5
     num_predicted_frames: int = 11
-    size: int = 64
+    size: FrameSize = 64
     stride: int = 1
 
     def __post_init__(self) -> None:
         require_integer("ClipSpec", "num_conditioning_frames", self.num_conditioning_frames, 1)
         require_integer("ClipSpec", "num_predicted_frames", self.num_predicted_frames, 1)
         require_integer("ClipSpec", "stride", self.stride, 1)
-        require_integer("ClipSpec", "size", self.size, 8)
-        if self.size % 8:
-            raise InputError(
-                f"ClipSpec.size must be a multiple of 8, such as 32, 64 or 128; "
-                f"received {self.size}"
-            )
+        size = checked_model_size("ClipSpec.size", self.size)
+        object.__setattr__(self, "size", size)  # frozen: the one form of what was written
+
+    @property
+    def height(self) -> int:
+        """Rows of a frame."""
+        return height_width(self.size)[0]
+
+    @property
+    def width(self) -> int:
+        """Columns of a frame."""
+        return height_width(self.size)[1]
 
     @property
     def num_frames(self) -> int:
@@ -64,13 +73,20 @@ class ClipSpec:
         return max(0, num_video_frames - self.span + 1)
 
 
-def resized_shape(height: int, width: int, size: int) -> tuple[int, int]:
-    """(height, width) once the smallest side is `size`, the aspect kept to the nearest pixel."""
-    smallest = min(height, width)
-    return (
-        max(size, (height * size + smallest // 2) // smallest),
-        max(size, (width * size + smallest // 2) // smallest),
-    )
+def resized_shape(height: int, width: int, size: FrameSize) -> tuple[int, int]:
+    """Shape of a frame once it just covers another, the aspect kept to the nearest pixel.
+
+    Args:
+      height, width: of the frame.
+      size: what to cover; for a square of side S, the smallest side becomes S.
+
+    Returns:
+      (height, width): one equals that of `size`, the other is at least that of `size`.
+    """
+    rows, columns = height_width(size)
+    if rows * width >= columns * height:  # the frame is the wider one: its height decides
+        return rows, max(columns, (width * rows + height // 2) // height)
+    return max(rows, (height * columns + width // 2) // width), columns
 
 
 def crop_offset(free: int, position: float | None) -> int:
@@ -93,22 +109,22 @@ def cut_clip(
     """One clip of a decoded video.
 
     Args:
-      frames: `[N, H, W, C]`, smallest side = clip.size.
+      frames: `[N, H, W, C]`, at least as high and wide as the clip (`resized_shape`).
       start: frame that the clip starts at.
       clip: the window.
       position: (vertical, horizontal) numbers in [0, 1) that place the crop; None is the centre.
       out: where to put the clip; a new array when None.
 
     Returns:
-      `[T, size, size, C]` of the type of `frames`.
+      `[T, clip.height, clip.width, C]` of the type of `frames`.
     """
     vertical, horizontal = (None, None) if position is None else position
-    top = crop_offset(frames.shape[1] - clip.size, vertical)
-    left = crop_offset(frames.shape[2] - clip.size, horizontal)
+    top = crop_offset(frames.shape[1] - clip.height, vertical)
+    left = crop_offset(frames.shape[2] - clip.width, horizontal)
     window = frames[
         start : start + clip.span : clip.stride,
-        top : top + clip.size,
-        left : left + clip.size,
+        top : top + clip.height,
+        left : left + clip.width,
     ]
     if out is None:
         return np.array(window)

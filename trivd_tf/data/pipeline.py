@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trivd_tf.data.stored.jpeg_strips import FRAMES_IN_STRIP
 
-Batch = tuple[np.ndarray, np.ndarray]  # (video uint8 [b, T, S, S, 3], label int32 [b])
+Batch = tuple[np.ndarray, np.ndarray]  # (video uint8 [b, T, H, W, 3], label int32 [b])
 # (strips of JPEG frames, bytes objects [b, ceil(T / FRAMES_IN_STRIP)]; (rows of a frame in a strip,
 # top and left of the crop) int32 [b, 3]; label int32 [b])
 EncodedBatch = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -32,7 +32,7 @@ def endless_batches(
 
     Args:
       build: makes batch n; called from several threads.
-      video_shape: static shape `[b, T, size, size, 3]`.
+      video_shape: static shape `[b, T, H, W, 3]`.
       encoded: `build` gives strips of JPEG frames, to be decoded and cropped here, not in Python.
     """
     batches = _decoded if encoded else _plain
@@ -79,7 +79,7 @@ def _decoded(
     video_shape: tuple[int | None, ...],
     batch_size: int | None,
 ) -> tf.data.Dataset:
-    num_frames, size = video_shape[1] or 0, video_shape[2]
+    num_frames, (height, width) = video_shape[1] or 0, video_shape[2:4]
     lengths = strip_lengths(num_frames)
 
     def load(n: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -98,11 +98,12 @@ def _decoded(
         rows, top, left = tf.unstack(crop)
         parts = []
         for number, length in enumerate(lengths):
-            columns = tf.stack([0, left, rows * length, size])
+            columns = tf.stack([0, left, rows * length, width])
             pixels = tf.io.decode_and_crop_jpeg(
                 strips[number], columns, channels=3, dct_method="INTEGER_ACCURATE"
             )
-            parts.append(tf.reshape(pixels, [length, rows, size, 3])[:, top : top + size])
+            frames = tf.reshape(pixels, [length, rows, width, 3])
+            parts.append(frames[:, top : top + height])
         video = parts[0] if len(parts) == 1 else tf.concat(parts, axis=0)
         video.set_shape(video_shape[1:])
         return {"video": video, "label": label}

@@ -29,8 +29,8 @@ def digest(*parts: object) -> str:
 class ClipSource(abc.ABC):
     """A data set seen as clips.
 
-    A batch is a dict: "video" uint8 `[b, T, size, size, 3]` in [0, 255] (RGB) and "label" int32
-    `[b]` in [0, num_classes). Subclasses say which clip stands at each index; the order, batches,
+    A batch is a dict: "video" uint8 `[b, T, H, W, 3]` in [0, 255] (RGB) and "label" int32 `[b]`
+     in [0, num_classes). Subclasses say which clip stands at each index; the order, batches,
     slices for several devices and prefetching are here, once for all.
 
     Attributes:
@@ -126,7 +126,7 @@ class ClipSource(abc.ABC):
         offset = start + shard_index * share
         return pipeline.endless_batches(
             lambda n: self._training_batch(clip, seed, offset + n * batch_size + np.arange(share)),
-            video_shape=(share, clip.num_frames, clip.size, clip.size, 3),
+            video_shape=(share, clip.num_frames, clip.height, clip.width, 3),
             encoded=self._encoded(),
         )
 
@@ -174,6 +174,6 @@ class ClipSource(abc.ABC):
             build,
             num_batches=-(-num_clips // batch_size),
             batch_size=batch_size,
-            video_shape=(None, clip.num_frames, clip.size, clip.size, 3),
+            video_shape=(None, clip.num_frames, clip.height, clip.width, 3),
             encoded=self._encoded(),
         )

@@ -68,16 +68,17 @@ def _digits(spec: ClipSpec, count: int) -> np.ndarray:
 
 def _drifting_shapes(spec: ClipSpec) -> np.ndarray:
     """Soft coloured discs that drift over a slow gradient, uint8 `[T, S, S, 3]`."""
-    side = spec.size
-    y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side
+    side = min(spec.height, spec.width)
+    y, x = np.mgrid[0 : spec.height, 0 : spec.width].astype(np.float32) / side
+    room = np.array([spec.height, spec.width], np.float32) / side
     rng = np.random.default_rng(5)
     discs = [(rng.uniform(0.2, 0.8, 2), rng.uniform(-0.02, 0.02, 2), c) for c in _COLORS]
     frames = []
     for time in range(spec.num_frames):
-        ground = 0.25 + 0.2 * np.stack([x, y, 1 - x], axis=-1)
+        ground = 0.25 + 0.2 * np.stack([x / room[1], y / room[0], 1 - x / room[1]], axis=-1)
         for start, speed, color in discs:
             # There and back between the sides.
-            middle = 1 - np.abs((start + speed * time * spec.stride) % 2 - 1)
+            middle = room * (1 - np.abs((start + speed * time * spec.stride) % 2 - 1))
             distance = np.hypot(y - middle[0], x - middle[1])
             cover = np.clip((0.16 - distance) * 0.5 * side, 0, 1)[..., None]
             ground = ground * (1 - cover) + np.asarray(color) * cover

@@ -125,8 +125,11 @@ def parameters(layer: keras.layers.Layer) -> int:
 
 def view_shape(experiment: Experiment, model: Discriminator) -> tuple[int, ...]:
     """`(frames, height, width, 3)` of what a discriminator sees of one video."""
-    side = experiment.clip.size // (model.crop_factor * model.downsample_factor)
-    return (model.num_sampled_frames or experiment.clip.num_frames, side, side, 3)
+    clip = experiment.clip
+    height, width = (
+        side // model.downsample_factor for side in model.window(clip.height, clip.width)
+    )
+    return (model.num_sampled_frames or clip.num_frames, height, width, 3)
 
 
 class _Recorder:
@@ -221,8 +224,7 @@ def discriminator_rows(experiment: Experiment, model: Discriminator) -> list[Lay
 
 
 def _frames_of(generator: Generator, batch: int) -> tf.TensorSpec:
-    side = generator.frame_size
-    shape = [batch, generator.num_conditioning_frames, side, side, 3]
+    shape = [batch, generator.num_conditioning_frames, *generator.frame_shape, 3]
     return tf.TensorSpec(shape, generator.compute_dtype)
 
 

@@ -1,11 +1,13 @@
 """What each discriminator of a decomposition sees of a real clip (paper, Fig. 1)."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
+from trivd_tf.base.frame_size import FrameSize, height_width
 from trivd_tf.experiment import Experiment
 from trivd_tf.models import Discriminator
 from trivd_tf.models.discriminators import as_seed
@@ -26,10 +28,10 @@ _COLORS = ((190, 24, 93), (180, 83, 9), (109, 40, 217), (15, 118, 110))
 _MARGIN = 10
 
 
-def pixels_seen(model: Discriminator, num_frames: int, size: int) -> int:
+def pixels_seen(model: Discriminator, num_frames: int, size: FrameSize) -> int:
     """Pixels of one clip that a discriminator processes (paper, Sec. 3.1)."""
-    side = size // (model.crop_factor * model.downsample_factor)
-    return (model.num_sampled_frames or num_frames) * side * side
+    height, width = (side // model.downsample_factor for side in model.window(*height_width(size)))
+    return (model.num_sampled_frames or num_frames) * height * width
 
 
 def views_sheet(
@@ -43,9 +45,9 @@ def views_sheet(
 
     Args:
         experiment: whose discriminators.
-        clip: uint8 `[Tc + T, S, S, 3]`.
+        clip: uint8 `[Tc + T, H, W, 3]`.
         seed: of the crops and of the sampled frames.
-        frame_side: side of a whole frame in the picture, in pixels.
+        frame_side: smallest side of a whole frame in the picture, in pixels.
 
     Returns:
         uint8 `[H, W, 3]`.
@@ -54,29 +56,30 @@ def views_sheet(
     models = experiment.discriminators(
         num_conditioning_frames=experiment.clip.num_conditioning_frames
     )
-    frames, size = clip.shape[:2]
+    frames, *size = clip.shape[:3]
+    scale = frame_side / min(size)
     rows = [_View(model, clip, seed, index) for index, model in enumerate(models)]
-    width = cell(frame_side)
-    height = _MARGIN + (LINE + width) * (1 + len(rows)) + 2 * LINE + _MARGIN
-    whole = frames * size * size
+    row_height, width = (cell(round(side * scale)) for side in size)
+    height = _MARGIN + (LINE + row_height) * (1 + len(rows)) + 2 * LINE + _MARGIN
+    whole = math.prod(clip.shape[:3])
     captions = [row.caption(whole) for row in rows]
     total = sum(row.pixels for row in rows)
     last = f"together {total:,} pixels of the clip's {whole:,} ({total / whole:.0%})"
     top_caption = (
-        f"{experiment.title}: {frames} frames of {size} x {size}, "
+        f"{experiment.title}: {frames} frames of {size[0]} x {size[1]}, "
         f"{experiment.clip.num_conditioning_frames} given (blue), the rest real (green)"
     )
     widest = text_width([*captions, last, top_caption])
     canvas = Image.new("RGB", (max(frames * width, widest) + 2 * _MARGIN, height), PAPER)
     draw = ImageDraw.Draw(canvas)
     write(draw, (_MARGIN, _MARGIN), top_caption)
-    _draw_clip(canvas, clip, experiment.clip.num_conditioning_frames, rows, frame_side)
+    _draw_clip(canvas, clip, experiment.clip.num_conditioning_frames, rows, scale)
     for index, (row, caption) in enumerate(zip(rows, captions, strict=True)):
-        top = _MARGIN + (index + 1) * (LINE + width)
+        top = _MARGIN + (index + 1) * (LINE + row_height)
         write(draw, (_MARGIN, top), caption, row.color)
         for time, frame in zip(row.times, row.frames, strict=True):
             corner = (_MARGIN + time * width, top + LINE)
-            _paste(canvas, frame, corner, row.color, round(frame_side * row.scale))
+            _paste(canvas, frame, corner, row.color, scale)
     write(draw, (_MARGIN, height - _MARGIN - LINE), last)
     return np.asarray(canvas)
 
@@ -85,20 +88,19 @@ class _View:
     """One discriminator's view of a clip, and where in the clip it comes from."""
 
     def __init__(self, model: Discriminator, clip: np.ndarray, seed: int, index: int) -> None:
-        num_frames, size = clip.shape[:2]
-        choices = model.draw(1, num_frames, size, as_seed([seed, index]))
+        num_frames, height, width = clip.shape[:3]
+        choices = model.draw(1, num_frames, (height, width), as_seed([seed, index]))
         pixels = model.view(tf.cast(clip[None], tf.float32), choices)[0].numpy()
         self.model = model
         self.color = _COLORS[index % len(_COLORS)]
         self.frames = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
         self.times = choices["frames"][0].numpy() if "frames" in choices else range(num_frames)
-        self.pixels = pixels_seen(model, num_frames, size)
-        self.scale = self.frames.shape[1] / size
+        self.pixels = pixels_seen(model, num_frames, (height, width))
         self.corner = choices["corners"][0].numpy() if "corners" in choices else None
-        self.window = size // model.crop_factor
+        self.window = model.window(height, width)
 
     def caption(self, whole: int) -> str:
-        count, side = self.frames.shape[:2]
+        count, height, width = self.frames.shape[:3]
         kind = "frame by frame" if self.model.num_sampled_frames else "as a video"
         how = ["a random crop"] * (self.model.crop_factor > 1)
         how += [f"averaged {self.model.downsample_factor} x {self.model.downsample_factor}"] * (
@@ -106,26 +108,26 @@ class _View:
         )
         details = ", ".join([kind, *how])
         return (
-            f"{self.model.name}: {count} x {side} x {side} = {self.pixels:,} pixels "
+            f"{self.model.name}: {count} x {height} x {width} = {self.pixels:,} pixels "
             f"({self.pixels / whole:.0%}), {details}"
         )
 
 
 def _draw_clip(
-    canvas: Image.Image, clip: np.ndarray, given: int, rows: Sequence[_View], frame_side: int
+    canvas: Image.Image, clip: np.ndarray, given: int, rows: Sequence[_View], scale: float
 ) -> None:
-    width = cell(frame_side)
+    width = cell(round(clip.shape[2] * scale))
     draw = ImageDraw.Draw(canvas)
     for time, frame in enumerate(clip):
         left, top = _MARGIN + time * width, _MARGIN + LINE
-        _paste(canvas, frame, (left, top), GIVEN if time < given else REAL, frame_side)
+        _paste(canvas, frame, (left, top), GIVEN if time < given else REAL, scale)
         for row in rows:
             if row.corner is None or time not in row.times:
                 continue
-            scale = frame_side / clip.shape[1]
             y, x = (left_or_top * scale for left_or_top in row.corner)
             box = [left + BORDER + x, top + BORDER + y]
-            box += [box[0] + row.window * scale - 1, box[1] + row.window * scale - 1]
+            rows_high, columns_wide = row.window
+            box += [box[0] + columns_wide * scale - 1, box[1] + rows_high * scale - 1]
             draw.rectangle(box, outline=row.color, width=2)
 
 
@@ -134,8 +136,9 @@ def _paste(
     frame: np.ndarray,
     corner: tuple[int, int],
     color: tuple[int, int, int],
-    side: int,
+    scale: float,
 ) -> None:
+    height, width = (round(side * scale) for side in frame.shape[:2])
     # Nearest neighbours: a view's own pixels stay visible.
-    picture = Image.fromarray(frame).resize((side, side), Image.Resampling.NEAREST)
+    picture = Image.fromarray(frame).resize((width, height), Image.Resampling.NEAREST)
     paste(canvas, np.asarray(picture), corner, color)

@@ -136,9 +136,9 @@ def _difference(restored: RestoredModel, graph: ExportedGraph) -> dict[str, floa
     """What storing kernels in 16 bits changes, on smooth random clips and random latents."""
     exact = ExportedGraph(restored.generator, stride=restored.stride)
     rng = np.random.default_rng(0)
-    count, side = graph.clip_shape[:2]
+    count, height, width, _ = graph.clip_shape
     coarse = rng.uniform(0, 255, [_CLIPS_COMPARED * count, 4, 4, 3])
-    smooth = tf.image.resize(coarse, [side, side], "bicubic")
+    smooth = tf.image.resize(coarse, [height, width], "bicubic")
     clips = tf.cast(tf.clip_by_value(smooth, 0, 255), tf.uint8)
     clips = tf.reshape(clips, [_CLIPS_COMPARED, *graph.clip_shape])
     z = tf.constant(rng.standard_normal([_CLIPS_COMPARED, graph.latent_size]), tf.float32)

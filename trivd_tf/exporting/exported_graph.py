@@ -41,10 +41,10 @@ class ExportedGraph:
         self._generator = generator
         self._originals = list(generator.variables)
         self.weights = [_stored(variable, weight_type) for variable in self._originals]
-        side = generator.frame_size
-        self.clip_shape = (generator.num_conditioning_frames, side, side, 3)
+        frame = (*generator.frame_shape, 3)
+        self.clip_shape = (generator.num_conditioning_frames, *frame)
         self.num_predicted_frames = int(generator.num_predicted_frames)
-        self._horizon_shape = (self.num_predicted_frames, side, side, 3)
+        self._horizon_shape = (self.num_predicted_frames, *frame)
         self.latent_size = int(generator.latent_size)
         self.stride = stride
         self.has_motion = bool(generator.has_motion)

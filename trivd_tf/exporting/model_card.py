@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from trivd_tf.base.frame_size import height_width, size_text
 from trivd_tf.runs.open import RestoredModel
 
 _WARNINGS = """\
@@ -36,7 +37,7 @@ def render(restored: RestoredModel, metadata: dict[str, Any]) -> str:
         _training(restored, metadata),
         "## Intended use\n\nResearch on video prediction: looking at futures of short, small "
         "clips, comparing models, building on the weights. It was trained for "
-        f"{metadata['frame_size']} x {metadata['frame_size']} pixels and a horizon of "
+        f"{size_text(metadata['frame_size'])} pixels and a horizon of "
         f"{metadata['num_predicted_frames']} frames; longer futures are made by feeding frames "
         "back and lose quality as they go.\n",
         _WARNINGS,
@@ -49,12 +50,12 @@ def render(restored: RestoredModel, metadata: dict[str, Any]) -> str:
 
 def _head(metadata: dict[str, Any]) -> str:
     count, steps = metadata["num_conditioning_frames"], metadata["num_predicted_frames"]
-    side = metadata["frame_size"]
+    size = size_text(metadata["frame_size"])
     stride = metadata["stride"]
     every = "consecutive frames" if stride == 1 else f"one frame in {stride}"
     return (
         f"# {metadata['title']}\n\n"
-        f"A video prediction model (TrIVD-GAN family): {count} frames of {side} x {side} pixels "
+        f"A video prediction model (TrIVD-GAN family): {count} frames of {size} pixels "
         f"in ({every} of a video), the {steps} that may follow out. "
         f"{metadata['parameters']:,} parameters, stored as {metadata['weight_type']}; averaged "
         "weights, standing statistics, inference only.\n"
@@ -62,8 +63,11 @@ def _head(metadata: dict[str, Any]) -> str:
 
 
 def _use(metadata: dict[str, Any]) -> str:
-    count, side = metadata["num_conditioning_frames"], metadata["frame_size"]
-    frames = f"`conditioning_frames` uint8 [B, {count}, {side}, {side}, 3]"
+    count = metadata["num_conditioning_frames"]
+    height, width = height_width(metadata["frame_size"])
+    frames = f"`conditioning_frames` uint8 [B, {count}, {height}, {width}, 3]"
+    square = height == width
+    fit = f"the smallest side is {height}" if square else f"they just cover {height} x {width}"
     rows = [
         ("`serving_default`", frames, "`frames` uint8, `frames_float` in [-1, 1]; z = 0"),
         (
@@ -100,7 +104,7 @@ futures = model.sample(tf.constant(clip), seed=1, truncation=0.8, num_samples=3)
 |---|---|---|
 {table}
 
-Frames are bytes from 0 to 255, resized before they are given so that the smallest side is {side},
+Frames are bytes from 0 to 255, resized before they are given so that {fit},
 and the centre cropped. Give them as a tensor: TensorFlow refuses one of another type by name, but
 would turn a NumPy array of floats into bytes without a word.
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import from_height_width
 from trivd_tf.base.model_files import CONFIG, LABELS, SAVED_MODEL, is_export, is_model_dir
 from trivd_tf.inference.horizon import predict_horizon, predict_horizon_with_motion
 from trivd_tf.inference.predictor_base import Predictor
@@ -37,9 +38,8 @@ class GeneratorPredictor(Predictor):
         self.stride = stride
         self.num_classes = generator.num_classes
         self.class_names = class_names
-        side = self.frame_size
         signature = [
-            tf.TensorSpec([None, self.num_conditioning_frames, side, side, 3], tf.uint8),
+            tf.TensorSpec([None, self.num_conditioning_frames, *self.frame_shape, 3], tf.uint8),
             tf.TensorSpec([None, self.latent_size], tf.float32),
             tf.TensorSpec([None], tf.int32),
         ]
@@ -76,7 +76,7 @@ class SavedModelPredictor(Predictor):
             self._plain = self._model.signatures["sample_from_z"]
             self._moving = self._model.signatures.get("predict_with_motion_from_z")
             inputs = self._plain.structured_input_signature[1]
-            _, count, side, _, _ = inputs["conditioning_frames"].shape
+            _, count, height, width, _ = inputs["conditioning_frames"].shape
             self.latent_size = inputs["z"].shape[-1]
             self.num_predicted_frames = self._plain.structured_outputs["frames"].shape[1]
             self.stride = int(self._model.stride.numpy())
@@ -89,7 +89,7 @@ class SavedModelPredictor(Predictor):
                 f"{path}: not a SavedModel that `trivd export` made ({reason})"
             ) from error
         self.num_conditioning_frames = count
-        self.frame_size = side
+        self.frame_size = from_height_width(height, width)
         self.has_motion = self._moving is not None
 
     def _run(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize, height_width
 from trivd_tf.inference.latents import latents
 
 Labels = int | Sequence[int] | np.ndarray | None
@@ -20,7 +21,7 @@ class Predictor(abc.ABC):
     Attributes:
         num_conditioning_frames: Tc, frames that a prediction starts from.
         num_predicted_frames: T, the trained horizon.
-        frame_size: S, side of the square frames.
+        frame_size: side of the square frames, or (height, width); H x W below.
         latent_size: length of z.
         has_motion: whether the model has a motion field.
         stride: every stride-th frame of a video was used in training.
@@ -31,12 +32,17 @@ class Predictor(abc.ABC):
 
     num_conditioning_frames: int
     num_predicted_frames: int
-    frame_size: int
+    frame_size: FrameSize
     latent_size: int
     has_motion: bool
     stride: int = 1
     num_classes: int | None = 1
     class_names: tuple[str, ...] = ()
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(height, width) of the frames."""
+        return height_width(self.frame_size)
 
     @abc.abstractmethod
     def _run(
@@ -293,7 +299,7 @@ class Predictor(abc.ABC):
 
     def _check_conditioning(self, conditioning: np.ndarray) -> np.ndarray:
         conditioning = np.asarray(conditioning)
-        wanted = (self.num_conditioning_frames, self.frame_size, self.frame_size, 3)
+        wanted = (self.num_conditioning_frames, *self.frame_shape, 3)
         if conditioning.dtype != np.uint8 or conditioning.shape[1:] != wanted:
             raise InputError(
                 f"conditioning frames must be uint8 [B, {', '.join(map(str, wanted))}]; received "

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trivd_tf.base.frame_size import FrameSize, height_width
 from trivd_tf.layers.residual import DiscriminatorBlock
 from trivd_tf.layers.spectral_norm import SpectralDense, SpectralEmbedding
 from trivd_tf.ops import losses, video
@@ -89,14 +90,14 @@ class Discriminator(keras.Model):
             **norm,
         )
 
-    def build_variables(self, num_frames: int, size: int) -> None:
-        """Creates every variable now, for videos of `num_frames` frames of `size` x `size`."""
-        spec = tf.TensorSpec((1, num_frames, size, size, 3), self.variable_dtype)
+    def build_variables(self, num_frames: int, size: FrameSize) -> None:
+        """Creates every variable now, for videos of `num_frames` frames of that size."""
+        spec = tf.TensorSpec((1, num_frames, *height_width(size), 3), self.variable_dtype)
         # Tracing only: nothing is computed.
         tf.function(lambda videos: self(videos, seed=0)).get_concrete_function(spec)
 
     def draw(
-        self, count: int | tf.Tensor, num_frames: int, size: int, seed: tf.Tensor
+        self, count: int | tf.Tensor, num_frames: int, size: FrameSize, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """The random choices of `count` videos: crop corners and frame indices, a row a video.
 
@@ -105,7 +106,7 @@ class Discriminator(keras.Model):
         Args:
             count: how many videos.
             num_frames: T of the whole videos.
-            size: their height and width.
+            size: side of their square frames, or (height, width).
             seed: int tensor `[2]`.
         """
         seeds = tf.random.experimental.stateless_split(seed, 2)
@@ -115,8 +116,13 @@ class Discriminator(keras.Model):
                 count, self.num_sampled_frames, num_frames, self.num_conditioning_frames, seeds[0]
             )
         if self.crop_factor > 1:
-            choices["corners"] = video.draw_corners(count, size, size // self.crop_factor, seeds[1])
+            window = self.window(*height_width(size))
+            choices["corners"] = video.draw_corners(count, size, window, seeds[1])
         return choices
+
+    def window(self, height: int, width: int) -> tuple[int, int]:
+        """(rows, columns) that the crop leaves of frames: H / s x W / s, or all of them."""
+        return height // self.crop_factor, width // self.crop_factor
 
     def view(self, videos: tf.Tensor, choices: dict[str, tf.Tensor]) -> tf.Tensor:
         """What this discriminator sees of `[B, T, H, W, 3]`: `[B, K or T, H / s, W / s, 3]`.
@@ -128,7 +134,7 @@ class Discriminator(keras.Model):
         if self.num_sampled_frames is not None:
             videos = video.take_frames(videos, choices["frames"])
         if self.crop_factor > 1:
-            videos = video.crop(videos, choices["corners"], videos.shape[2] // self.crop_factor)
+            videos = video.crop(videos, choices["corners"], self.window(*videos.shape[2:4]))
         return video.downsample(videos, self.downsample_factor)
 
     def features(self, view: tf.Tensor) -> tf.Tensor:
@@ -183,7 +189,7 @@ class Discriminator(keras.Model):
         choices = self.draw(
             tf.shape(videos)[0],
             videos.shape[1],
-            videos.shape[2],
+            tuple(videos.shape[2:4]),
             as_seed(0 if seed is None else seed),
         )
         return self.combine(*self.scores(self.view(videos, choices), labels))

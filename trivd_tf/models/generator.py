@@ -1,10 +1,12 @@
 """The TrIVD-GAN / DVD-GAN-FP generator (architecture, section 2)."""
 
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from trivd_tf.base.frame_size import FrameSize, from_height_width, height_width
 from trivd_tf.layers.batch_norm import PerStepBatchNorm
 from trivd_tf.layers.recurrent import make_cell, unroll
 from trivd_tf.layers.residual import GeneratorBlock
@@ -110,7 +112,7 @@ class Generator(keras.Model):
         recurrent_unit: a name of `make_cell`.
         num_predicted_frames: T.
         num_conditioning_frames: Tc.
-        frame_size: height and width; divisible by 8.
+        frame_size: side of square frames, or (height, width), in pixels; divisible by 8.
         latent_size: length of z.
         embedding_size: length of the class features.
         num_classes: rows of the class embedding; 1 is the dummy class of video prediction.
@@ -133,7 +135,7 @@ class Generator(keras.Model):
         num_predicted_frames: int = 11,
         *,
         num_conditioning_frames: int = 5,
-        frame_size: int = 64,
+        frame_size: FrameSize = 64,
         latent_size: int = 128,
         embedding_size: int = 128,
         num_classes: int = 1,
@@ -152,8 +154,10 @@ class Generator(keras.Model):
         # Conditioning frames arrive as they are: `_run` casts what the networks take, and a TSRU on
         # the pixels starts from all their bits.
         self.autocast = False
-        if frame_size < 8 or frame_size % 8:
+        frame_shape = height_width(frame_size)
+        if min(frame_shape) < 8 or any(side % 8 for side in frame_shape):
             raise ValueError(f"frame_size must be a multiple of 8. Received: {frame_size}")
+        frame_size = from_height_width(*frame_shape)
         if hidden_widths not in ("out", "in"):
             raise ValueError(f"hidden_widths must be 'out' or 'in'. Received: {hidden_widths!r}")
         if not 1 <= motion_levels <= NUM_STAGES:
@@ -201,8 +205,8 @@ class Generator(keras.Model):
         self.embedding = SpectralEmbedding(
             self.num_classes, options["embedding_size"], name="embedding", **plain
         )
-        size = self.frame_size // 2**NUM_STAGES
-        self.affine = SpectralDense(size * size * _INPUT_WIDTHS[0] * ch, name="affine", **plain)
+        area = math.prod(self._first_shape)
+        self.affine = SpectralDense(area * _INPUT_WIDTHS[0] * ch, name="affine", **plain)
         self.encoder = Encoder(
             tuple(reversed(out)), hidden, wide_blocks=wide_encoder_blocks, name="encoder", **norm
         )
@@ -242,15 +246,25 @@ class Generator(keras.Model):
         )
 
     @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(height, width) of the frames."""
+        return height_width(self.frame_size)
+
+    @property
+    def _first_shape(self) -> tuple[int, int]:
+        """(height, width) that the first stage starts at: H / 8 x W / 8."""
+        height, width = self.frame_shape
+        return height // 2**NUM_STAGES, width // 2**NUM_STAGES
+
+    @property
     def has_motion(self) -> bool:
         """Whether the recurrent units or the pixels are warped, and so have a motion field."""
         return bool(self.stages[0].cell.has_motion or self.pixels is not None)
 
     def build_variables(self) -> None:
         """Creates every variable now, by tracing one tiny batch instead of at the first call."""
-        size, count = self.frame_size, self.num_conditioning_frames
-        dtype = self.variable_dtype
-        shapes = ((1, count, size, size, 3), (1, self.latent_size))
+        count, dtype = self.num_conditioning_frames, self.variable_dtype
+        shapes = ((1, count, *self.frame_shape, 3), (1, self.latent_size))
 
         # Tracing only: nothing is computed.
         tf.function(lambda frames, z: self(frames, z, training=False)).get_concrete_function(
@@ -291,11 +305,9 @@ class Generator(keras.Model):
             labels = tf.zeros([tf.shape(z)[0]], tf.int32)
         condition = tf.concat([tf.cast(z, dtype), self.embedding(labels)], axis=-1)
         encodings = self.encoder(conditioning_frames)
-        size = self.frame_size // 2**NUM_STAGES
         # One frame that stands for every step: what is the same is computed once.
-        frames = tf.reshape(
-            self.affine(condition), [1, -1, size, size, _INPUT_WIDTHS[0] * self.channel_multiplier]
-        )
+        channels = _INPUT_WIDTHS[0] * self.channel_multiplier
+        frames = tf.reshape(self.affine(condition), [1, -1, *self._first_shape, channels])
         warps = []
         for stage, encoding in zip(self.stages, encodings, strict=True):
             frames, warp_weights = stage(frames, encoding, condition, training=training)
@@ -365,11 +377,11 @@ class Generator(keras.Model):
         steps = self.num_predicted_frames
         levels = [video.fold_time(flow) for flow in flows[: self.motion_levels]]
         # Levels that are left out count as no motion of their own.
-        while levels[-1].shape[1] < self.frame_size:
-            batch, side = tf.shape(levels[-1])[0], 2 * levels[-1].shape[1]
-            levels.append(tf.zeros([batch, side, side, 2], levels[-1].dtype))
+        while tuple(levels[-1].shape[1:3]) != self.frame_shape:
+            batch, (height, width) = tf.shape(levels[-1])[0], levels[-1].shape[1:3]
+            levels.append(tf.zeros([batch, 2 * height, 2 * width, 2], levels[-1].dtype))
         flow = warp.compose_flows(levels)
-        return tf.reshape(flow, [-1, steps, self.frame_size, self.frame_size, 2])
+        return tf.reshape(flow, [-1, steps, *self.frame_shape, 2])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._options}

@@ -5,6 +5,8 @@ Videos are `[B, T, H, W, C]`. Random choices are stateless: a function of `seed`
 
 import tensorflow as tf
 
+from trivd_tf.base.frame_size import FrameSize, height_width
+
 
 def fold_time(videos: tf.Tensor) -> tf.Tensor:
     """`[A, B, H, W, C] -> [A B, H, W, C]`: both leading axes become one batch of frames."""
@@ -50,32 +52,46 @@ def downsample(videos: tf.Tensor, factor: int) -> tf.Tensor:
     return framewise(lambda x: tf.nn.avg_pool2d(x, factor, factor, "VALID"), videos)
 
 
-def draw_corners(count: int | tf.Tensor, size: int, window: int, seed: tf.Tensor) -> tf.Tensor:
-    """Uniform corners of square windows, int32 `[count, 2]` (top, left).
+def draw_corners(
+    count: int | tf.Tensor, size: FrameSize, window: FrameSize, seed: tf.Tensor
+) -> tf.Tensor:
+    """Uniform corners of windows, int32 `[count, 2]` (top, left).
 
     Args:
         count: how many.
-        size: height and width of the frames.
-        window: height and width of the windows, at most `size`.
+        size: of the frames, one side or (height, width).
+        window: of the windows, one side or (height, width), at most `size`.
         seed: int tensor `[2]`.
     """
-    return tf.random.stateless_uniform([count, 2], seed, 0, size - window + 1, dtype=tf.int32)
+    free = [
+        whole - part for whole, part in zip(height_width(size), height_width(window), strict=True)
+    ]
+    if free[0] == free[1]:
+        return tf.random.stateless_uniform([count, 2], seed, 0, free[0] + 1, dtype=tf.int32)
+    # The bound is one number a call: a call for each axis, each with a seed of its own.
+    seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+    sides = [
+        tf.random.stateless_uniform([count], own, 0, most + 1, dtype=tf.int32)
+        for own, most in zip(seeds, free, strict=True)
+    ]
+    return tf.stack(sides, axis=1)
 
 
-def crop(videos: tf.Tensor, corners: tf.Tensor, window: int) -> tf.Tensor:
+def crop(videos: tf.Tensor, corners: tf.Tensor, window: FrameSize) -> tf.Tensor:
     """One window a video, the same for all its frames.
 
     Args:
         videos: `[B, T, H, W, C]`.
         corners: int32 `[B, 2]`, top and left.
-        window: height and width.
+        window: one side or (height, width), h and w below.
 
     Returns:
-        `[B, T, window, window, C]`.
+        `[B, T, h, w, C]`.
     """
+    height, width = height_width(window)
     # Two gathers with a batch axis: differentiable, and static shapes for XLA.
-    rows = corners[:, :1] + tf.range(window)
-    columns = corners[:, 1:] + tf.range(window)
+    rows = corners[:, :1] + tf.range(height)
+    columns = corners[:, 1:] + tf.range(width)
     cropped = tf.gather(videos, rows, axis=2, batch_dims=1)
     return tf.gather(cropped, columns, axis=3, batch_dims=1)
 

@@ -12,6 +12,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from PIL import Image
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize, height_width
 from trivd_tf.base.storage import whole_file
 from trivd_tf.data.clips import crop_offset, require_integer
 from trivd_tf.data.files.decode import decode_frames, probe
@@ -45,7 +46,7 @@ def read_clip(
     path: str | os.PathLike[str],
     *,
     num_conditioning_frames: int,
-    size: int,
+    size: FrameSize,
     num_continuation_frames: int = 0,
     window: str = "first",
     stride: int = 1,
@@ -53,13 +54,13 @@ def read_clip(
 ) -> Clip:
     """Reads what a model needs of a video file, as evaluation sees it.
 
-    The smallest side is resized to `size` and the centre square is cropped; every coded frame
-    counts once, whatever its time stamp.
+    Frames are resized until they just cover `size` (a square: until the smallest side is `size`)
+    and the centre is cropped; every coded frame counts once, whatever its time stamp.
 
     Args:
         path: any container that libav reads, of any size, aspect and frame rate.
         num_conditioning_frames: Tc.
-        size: S, side of the square frames.
+        size: side of the square frames, or (height, width); H x W above.
         num_continuation_frames: how many real frames after them to read where the file has them.
         window: `first` takes the first Tc frames, so that the real continuation is known; `last`
             takes the last Tc, so that the prediction goes on where the file ends.
@@ -81,7 +82,7 @@ def read_clip(
     if window == "first":
         longest = span + num_continuation_frames * stride
         frames = [
-            _square(frame, size) for frame in decode_frames(path, max_frames=longest, size=size)
+            _centre(frame, size) for frame in decode_frames(path, max_frames=longest, size=size)
         ]
         found = len(frames)
     else:
@@ -115,14 +116,15 @@ def _frame_rate(path: Path) -> float:
     return DEFAULT_FRAME_RATE
 
 
-def _square(frame: np.ndarray, size: int) -> np.ndarray:
-    top = crop_offset(frame.shape[0] - size, None)
-    left = crop_offset(frame.shape[1] - size, None)
-    return np.ascontiguousarray(frame[top : top + size, left : left + size])
+def _centre(frame: np.ndarray, size: FrameSize) -> np.ndarray:
+    height, width = height_width(size)
+    top = crop_offset(frame.shape[0] - height, None)
+    left = crop_offset(frame.shape[1] - width, None)
+    return np.ascontiguousarray(frame[top : top + height, left : left + width])
 
 
 def _last_frames(
-    path: Path, size: int, span: int, max_decoded_frames: int | None
+    path: Path, size: FrameSize, span: int, max_decoded_frames: int | None
 ) -> tuple[list[np.ndarray], int]:
     """The last `span` frames (fewer where there are fewer) and how many the file holds."""
     kept: collections.deque[np.ndarray] = collections.deque(maxlen=span)
@@ -134,7 +136,7 @@ def _last_frames(
                 f"{path}: more than {max_decoded_frames} frames; give a shorter clip, or predict "
                 "from its first frames"
             )
-        kept.append(_square(frame, size))
+        kept.append(_centre(frame, size))
     return list(kept), found
 
 

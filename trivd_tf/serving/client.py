@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.frame_size import from_height_width
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.serving.transport import Address, NotReady, SignatureShapes, Transport
 
@@ -61,10 +62,10 @@ class ServerPredictor(Predictor):
             horizon = plain.outputs["frames"][1]
         except (KeyError, ValueError, IndexError):
             raise self._other_model() from None
-        if None in (count, height, latent_size, horizon) or height != width or channels != 3:
+        if None in (count, height, width, latent_size, horizon) or channels != 3:
             raise self._other_model()
         self.num_conditioning_frames = int(count or 0)
-        self.frame_size = int(height or 0)
+        self.frame_size = from_height_width(int(height or 0), int(width or 0))
         self.latent_size = int(latent_size or 0)
         self.num_predicted_frames = int(horizon or 0)
         self.has_motion = "predict_with_motion_from_z" in signatures

@@ -119,7 +119,7 @@ class GanStep:
 
     def _view(self, model: Discriminator, videos: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         count = self.replica_batch_size * self.num_replicas
-        choices = model.draw(count, videos.shape[1], videos.shape[2], seed)
+        choices = model.draw(count, videos.shape[1], tuple(videos.shape[2:4]), seed)
         return model.view(videos, {name: self._own_rows(rows) for name, rows in choices.items()})
 
     def _mix(self, model: Discriminator, r_x: tf.Tensor, r_xy: tf.Tensor) -> tf.Tensor:

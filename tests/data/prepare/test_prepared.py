@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from tests.beam import NEEDS_BEAM
 from tests.data.prepare.stored import CLIP, read_set, take, videos_of
-from tests.data.videos import numbered_frames
+from tests.data.videos import encode, numbered_frames
 from trivd_tf.base.errors import InputError
 from trivd_tf.data import ClipSpec, Prepared
+from trivd_tf.data.prepare import prepare
 
 pytestmark = NEEDS_BEAM
 
@@ -33,6 +34,28 @@ def test_clips_from_records_are_the_videos_own(numbered_set):
     epoch = videos_of(take(source.training_clips(CLIP, seed=0, batch_size=count), 1))
     starts = zip(epoch[:, 0, 0, 0, 1].tolist(), epoch[:, 0, 0, 0, 0].tolist(), strict=True)
     assert set(starts) == shown["train"]
+
+
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+def test_a_set_of_rectangles(tmp_path, encoding):
+    """32 x 48 covers 32 x 40 as it is; the crop is drawn on the longer axis alone."""
+    for video in range(2):
+        encode(tmp_path / "videos" / f"{video}.mkv", numbered_frames(video, 12))
+    options = {"encoding": encoding, "size": (32, 40), "train_fraction": 0.5}
+    output = prepare(
+        "folder", videos=str(tmp_path / "videos"), output=str(tmp_path / "set"), **options
+    ).output
+    source = Prepared(data_dir=output)
+    clip = ClipSpec(num_conditioning_frames=2, num_predicted_frames=3, size=(32, 40))
+    expected = numbered_frames(0, 1)[0, :, 4:44, 2]
+    centre = videos_of(
+        take(source.evaluation_clips(clip, split="train", num_clips=2, batch_size=2))
+    )
+    assert centre.shape == (2, 5, 32, 40, 3)
+    assert np.abs(centre[..., 2].astype(int) - expected).max() <= (12 if encoding == "jpeg" else 0)
+    assert videos_of(take(source.training_clips(clip, seed=0, batch_size=4), 1)).shape[2] == 32
+    with pytest.raises(InputError, match=r"at size \(32, 40\).* --size 32$"):
+        source.prepare(ClipSpec(size=32))
 
 
 @pytest.mark.parametrize("encoding", ["raw", "jpeg"])

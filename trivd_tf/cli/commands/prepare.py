@@ -102,10 +102,11 @@ def _add_storage(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("storage")
     group.add_argument(
         "--size",
-        metavar="N",
-        type=positive_number,
+        metavar="N|HxW",
+        type=frame_size,
         default=64,
-        help="smallest side of the stored frames in pixels, the size of the clips (default: 64)",
+        help="size of the clips in pixels, a side or height x width, such as 96x160; the stored "
+        "frames just cover it (default: 64)",
     )
     group.add_argument(
         "--encoding",
@@ -124,6 +125,16 @@ def _add_storage(parser: argparse.ArgumentParser) -> None:
         help="at most so many videos a file; what a killed run was writing is written again "
         "(default: 64)",
     )
+
+
+def frame_size(text: str) -> int | tuple[int, int]:
+    """An argparse type: `64`, or `96x160` for 96 rows and 160 columns."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size; give a side, or height x width, such as 64 or 96x160"
+        )
+    return (int(sides[0]), int(sides[-1])) if len(sides) == 2 else int(sides[0])
 
 
 def take_other_flags(args: argparse.Namespace, flags: list[str]) -> bool:

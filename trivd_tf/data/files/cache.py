@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.base.storage import remove_leftovers, whole_file, write_whole
 from trivd_tf.data.files import decode
 
@@ -36,13 +37,13 @@ class FrameCache:
 
     Args:
       directory: where entries are kept; made when missing.
-      size: smallest side of the frames, in pixels.
+      size: what the frames just cover (`resized_shape`): for a square, their smallest side.
 
     Raises:
       InputError: the directory cannot be written to.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, size: int):
+    def __init__(self, directory: str | os.PathLike[str], *, size: FrameSize):
         self._directory = Path(directory)
         self._size = size
         self._stopped = threading.Event()

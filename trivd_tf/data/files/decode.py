@@ -9,6 +9,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize, checked_size
 from trivd_tf.data.clips import require_integer, resized_shape
 
 MAX_PIXELS = 2**26  # a frame of 8192 x 8192, 200 MB as RGB
@@ -62,7 +63,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 
 
 def decode_frames(
-    path: str | os.PathLike[str], *, max_frames: int | None = None, size: int | None = None
+    path: str | os.PathLike[str], *, max_frames: int | None = None, size: FrameSize | None = None
 ) -> Iterator[np.ndarray]:
     """Yields the frames of a video file in the order of display.
 
@@ -73,7 +74,8 @@ def decode_frames(
     Args:
       path: the file.
       max_frames: stop after so many; what follows is not read, so damage there goes unnoticed.
-      size: smallest side of the frames given, the aspect kept, antialiased; None keeps the size.
+      size: smallest side of the frames given, or the (height, width) that they just cover; the
+        aspect is kept, antialiased. None keeps the size.
 
     Yields:
       uint8 `[H, W, 3]`, all of the first frame's shape.
@@ -86,7 +88,7 @@ def decode_frames(
     if max_frames is not None:
         require_integer("decode_frames", "max_frames", max_frames, 1)
     if size is not None:
-        require_integer("decode_frames", "size", size, 1)
+        size = checked_size("decode_frames.size", size, minimum=1)
     count = 0
     with _open(path) as container:
         stream = _video_stream(container, path)
@@ -117,7 +119,7 @@ def decode_frames(
 class _Converter:
     """Turns libav's frames into RGB arrays of one shape."""
 
-    def __init__(self, path: str | os.PathLike[str], size: int | None):
+    def __init__(self, path: str | os.PathLike[str], size: FrameSize | None):
         self._path = path
         self._size = size
         self._shape: tuple[int, int] | None = None
@@ -128,10 +130,10 @@ class _Converter:
         turns = round(frame.rotation / 90) % 4
         if self._shape is None:
             self._shape = (frame.height, frame.width)
-            if self._size is not None:
-                self._shape = resized_shape(*self._shape, self._size)
             if turns % 2:
                 self._shape = self._shape[::-1]
+            if self._size is not None:
+                self._shape = resized_shape(*self._shape, self._size)
         height, width = self._shape[::-1] if turns % 2 else self._shape
         image = self._reformatter.reformat(
             frame, width=width, height=height, format="rgb24", interpolation=_FILTER, threads=1

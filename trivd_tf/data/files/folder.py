@@ -257,7 +257,7 @@ def _cut_batch(
     positions: Sequence[tuple[float, float] | None],
 ) -> pipeline.Batch:
     count = len(positions)
-    video = np.empty((count, clip.num_frames, clip.size, clip.size, 3), np.uint8)
+    video = np.empty((count, clip.num_frames, clip.height, clip.width, 3), np.uint8)
     for row, (number, start, position) in enumerate(zip(*windows, positions, strict=True)):
         frames = _open_entry(prepared.entries[number])
         cut_clip(frames, int(start), clip, position, out=video[row])

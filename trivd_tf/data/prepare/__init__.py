@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize, checked_size
 from trivd_tf.base.storage import absolute
 from trivd_tf.data.clips import require_fraction, require_integer
 from trivd_tf.data.prepare import layout
@@ -103,7 +104,7 @@ def prepare(
     frames: int | None = None,
     rate: float | None = None,
     seed: int | None = None,
-    size: int = 64,
+    size: FrameSize = 64,
     encoding: str = "raw",
     jpeg_quality: int = 95,
     videos_per_shard: int = 64,
@@ -124,7 +125,8 @@ def prepare(
       frames: generated sets: about so many frames in all, 192,000 by default.
       rate: freedom_walks: frames a second of game time, 17.5 by default.
       seed: generated sets: fixes every frame, 0 by default.
-      size: smallest side of the stored frames, in pixels.
+      size: of the clips: smallest side of the stored frames, in pixels, or the (height, width)
+        that they just cover.
       encoding: "raw", exact and fastest to read, or "jpeg", several times smaller.
       jpeg_quality: 1 to 100.
       videos_per_shard: at most so many videos a file; a killed run loses at most the files that
@@ -136,7 +138,7 @@ def prepare(
       InputError: sources or options are at fault, or `output` holds something else.
       RunError: writing failed; what was written stays, the same call goes on.
     """
-    require_integer("prepare", "size", size, 8)
+    size = checked_size("prepare.size", size)
     require_integer("prepare", "videos_per_shard", videos_per_shard, 1)
     if encoding not in ENCODINGS:
         raise InputError(f"the encoding must be raw or jpeg; received {encoding!r}")

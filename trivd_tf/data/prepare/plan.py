@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from trivd_tf.base.frame_size import FrameSize, from_height_width, height_width
+
 ENCODINGS = ("raw", "jpeg")
 
 # Even a small set is cut into some shards, so that all cores have work.
@@ -107,7 +109,7 @@ class Job:
       output: folder of the data set.
       name: of the data set.
       reader, reader_options, root: as in `Plan`.
-      size: smallest side of the stored frames, in pixels.
+      size: what the stored frames just cover: for a square, their smallest side, in pixels.
       encoding: "raw" or "jpeg".
       jpeg_quality: 1 to 100.
       labelled: whether examples carry a label.
@@ -118,7 +120,7 @@ class Job:
     reader: str
     reader_options: Mapping[str, Any]
     root: str
-    size: int
+    size: FrameSize
     encoding: str
     jpeg_quality: int
     labelled: bool
@@ -128,4 +130,6 @@ class Job:
 
     @classmethod
     def from_json(cls, text: str) -> "Job":
-        return cls(**json.loads(text))
+        fields = json.loads(text)
+        size = from_height_width(*height_width(fields["size"]))  # JSON knows lists only
+        return cls(**{**fields, "size": size})

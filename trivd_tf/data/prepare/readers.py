@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.base.storage import is_address
 from trivd_tf.data.clips import resized_shape
 from trivd_tf.data.files import decode
@@ -40,7 +41,7 @@ def _read_files(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]
             yield item, InputError(str(error).removeprefix(f"{path}: "))
 
 
-def _decode(path: str, size: int) -> Result:
+def _decode(path: str, size: FrameSize) -> Result:
     try:
         rate = decode.probe(path).frame_rate
         return Video(np.stack(list(decode.decode_frames(path, size=size))), rate)
@@ -68,7 +69,7 @@ def _read_softmotion(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Re
             yield item, InputError("the file changed: it holds fewer records than before")
 
 
-def _softmotion_video(record: bytes, camera: str, size: int) -> Result:
+def _softmotion_video(record: bytes, camera: str, size: FrameSize) -> Result:
     try:
         features = tf.train.Example.FromString(record).features.feature
     except Exception as error:  # protobuf's DecodeError, wherever this version keeps it
@@ -149,8 +150,8 @@ def _by_source(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield group
 
 
-def _resize(frames: np.ndarray, size: int) -> np.ndarray:
-    """Smallest side to `size`, antialiased bicubic; frames of that size stay as they are."""
+def _resize(frames: np.ndarray, size: FrameSize) -> np.ndarray:
+    """To just cover `size`, antialiased bicubic; frames that do so already stay as they are."""
     height, width = resized_shape(frames.shape[1], frames.shape[2], size)
     if (height, width) == frames.shape[1:3]:
         return np.ascontiguousarray(frames)

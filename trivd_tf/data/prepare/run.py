@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.base.progress import Progress
 from trivd_tf.data.beam_pipeline import import_beam, open_pipeline
 from trivd_tf.data.prepare import layout, shards
@@ -24,7 +25,7 @@ def run(
     *,
     output: str,
     options: Mapping[str, Any],
-    size: int,
+    size: FrameSize,
     encoding: str,
     jpeg_quality: int,
     videos_per_shard: int,

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import checked_size, height_width
 from trivd_tf.data import clips, pipeline
 from trivd_tf.data.clips import ClipSpec, require_integer
 from trivd_tf.data.prepare import layout
@@ -91,11 +92,12 @@ class Prepared(ClipSource):
         return self._splits[split]
 
     def prepare(self, clip: ClipSpec) -> None:
-        stored = self._report["size"]
+        stored = checked_size("size", self._report["size"], minimum=1)
         if clip.size != stored:
+            wanted = "x".join(map(str, dict.fromkeys(height_width(clip.size))))
             raise InputError(
                 f"{self._data_dir} was prepared at size {stored}, clips of {clip.size} were asked "
-                f"for; set data.ClipSpec.size = {stored} or prepare it at {clip.size}"
+                f"for; set data.ClipSpec.size = {stored} or prepare it with --size {wanted}"
             )
         for split in SPLITS:
             if (clip, split) not in self._tables:
@@ -208,7 +210,7 @@ class Prepared(ClipSource):
             strips = np.empty((count, len(lengths)), object)
             crops = np.empty((count, 3), np.int32)
         else:
-            video = np.empty((count, clip.num_frames, clip.size, clip.size, 3), np.uint8)
+            video = np.empty((count, clip.num_frames, clip.height, clip.width, 3), np.uint8)
 
         def read(part: range) -> None:
             for n in part:
@@ -260,6 +262,6 @@ def _crop(row: np.void, clip: ClipSpec, position: _Position) -> tuple[int, int, 
     """Rows of a frame in a strip, and top and left of the crop, where `cut_clip` cuts."""
     vertical, horizontal = (None, None) if position is None else position
     height = int(row["height"])
-    top = clips.crop_offset(height - clip.size, vertical)
-    left = clips.crop_offset(int(row["width"]) - clip.size, horizontal)
+    top = clips.crop_offset(height - clip.height, vertical)
+    left = clips.crop_offset(int(row["width"]) - clip.width, horizontal)
     return jpeg_strips.padded_height(height), top, left

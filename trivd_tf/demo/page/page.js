@@ -153,7 +153,9 @@ function panel(title) {
   const canvas = document.createElement("canvas");
   const caption = document.createElement("figcaption");
   const name = document.createElement("b");
-  canvas.width = canvas.height = 384;
+  const largest = Math.max(model.height, model.width);
+  canvas.height = Math.round(384 * model.height / largest);
+  canvas.width = Math.round(384 * model.width / largest);
   canvas.setAttribute("role", "img");
   name.textContent = title;
   caption.append(name, document.createElement("span"));
@@ -164,7 +166,7 @@ function panel(title) {
 function draw() {
   if (!shown) return;
   const { content, given, real, futures, over } = shown;
-  const { num_given: count, side } = content;
+  const { num_given: count, height, width } = content;
   const step = time - count;
   const moving = $("motion").checked && over.length;
   $("panels").childNodes.forEach((figure, index) => {
@@ -181,7 +183,7 @@ function draw() {
     const canvas = figure.querySelector("canvas");
     const context = canvas.getContext("2d");
     context.imageSmoothingQuality = "high";
-    if (strip) context.drawImage(strip, 0, row * side, side, side, 0, 0, canvas.width, canvas.height);
+    if (strip) context.drawImage(strip, 0, row * height, width, height, 0, 0, canvas.width, canvas.height);
     else { context.globalAlpha = 0.55; context.fillRect(0, 0, canvas.width, canvas.height); context.globalAlpha = 1; }
     const title = figure.querySelector("b").textContent;
     canvas.setAttribute("aria-label", `${title}: ${text}`);
@@ -314,8 +316,8 @@ async function begin() {
     return complain("The model's description did not arrive. Is `trivd demo` still running?");
   }
   const every = model.stride === 1 ? "" : ` (one in ${model.stride} of the video's)`;
-  $("facts").textContent = `${model.title}: ${model.given} given frame${model.given === 1 ? "" : "s"} of ${model.side} × ${model.side} pixels${every}, and what the model draws after them.`;
-  $("limits").textContent = `up to ${(model.limits.upload_bytes / 2 ** 20).toFixed(0)} MB; its middle square is used`;
+  $("facts").textContent = `${model.title}: ${model.given} given frame${model.given === 1 ? "" : "s"} of ${model.height} × ${model.width} pixels${every}, and what the model draws after them.`;
+  $("limits").textContent = `up to ${(model.limits.upload_bytes / 2 ** 20).toFixed(0)} MB; its middle${model.height === model.width ? " square" : ""} is used`;
   $("num_samples").max = model.limits.samples;
   $("num_frames").max = model.limits.frames;
   $("num_frames").value = Math.min(model.horizon, model.limits.frames);

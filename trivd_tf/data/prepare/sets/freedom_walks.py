@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.frame_size import FrameSize, height_width
 from trivd_tf.data.clips import require_integer
 from trivd_tf.data.prepare.plan import Item, Job, Plan
 from trivd_tf.data.prepare.sets import freedom_engine
@@ -35,7 +36,7 @@ _STILL = 1.0  # of 255: neighbouring frames of a block that differ less on avera
 _LARGEST = 480
 
 
-def plan_freedom_walks(*, frames: int, rate: float, seed: int, size: int) -> Plan:
+def plan_freedom_walks(*, frames: int, rate: float, seed: int, size: FrameSize) -> Plan:
     """Walks of 192 frames, one in five of them for testing.
 
     Args:
@@ -46,8 +47,10 @@ def plan_freedom_walks(*, frames: int, rate: float, seed: int, size: int) -> Pla
     """
     require_integer("prepare", "frames", frames, 2 * WALK_FRAMES)
     require_integer("prepare", "seed", seed, 0)
-    if size > _LARGEST:
-        raise InputError(f"freedom_walks has frames of at most {_LARGEST} pixels; received {size}")
+    if not isinstance(size, int) or size > _LARGEST:
+        raise InputError(
+            f"freedom_walks has square frames of at most {_LARGEST} pixels; received {size}"
+        )
     tics = tics_of(rate)
     with _Engine(size):
         pass  # Whatever keeps the engine from starting is said before anything is written.
@@ -91,7 +94,7 @@ def _item(split: str, number: int, maps: Sequence[str]) -> Item:
 def read_freedom_walks(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
     """Records one walk an item."""
     tics, seed = job.reader_options["tics"], job.reader_options["seed"]
-    with _Engine(job.size) as engine:
+    with _Engine(height_width(job.size)[0]) as engine:
         for item in items:
             split, name = item.source.split("/")
             frames = engine.walk(
