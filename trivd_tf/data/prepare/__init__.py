@@ -178,7 +178,7 @@ def prepare(
 
 
 def _choose_plan(
-    kind: str, given: dict[str, Any], size: int
+    kind: str, given: dict[str, Any], size: FrameSize
 ) -> tuple[Callable[[], Plan], dict[str, Any]]:
     """The function that makes the plan, and the source options with their defaults."""
     if kind not in _WAYS:
