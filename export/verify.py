@@ -123,7 +123,7 @@ _IN_PROCESS = """
 import os, sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
-model_dir, inputs, outputs, repository, step, weight_type = sys.argv[1:7]
+model_dir, inputs, outputs, repository, step, weight_type, *standing = sys.argv[1:]
 sys.path.insert(0, repository)
 given = np.load(inputs)
 frames, z, labels = given["conditioning_frames"], given["z"], given.get("labels")
@@ -131,7 +131,9 @@ import tensorflow as tf
 from trivd_tf.exporting.exported_graph import stored_value
 from trivd_tf.inference.horizon import predict_horizon
 from trivd_tf.runs.open import open_run
-generator = open_run(model_dir, int(step)).generator
+names = ("standing_batches", "standing_batch_size")
+standing = dict(zip(names, map(int, standing)))
+generator = open_run(model_dir, step=int(step), **standing).generator
 for variable in generator.variables:
     variable.assign(tf.cast(stored_value(variable, weight_type), variable.dtype))
 result = {k: v.numpy() for k, v in predict_horizon(generator, frames, z, labels).items()}
@@ -218,6 +220,8 @@ def verify(export_dir: Path, model_dir: Path | None) -> bool:
         if model_dir is not None:
             repository = str(Path(__file__).resolve().parent.parent)
             of_export = [str(stated["step"]), stated["weight_type"]]
+            if weights_key := stated.get("weights"):
+                of_export += [str(weights_key[name]) for name in ("batches", "batch_size")]
             runs[IN_PROCESS] = (_IN_PROCESS + _EPILOGUE, [str(model_dir), repository, *of_export])
         reference: dict[str, np.ndarray] = {}
         for way, (code, arguments) in runs.items():

@@ -10,6 +10,7 @@ from trivd_tf.exporting.export import export_restored
 from trivd_tf.inference.predictor import GeneratorPredictor, SavedModelPredictor
 from trivd_tf.models import Generator
 from trivd_tf.runs.open import RestoredModel
+from trivd_tf.runs.stored_weights import WeightsKey
 
 
 def make_generator(recurrent_unit: str = "tsru_p") -> Generator:
@@ -46,6 +47,7 @@ def restored(generator: Generator) -> RestoredModel:
         run={"versions": {"keras": "3"}, "git": {"revision": "abc", "dirty": True}},
         scores={"model, step 12": {"FVD": "12.3", "SSIM": "0.5"}, "a copy": {"FVD": "9.8"}},
         protocol="noise; 4 samples",
+        weights=WeightsKey(12, "0123abcd", 3, 4, 5, "noise-train-77", "noise"),
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from trivd_tf import config
 from trivd_tf.base.errors import InputError
@@ -24,7 +23,6 @@ from trivd_tf.evaluation.real_features import real_features
 from trivd_tf.evaluation.scored import copy_candidate, other_real_candidate, score_all
 from trivd_tf.inference.latents import latents
 from trivd_tf.metrics import frechet_distance, inception_score
-from trivd_tf.runs import weights as restore
 from trivd_tf.runs.best import BestRecord, StepScore, record_score
 from trivd_tf.runs.weights import choose_checkpoint
 
@@ -225,32 +223,6 @@ def test_an_export_has_one_step_and_no_beginning(best_run, tmp_path, capsys):
     for flags, message in ((["--untrained"], "--untrained"), (["--step", "best"], "one step")):
         assert main(["evaluate", "--model", str(tmp_path), *flags]) == 2
         assert message in capsys.readouterr().err
-
-
-def test_stored_weights_are_used_only_where_they_were_estimated_alike(
-    experiment, tiny_run, monkeypatch
-):
-    class Generator:
-        variables = (tf.Variable(1.0),)
-
-    for name in ("restore_generator", "_build"):
-        monkeypatch.setattr(restore, name, lambda *a: Generator())
-    estimated = []
-    monkeypatch.setattr(restore, "estimate_from_training_data", lambda *a, **k: estimated.append(k))
-    folder = tiny_run.with_name("other")
-    shutil.copytree(tiny_run / "checkpoints", folder / "checkpoints")
-
-    def generator(changed=experiment, **options):
-        before = len(estimated)
-        restore.evaluation_generator(changed, folder, refresh=True, **options)
-        return len(estimated) - before
-
-    assert [generator(), generator(), generator(seed=1), generator()] == [1, 0, 1, 0]
-    other = with_options(experiment, standing_batches=1)
-    assert [generator(other), generator(other), generator()] == [1, 0, 1]
-    index = folder / "checkpoints" / "ckpt-4.index"
-    monkeypatch.setattr(restore, "file_digest", lambda path: f"another {index.name}")
-    assert [generator(), generator()] == [1, 0]
 
 
 def test_sample_counts_are_halves():

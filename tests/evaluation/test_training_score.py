@@ -13,12 +13,12 @@ from trivd_tf.runs.weights import choose_checkpoint
 from .conftest import noisy_model
 
 
-def fake_checkpoint(model_dir, step):
+def fake_checkpoint(model_dir, step, content="weights"):
     folder = model_dir / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     prefix = folder / f"ckpt-{step}"
     for suffix in (".data-00000-of-00001", ".index"):
-        prefix.with_name(prefix.name + suffix).write_text(f"{step}{suffix}")
+        prefix.with_name(prefix.name + suffix).write_text(f"{step}{suffix}{content}")
     return str(prefix)
 
 
@@ -112,3 +112,10 @@ def test_checkpoints_are_scored_on_the_training_set(
     assert capsys.readouterr().out.count("on the training set") == 3
     score(4)  # done: nothing is printed, nothing changes
     assert capsys.readouterr().out == ""
+    # The directory is trained again: what was scored is not this checkpoint.
+    fake_checkpoint(tmp_path, 6, "other weights")
+    score(6)
+    assert "step 6" in capsys.readouterr().out
+    (tmp_path / "best" / "ckpt-4.index").write_text("other weights")
+    with pytest.raises(InputError, match="lacks the checkpoint of step 4"):
+        choose_checkpoint(tmp_path, "best")

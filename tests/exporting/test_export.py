@@ -217,6 +217,8 @@ def test_half_weights_difference_is_measured_and_told(
     assert 0 < difference["mean_in_minus1_to_1"] < difference["largest_in_minus1_to_1"] < 0.2
     card = (tmp_path / "a" / "README.md").read_text()
     assert f"{difference['largest_in_minus1_to_1']:.2g}" in card
+    assert "12.3" not in card  # the scores are those of other weights
+    assert "kernels are stored as float16" in card
 
 
 @pytest.mark.long
@@ -233,7 +235,7 @@ def test_half_weights_load_everywhere(restored, tmp_path: Path, clips, weight_ty
     assert 0 < np.abs(loaded - exact).max() < 0.2
 
 
-def test_what_lies_beside_the_model(export_dir: Path) -> None:
+def test_what_lies_beside_the_model(export_dir: Path, restored) -> None:
     metadata = json.loads((export_dir / "export.json").read_text())
     assert metadata["frame_size"] == 16
     assert set(metadata["signatures"]) == SIGNATURES
@@ -247,8 +249,11 @@ def test_what_lies_beside_the_model(export_dir: Path) -> None:
         "Kinetics",
         "isuse",
         "abc (with changes)",
+        "averaged weights of step 12 (checkpoint 0123abcd), standing statistics of 3 x 4 training "
+        "clips of noise (noise-train-77), seed 5",
     ):
         assert text in card
+    assert restored.weights.to_json() == metadata["weights"]
     assert metadata["parameters"] > 0
 
 

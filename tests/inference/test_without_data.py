@@ -69,6 +69,6 @@ def test_a_step_without_standing_statistics_says_what_it_needs(moved_run, tmp_pa
     command = ["export", "--model_dir", str(run), "--export_dir", str(tmp_path / "none")]
     assert cli.main(command) == 2
     error = capsys.readouterr().err
-    assert "step 4 has no standing statistics yet, which are estimated on training clips" in error
+    assert "step 4 has no standing statistics of 1 x 4 training clips with seed 0 yet" in error
     assert "prepared: no prepared data set" in error
     assert error.count("\n") == 1

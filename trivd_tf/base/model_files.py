@@ -7,7 +7,7 @@ MODEL_DIR/
   losses.jsonl            losses of every step
   tensorboard/            summaries
   best.json, best/        scores during training, and the checkpoint with the best one
-  evaluation_weights/     STEP.npz: averaged weights and standing statistics
+  evaluation_weights/     STEP-KEY.npz: averaged weights and standing statistics
   evaluations/            STEP/[PROTOCOL/]report.json, report.md and pictures
 
 EXPORT_DIR/

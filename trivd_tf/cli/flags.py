@@ -85,6 +85,20 @@ def add_model_dir_flag(parser: argparse.ArgumentParser, help_text: str, *other_n
     parser.add_argument("--model_dir", *other_names, metavar="DIR", required=True, help=help_text)
 
 
+def add_standing_flags(parser: argparse.ArgumentParser) -> None:
+    """`--standing_batches` and `--standing_batch_size`, of a model directory."""
+    for name, text in (
+        ("standing_batches", "batches that a model directory's standing statistics come from"),
+        ("standing_batch_size", "clips in each of them"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            metavar="N",
+            type=positive_number,
+            help=f"{text} (default: as its configuration says)",
+        )
+
+
 def add_step_flag(parser: argparse.ArgumentParser, verb: str) -> None:
     """`--step`, a number or `best`."""
     parser.add_argument(

@@ -91,6 +91,7 @@ def evaluate(
         scoring.deviations,
         best_of=work.best_of(),
         paper=_paper(model_dir, scoring),
+        weights=model.weights.get(scored.evaluation.seed, {}),
     )
     report = _with_pictures(report, work)
     first, *others = report.rows

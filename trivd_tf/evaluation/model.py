@@ -16,12 +16,8 @@ from trivd_tf.experiment import Experiment
 from trivd_tf.inference.horizon import predict_horizon, predict_horizon_with_motion
 from trivd_tf.inference.predictor import GeneratorPredictor, SavedModelPredictor
 from trivd_tf.inference.predictor_base import Predictor
-from trivd_tf.runs.weights import (
-    Step,
-    choose_checkpoint,
-    evaluation_generator,
-    file_digest,
-)
+from trivd_tf.runs.stored_weights import file_digest
+from trivd_tf.runs.weights import Step, choose_checkpoint, evaluation_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +29,14 @@ class ScoredModel:
         identity: changes with the weights.
         predictor: of a run, by its seed: of the standing statistics, where they are estimated.
         standing: how the standing statistics came about, for the report.
+        weights: what each seed's weights depend on (`WeightsKey`), once they were predicted with.
     """
 
     step: int
     identity: str
     predictor: Callable[[int], Predictor]
     standing: str
+    weights: dict[int, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 class ReplicatedPredictor(GeneratorPredictor):
@@ -113,23 +111,26 @@ def _of_run(
     strategy: tf.distribute.Strategy | None,
 ) -> ScoredModel:
     options = experiment.evaluation
+    checkpoint, found = choose_checkpoint(path, step)
     made: dict[int, Predictor] = {}
+    weights: dict[int, dict[str, Any]] = {}
 
     def predictor(seed: int) -> Predictor:
         if seed not in made:
             made.clear()  # one generator at a time
-            restored = evaluation_generator(
-                experiment, path, step=found, refresh=True, seed=seed, strategy=strategy
+            generator, key = evaluation_weights(
+                experiment, path, step=found, seed=seed, strategy=strategy
             )
-            made[seed] = as_predictor(restored[0], strategy, stride=experiment.clip.stride)
+            made[seed] = as_predictor(generator, strategy, stride=experiment.clip.stride)
+            weights[seed] = key.to_json()
         return made[seed]
 
-    checkpoint, found = choose_checkpoint(path, step)
     standing = (
         f"{options.standing_batches} x {options.standing_batch_size} training clips of "
         f"{experiment.data.name}"
     )
-    return ScoredModel(found, file_digest(pathlib.Path(f"{checkpoint}.index")), predictor, standing)
+    identity = file_digest(pathlib.Path(f"{checkpoint}.index"))
+    return ScoredModel(found, identity, predictor, standing, weights)
 
 
 def as_predictor(

@@ -18,7 +18,8 @@ from trivd_tf.evaluation.reporting.report import describe_scoring
 from trivd_tf.evaluation.scored import model_candidate, score_all
 from trivd_tf.experiment import Experiment
 from trivd_tf.metrics import FeatureExtractor
-from trivd_tf.runs.best import BestRecord, StepScore, read_best, record_score
+from trivd_tf.runs.best import BestRecord, StepScore, is_of, read_best, record_score
+from trivd_tf.runs.stored_weights import file_digest
 from trivd_tf.runs.weights import choose_checkpoint
 from trivd_tf.training.checkpoints import checkpoint_paths
 from trivd_tf.training.distribution.workers import Workers
@@ -72,14 +73,18 @@ class TrainingScore:
         if not self._is_chief:
             return
         record = read_best(self._model_dir)
-        if record is not None and step in [score.step for score in record.scores]:
+        checkpoint, _ = choose_checkpoint(self._model_dir, step)
+        scores = record.scores if record else ()
+        if any(score.step == step and is_of(score, checkpoint) for score in scores):
             return
         try:
             score, protocol = self._score(step)
         except EvaluationStopped:
             return
-        record = BestRecord(protocol, record.scores if record else ())
-        checkpoint, _ = choose_checkpoint(self._model_dir, step)
+        score = dataclasses.replace(
+            score, checkpoint=file_digest(pathlib.Path(f"{checkpoint}.index"))
+        )
+        record = BestRecord(protocol, scores)
         record = record_score(self._model_dir, checkpoint, record, score)
         self._log(score, record)
         shutil.rmtree(self._model_dir / _PARTIAL, ignore_errors=True)
@@ -136,5 +141,5 @@ class TrainingScore:
         if best:
             held.add(str(best.step))
         for file in folder.glob("*.npz"):
-            if file.stem not in held:
+            if file.stem.partition("-")[0] not in held:
                 file.unlink(missing_ok=True)

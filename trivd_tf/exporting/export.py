@@ -43,6 +43,8 @@ def export_model(
     weight_type: str = "float32",
     archive: bool = True,
     step: int | str | None = None,
+    standing_batches: int | None = None,
+    standing_batch_size: int | None = None,
 ) -> ExportResult:
     """Exports a model directory's averaged weights and standing statistics as a SavedModel.
 
@@ -57,6 +59,8 @@ def export_model(
             difference this makes is measured and written down.
         archive: also write `EXPORT_DIR.tar.gz`.
         step: of the checkpoint, or "best"; the newest when left out.
+        standing_batches, standing_batch_size: of the standing statistics; as the run's
+            configuration says when left out.
 
     Raises:
         InputError: `model_dir` is no model, `weight_type` unknown, or `export_dir` something else
@@ -68,7 +72,12 @@ def export_model(
             f"weight type must be one of {', '.join(WEIGHT_TYPES)}; received {weight_type!r}"
         )
     check_destination(Path(export_dir))
-    restored = open_run(model_dir, step=step)
+    restored = open_run(
+        model_dir,
+        step=step,
+        standing_batches=standing_batches,
+        standing_batch_size=standing_batch_size,
+    )
     return export_restored(restored, export_dir, weight_type=weight_type, archive=archive)
 
 
@@ -123,6 +132,7 @@ def describe(restored: RestoredModel, graph: ExportedGraph, weight_type: str) ->
         "has_motion": graph.has_motion,
         "parameters": int(sum(np.prod(weight.shape) for weight in kernels)),
         "weight_type": weight_type,
+        "weights": restored.weights.to_json() if restored.weights else None,
         "signatures": sorted(saved_model.signature_names(graph)),
         "versions": {"tensorflow": tf.__version__, **restored.run.get("versions", {})},
         "git": restored.run.get("git"),

@@ -33,7 +33,7 @@ def render(restored: RestoredModel, metadata: dict[str, Any]) -> str:
     parts = [
         _head(metadata),
         _use(metadata),
-        _scores(restored),
+        _scores(restored, metadata),
         _training(restored, metadata),
         "## Intended use\n\nResearch on video prediction: looking at futures of short, small "
         "clips, comparing models, building on the weights. It was trained for "
@@ -117,11 +117,16 @@ TensorFlow Serving may leave out all but the frames (and z).
 """
 
 
-def _scores(restored: RestoredModel) -> str:
+def _scores(restored: RestoredModel, metadata: dict[str, Any]) -> str:
+    if metadata["weight_type"] != "float32":
+        return (
+            "## Scores\n\nNone of exactly these weights: kernels are stored as "
+            f"{metadata['weight_type']}. `trivd evaluate --model EXPORT_DIR` scores this export.\n"
+        )
     if not restored.scores:
         return (
-            "## Scores\n\nNot evaluated before the export. `trivd evaluate --model_dir ...` scores "
-            "a model; export again to have the scores here.\n"
+            "## Scores\n\nThese weights were not evaluated before the export. `trivd evaluate "
+            "--model_dir ...` scores a model; export again to have the scores here.\n"
         )
     names = list(dict.fromkeys(name for row in restored.scores.values() for name in row))
     rows = "\n".join(
@@ -146,6 +151,8 @@ def _training(restored: RestoredModel, metadata: dict[str, Any]) -> str:
         f"{versions}. The complete configuration is in `config.gin`, the class names are in "
         "`labels.txt`.\n"
     )
+    if restored.weights:
+        text += f"\nThese are the {restored.weights}.\n"
     difference = metadata.get("difference_from_float32")
     if difference:
         text += (

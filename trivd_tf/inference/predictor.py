@@ -1,6 +1,8 @@
 """Predictors: futures of clips from a model directory, an exported model, or a TF-Hub handle."""
 
+import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,18 @@ import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import from_height_width
-from trivd_tf.base.model_files import CONFIG, LABELS, SAVED_MODEL, is_export, is_model_dir
+from trivd_tf.base.model_files import (
+    CONFIG,
+    EXPORT_RECORD,
+    LABELS,
+    SAVED_MODEL,
+    is_export,
+    is_model_dir,
+)
 from trivd_tf.inference.horizon import predict_horizon, predict_horizon_with_motion
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.runs.open import open_run
+from trivd_tf.runs.stored_weights import WeightsKey
 
 _REMOTE = ("http://", "https://", "gs://")
 
@@ -103,13 +113,23 @@ class SavedModelPredictor(Predictor):
         return outputs["frames"].numpy(), outputs["flow"].numpy() if with_motion else None
 
 
-def load_predictor(path: str | os.PathLike[str], step: int | str | None = None) -> Predictor:
+def load_predictor(
+    path: str | os.PathLike[str],
+    step: int | str | None = None,
+    *,
+    standing_batches: int | None = None,
+    standing_batch_size: int | None = None,
+) -> Predictor:
     """Loads what `trivd train` or `trivd export` wrote.
+
+    One line on stderr states which weights it takes.
 
     Args:
         path: a model directory, the directory of an exported SavedModel, or the address of one
             that TensorFlow Hub can fetch (`https://...`, `gs://...`).
         step: of a model directory's checkpoint, or "best"; the newest when left out.
+        standing_batches, standing_batch_size: of a model directory's standing statistics; as its
+            configuration says when left out.
 
     Raises:
         InputError: it is neither, or a step was asked of an export; the message names it.
@@ -120,7 +140,14 @@ def load_predictor(path: str | os.PathLike[str], step: int | str | None = None) 
     if is_export(path):
         if step is not None:
             raise InputError(f"--step {step}: {path} is an exported model, which has one step only")
-        return SavedModelPredictor(path)
+        if standing_batches or standing_batch_size:
+            raise InputError(
+                f"--standing_batches, --standing_batch_size: the standing statistics of {path}, an "
+                "exported model, are part of it; leave them out"
+            )
+        predictor = SavedModelPredictor(path)
+        _state_weights(path)
+        return predictor
     if not path.exists():
         raise InputError(f"{path}: no such directory; give a model directory or an exported model")
     if not is_model_dir(path):
@@ -128,10 +155,24 @@ def load_predictor(path: str | os.PathLike[str], step: int | str | None = None) 
             f"{path}: neither a model directory (no {CONFIG} in it) nor an exported SavedModel "
             f"(no {SAVED_MODEL})"
         )
-    restored = open_run(path, step=step)
+    restored = open_run(
+        path,
+        step=step,
+        standing_batches=standing_batches,
+        standing_batch_size=standing_batch_size,
+    )
     return GeneratorPredictor(
         restored.generator, stride=restored.stride, class_names=restored.labels
     )
+
+
+def _state_weights(export_dir: Path) -> None:
+    """Prints what `export.json` says of the weights, if it does."""
+    try:
+        held = json.loads((export_dir / EXPORT_RECORD).read_text(encoding="utf-8"))["weights"]
+        print(f"weights: of the export {export_dir}: {WeightsKey(**held)}", file=sys.stderr)
+    except (OSError, ValueError, KeyError, TypeError):
+        print(f"weights: of the export {export_dir}, which does not name them", file=sys.stderr)
 
 
 def _class_names(export_dir: Path, num_classes: int | None) -> tuple[str, ...]:

@@ -17,15 +17,24 @@ from typing import Any
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.base.storage import RUN_AGAIN, whole_file, write_whole
+from trivd_tf.runs.stored_weights import file_digest
 
 
 @dataclasses.dataclass(frozen=True)
 class StepScore:
-    """What a step got: lower FVD is better."""
+    """What a step got: lower FVD is better.
+
+    Attributes:
+        step: generator updates done.
+        fvd, inception_score: on the training set.
+        checkpoint: `file_digest` of the index of the checkpoint that was scored; empty where an
+            earlier version did not record it.
+    """
 
     step: int
     fvd: float
     inception_score: float
+    checkpoint: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +93,17 @@ def best_checkpoint(model_dir: str | pathlib.Path) -> tuple[str, int]:
             "training.TrainingOptions.evaluate_every_steps, or name a step"
         )
     for prefix in kept_checkpoints(model_dir):
-        if prefix.endswith(f"-{best.step}"):
+        if prefix.endswith(f"-{best.step}") and is_of(best, prefix):
             return prefix, best.step
     raise InputError(
         f"{model_dir}/{model_files.BEST} lacks the checkpoint of step {best.step} that {model_files.BEST_RECORD} names; "
         "name another step"
     )
+
+
+def is_of(score: StepScore, checkpoint: str) -> bool:
+    """Whether a score is of the checkpoint of that prefix, not of another of the same step."""
+    return score.checkpoint in ("", file_digest(pathlib.Path(f"{checkpoint}.index")))
 
 
 def kept_checkpoints(model_dir: str | pathlib.Path) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from trivd_tf import config
 from trivd_tf.base.errors import InputError
 from trivd_tf.models import Generator
 from trivd_tf.runs import record
-from trivd_tf.runs.weights import Step, evaluation_generator
+from trivd_tf.runs.scores import scores_of
+from trivd_tf.runs.stored_weights import WeightsKey
+from trivd_tf.runs.weights import Step, evaluation_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class RestoredModel:
         scores: of the model and of what it is compared with, figures by their names, as they are
             printed; empty where it was not evaluated.
         protocol: what the scores depend on, one line.
+        weights: what these weights depend on; None where that is not known.
     """
 
     generator: Generator
@@ -44,14 +46,23 @@ class RestoredModel:
     run: dict[str, Any] = dataclasses.field(default_factory=dict)
     scores: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
     protocol: str = ""
+    weights: WeightsKey | None = None
 
 
-def open_run(model_dir: str | os.PathLike[str], *, step: Step = None) -> RestoredModel:
+def open_run(
+    model_dir: str | os.PathLike[str],
+    *,
+    step: Step = None,
+    standing_batches: int | None = None,
+    standing_batch_size: int | None = None,
+) -> RestoredModel:
     """The model that `trivd train` left in `model_dir`, as it is scored and exported.
 
     Args:
         model_dir: a run's directory.
         step: of the checkpoint, or "best"; the newest when left out.
+        standing_batches, standing_batch_size: how the standing statistics were or are to be
+            estimated; as the run's configuration says when left out.
 
     Raises:
         InputError: `model_dir` is no model directory, or holds no checkpoint that can be read.
@@ -65,46 +76,26 @@ def open_run(model_dir: str | os.PathLike[str], *, step: Step = None) -> Restore
             "wrote"
         )
     experiment = record.with_classes(config.load_run(path), path)
-    generator, step = evaluation_generator(experiment, path, step=step)
-    scores, protocol = _scores(path / model_files.EVALUATIONS / str(step) / model_files.REPORT)
+    options = experiment.evaluation
+    evaluation = dataclasses.replace(
+        options,
+        standing_batches=standing_batches or options.standing_batches,
+        standing_batch_size=standing_batch_size or options.standing_batch_size,
+    )
+    experiment = dataclasses.replace(experiment, evaluation=evaluation)
+    generator, weights = evaluation_weights(experiment, path, step=step)
+    report = path / model_files.EVALUATIONS / str(weights.step) / model_files.REPORT
+    scores, protocol = scores_of(report, weights)
     return RestoredModel(
         generator=generator,
         stride=experiment.clip.stride,
         title=experiment.title or "TrIVD-GAN",
         data=experiment.data.name,
         labels=experiment.labels,
-        step=step,
+        step=weights.step,
         config=(path / model_files.CONFIG).read_text(encoding="utf-8"),
         run=record.read(path) or {},
         scores=scores,
         protocol=protocol,
+        weights=weights,
     )
-
-
-def _scores(report: Path) -> tuple[dict[str, dict[str, str]], str]:
-    """Every row's figures as printed, and the protocol; nothing where it was not evaluated."""
-    try:
-        found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}, ""
-    except ValueError as error:
-        raise InputError(
-            f"{report} is not readable JSON ({error}); delete it, or run `trivd evaluate` again"
-        ) from error
-    protocol = dict(found["protocol"])
-    lines = [str(protocol.pop("protocol", "protocol not stated"))]
-    lines += [f"{key.replace('_', ' ')}: {value}" for key, value in protocol.items()]
-    lines += [f"deviation: {text}" for text in found.get("deviations", [])]
-    return {row["name"]: _figures(row) for row in found["rows"]}, "; ".join(lines)
-
-
-def _figures(row: dict[str, Any]) -> dict[str, str]:
-    figures = {"FVD": f"{row['fvd']:.1f}"}
-    if row.get("inception_score") is not None:
-        figures["IS"] = f"{row['inception_score']:.2f}"
-    by_frame = row.get("by_frame") or {}
-    for name, title, digits in (("psnr", "PSNR dB", 2), ("ssim", "SSIM", 3)):
-        if by_frame.get(name):
-            mean = sum(by_frame[name]) / len(by_frame[name])
-            figures[title] = f"{mean:.{digits}f}"
-    return figures

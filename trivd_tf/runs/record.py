@@ -122,6 +122,7 @@ def write(
     *,
     seed: int,
     class_names: Sequence[str] = (),
+    data: dict[str, str] | None = None,
     argv: list[str] | None = None,
     resume: bool = True,
 ) -> RunPath:
@@ -131,6 +132,7 @@ def write(
         run_dir: the run's directory; made where it is missing.
         seed: of the run.
         class_names: of the model's labels, if it takes any.
+        data: `data_of` the experiment; the standing statistics are estimated on the same clips.
         argv: the command; this process's when left out.
         resume: False replaces an earlier record, of a start that came to nothing.
 
@@ -147,9 +149,17 @@ def write(
         record.setdefault("resumed", []).append(start)
     if class_names:
         record["class_names"] = list(class_names)
+    if data:
+        record["data"] = dict(data)
     path = folder / model_files.RECORD
     write_whole(path, json.dumps(record, indent=2) + "\n")
     return path
+
+
+def data_of(experiment: Experiment) -> dict[str, str]:
+    """What a record says of the training clips; asked after `data.prepare`."""
+    data = experiment.data
+    return {"name": data.name, "fingerprint": data.fingerprint(experiment.clip, "train")}
 
 
 def with_classes(experiment: Experiment, run_dir: RunName) -> Experiment:

@@ -1,29 +1,28 @@
 """The generator as it is scored and exported: averaged weights, standing statistics estimated.
 
-These evaluation weights are kept in `MODEL_DIR/evaluation_weights/<step>.npz`, so that predicting
-and exporting need neither the training data nor the optimisers.
+These evaluation weights are kept (`stored_weights`), so that predicting and exporting need neither
+the training data nor the optimisers.
 """
 
 import contextlib
 import dataclasses
-import hashlib
-import os
 import pathlib
+import sys
 
-import numpy as np
 import tensorflow as tf
 
+from trivd_tf import config
 from trivd_tf.base import model_files
-from trivd_tf.base.storage import whole_file
 from trivd_tf.base.errors import InputError
 from trivd_tf.layers.spectral_norm import power_iterate
 from trivd_tf.models import Generator
 from trivd_tf.base.progress import Progress
+from trivd_tf.runs import record as run_record
 from trivd_tf.runs.best import best_checkpoint, kept_checkpoints
+from trivd_tf.runs.stored_weights import StoredWeights, WeightsKey, file_digest
 from trivd_tf.training.checkpoints import checkpoint_paths
 from trivd_tf.training.standing_statistics import estimate_standing_statistics
 from trivd_tf.experiment import Experiment
-
 
 # Training moves u by one iteration an update; the average's weights are close to the newest ones,
 # and a few more iterations settle u on them.
@@ -76,64 +75,6 @@ def _build(experiment: Experiment, strategy: tf.distribute.Strategy | None) -> G
         return experiment.build_generator()
 
 
-@dataclasses.dataclass(frozen=True)
-class EvaluationWeights:
-    """Where the evaluation weights of a step are, and how they are estimated.
-
-    Attributes:
-        path: of the file.
-        checkpoint: `file_digest` of the checkpoint's index, which changes with the weights.
-        batches, batch_size, seed: of the standing statistics.
-    """
-
-    path: pathlib.Path
-    checkpoint: str
-    batches: int
-    batch_size: int
-    seed: int
-
-    def are_stored(self) -> bool:
-        """Whether the file holds weights that were estimated just so, from this checkpoint."""
-        try:
-            with np.load(self.path) as arrays:
-                stored = [str(arrays[name]) for name in ("checkpoint", *_ESTIMATED_BY)]
-        except Exception:  # missing or damaged, by many names: they are estimated again
-            return False
-        return stored == [self.checkpoint, *(str(getattr(self, n)) for n in _ESTIMATED_BY)]
-
-    def save(self, generator: Generator) -> None:
-        """Writes all variables; the file appears whole or not at all."""
-        arrays = {f"{i:04d}": v.numpy() for i, v in enumerate(generator.variables)}
-        how = {name: np.array(getattr(self, name)) for name in _ESTIMATED_BY}
-        how["checkpoint"] = np.array(self.checkpoint)
-        with whole_file(self.path) as partial, partial.open("wb") as file:
-            np.savez(file, **how, **arrays)  # type: ignore[arg-type]
-
-    def load(self, generator: Generator) -> None:
-        """Sets all variables.
-
-        Raises:
-            InputError: when the file is damaged or of another model.
-        """
-        try:
-            with np.load(self.path) as arrays:
-                for index, variable in enumerate(generator.variables):
-                    variable.assign(arrays[f"{index:04d}"])
-        except (OSError, KeyError, ValueError, EOFError) as error:
-            raise InputError(
-                f"{self.path} is damaged or of another model ({error}): delete it and run "
-                "`trivd evaluate` again"
-            ) from error
-
-
-_ESTIMATED_BY = ("batches", "batch_size", "seed")
-
-
-def file_digest(path: pathlib.Path) -> str:
-    """A key of a file's bytes; a checkpoint's index holds a checksum of each of its tensors."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:24]
-
-
 def choose_checkpoint(model_dir: str | pathlib.Path, step: Step = None) -> tuple[str, int]:
     """A checkpoint's prefix and step: the one asked for, the best, or the newest.
 
@@ -160,51 +101,120 @@ def evaluation_generator(
     model_dir: str | pathlib.Path,
     *,
     step: Step = None,
-    refresh: bool = False,
     seed: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> tuple[Generator, int]:
-    """The generator that is scored, exported and asked for predictions, and its step.
+    """As `evaluation_weights`, without the key: the generator and its step."""
+    generator, key = evaluation_weights(
+        experiment, model_dir, step=step, seed=seed, strategy=strategy
+    )
+    return generator, key.step
+
+
+def evaluation_weights(
+    experiment: Experiment,
+    model_dir: str | pathlib.Path,
+    *,
+    step: Step = None,
+    seed: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> tuple[Generator, WeightsKey]:
+    """The generator that is scored, exported and asked for predictions, and what it depends on.
+
+    Stored weights are taken only where they came from this checkpoint, as many batches of the same
+    size, the same seed and the clips that the run was trained on; otherwise they are estimated
+    now. One line on stderr states which weights these are.
 
     Args:
-        experiment: what `model_dir` is a run of.
+        experiment: what `model_dir` is a run of; its evaluation options say how the standing
+            statistics are estimated.
         model_dir: a run's directory.
         step: of the checkpoint, or "best"; the newest when left out.
-        refresh: estimate the standing statistics again where those that are stored came about
-            otherwise: from another checkpoint of this step, other numbers of batches, or a seed.
         seed: of the standing statistics; that of the evaluation options when left out. Those of
             another seed are not stored.
         strategy: under which the generator is made, and its statistics estimated.
 
     Raises:
-        InputError: no checkpoint, or one of another model.
+        InputError: no checkpoint, or one of another model; or nothing is stored and the training
+            clips cannot be read.
     """
     options = experiment.evaluation
-    seed = options.seed if seed is None else seed
     checkpoint, step = choose_checkpoint(model_dir, step)
-    weights = EvaluationWeights(
-        pathlib.Path(model_dir) / model_files.EVALUATION_WEIGHTS / f"{step}.npz",
+    recorded = (run_record.read(model_dir) or {}).get("data", {})
+    key = WeightsKey(
+        step,
         file_digest(pathlib.Path(f"{checkpoint}.index")),
         options.standing_batches,
         options.standing_batch_size,
-        seed,
+        options.seed if seed is None else seed,
+        recorded.get("fingerprint", ""),
+        recorded.get("name", ""),
     )
-    if weights.are_stored() if refresh else weights.path.exists():
-        generator = _build(experiment, strategy)
-        weights.load(generator)
-        return generator, step
-    try:
-        experiment.data.prepare(experiment.clip)
-    except InputError as error:
-        raise InputError(
-            f"{model_dir}: step {step} has no standing statistics yet, which are estimated on "
-            f"training clips: {error}"
-        ) from error
+    stored = StoredWeights(model_dir)
+    if found := stored.find(key):
+        return _load(experiment, stored, found, strategy)
+    trained = _on_training_data(experiment, model_dir, key, stored)
+    fingerprint = trained.data.fingerprint(trained.clip, "train")
+    if key.data and key.data != fingerprint:
+        print(
+            f"trivd: warning: {model_dir} was trained on {key.data}; the training clips that can "
+            f"be read now are {fingerprint}: the standing statistics are of these",
+            file=sys.stderr,
+        )
+    key = dataclasses.replace(key, data=fingerprint, data_name=trained.data.name)
+    if found := stored.find(key):
+        return _load(experiment, stored, found, strategy)
     generator = restore_generator(experiment, checkpoint, strategy)
-    estimate_from_training_data(experiment, generator, seed=seed, strategy=strategy)
-    if seed == options.seed:
-        weights.save(generator)
-    return generator, step
+    estimate_from_training_data(trained, generator, seed=key.seed, strategy=strategy)
+    if key.seed == options.seed:
+        stored.save(key, generator)
+    print(f"weights: {key}; estimated now", file=sys.stderr)
+    return generator, key
+
+
+def _load(
+    experiment: Experiment,
+    stored: StoredWeights,
+    found: tuple[pathlib.Path, WeightsKey],
+    strategy: tf.distribute.Strategy | None,
+) -> tuple[Generator, WeightsKey]:
+    path, key = found
+    generator = _build(experiment, strategy)
+    stored.load(path, generator)
+    print(f"weights: {key}; stored", file=sys.stderr)
+    return generator, key
+
+
+def _on_training_data(
+    experiment: Experiment, model_dir: str | pathlib.Path, key: WeightsKey, stored: StoredWeights
+) -> Experiment:
+    """The experiment with the data that the run was trained on, ready to be read.
+
+    `experiment` may read another data set, on which the model is scored: it counts only where it
+    holds the clips of the run's record. Otherwise the configuration that the run saved names them.
+    """
+    has_own = (pathlib.Path(model_dir) / model_files.CONFIG).is_file()
+    problem = None
+    for is_own in (False, True) if has_own else (True,):
+        candidate = experiment
+        if is_own and has_own:
+            own = config.load_run(model_dir)
+            candidate = dataclasses.replace(experiment, data=own.data, clip=own.clip)
+        try:
+            candidate.data.prepare(candidate.clip)
+            fingerprint = candidate.data.fingerprint(candidate.clip, "train")
+        except InputError as error:
+            problem = error
+            continue
+        if is_own or fingerprint == key.data:
+            return candidate
+    held = "; ".join(map(str, stored.keys(key.step).values()))
+    instead = f" (choose what is stored with --standing_batches and --standing_batch_size: {held})"
+    raise InputError(
+        f"{model_dir}: step {key.step} has no standing statistics of {key.batches} x "
+        f"{key.batch_size} training clips with seed {key.seed} yet, and the clips that it was "
+        f"trained on cannot be read: {problem}{instead if held else ''}"
+    ) from problem
 
 
 def estimate_from_training_data(

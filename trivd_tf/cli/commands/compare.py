@@ -245,7 +245,14 @@ def _run_here(args: argparse.Namespace, cell: Cell, budget: Budget) -> int:
     parsed, experiment = _load(args, cell)
     resume = has_checkpoint(cell.directory)
     class_names = class_names_of(experiment)
-    run_record.write(cell.directory, seed=cell.seed, class_names=class_names, resume=resume)
+    experiment.data.prepare(experiment.clip)
+    run_record.write(
+        cell.directory,
+        seed=cell.seed,
+        class_names=class_names,
+        data=run_record.data_of(experiment),
+        resume=resume,
+    )
     parsed.save(cell.directory / model_files.CONFIG)
     with StopSignal() as signals:
         stop = _StopWithParent(signals)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
-from trivd_tf.cli.flags import natural_number, positive_number
+from trivd_tf.cli.flags import add_standing_flags, natural_number, positive_number
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # What is left of [::1]:7860 where the port is cut off at the first colon; no site has such a name.
@@ -34,6 +34,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="a model directory of `trivd train`, a SavedModel of `trivd export`, or its address",
     )
+    add_standing_flags(parser)
     parser.add_argument(
         "--port",
         metavar="N",
@@ -82,7 +83,11 @@ def run(args: argparse.Namespace) -> int:
     bound = listen(args.host, args.port)  # before the model takes its time to load
     limits = Limits(upload_bytes=args.max_upload_mb * 2**20)
     folder = None if args.examples is None else Path(args.examples).expanduser()
-    predictor = load_predictor(os.path.expanduser(args.model))
+    predictor = load_predictor(
+        os.path.expanduser(args.model),
+        standing_batches=args.standing_batches,
+        standing_batch_size=args.standing_batch_size,
+    )
     clips = examples(predictor, folder, limits.frames)
     service = Service(predictor, clips, _title(args.model), limits)
     print("trivd: getting the model ready", file=sys.stderr)

@@ -129,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _scoring(args: argparse.Namespace, model_dir: Any) -> tuple[Experiment, Scoring]:
     """What the model was trained by, and how it is scored."""
+    from trivd_tf.base import model_files
     from trivd_tf.evaluation import Scoring, apply_protocol, find_protocol
     from trivd_tf.evaluation.evaluate import with_options
 
@@ -136,8 +137,12 @@ def _scoring(args: argparse.Namespace, model_dir: Any) -> tuple[Experiment, Scor
     changes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.protocol is None:
         _, experiment = load_config(args, model_dir)
-        experiment = with_options(experiment, **changes)
-        return experiment, Scoring(experiment)
+        scored = experiment = with_options(experiment, **changes)
+        if args.data_dir is not None and not args.gin_file and model_files.is_model_dir(model_dir):
+            args.data_dir = None  # what is scored on, not what the model was trained on
+            _, experiment = load_config(args, model_dir)
+            experiment = with_options(experiment, **changes)
+        return experiment, Scoring(scored)
     protocol = find_protocol(args.protocol)
     data_dir = args.data_dir
     args.data_dir = None  # the protocol's, not that of the training data

@@ -14,7 +14,12 @@ import argparse
 import contextlib
 from pathlib import Path
 
-from trivd_tf.cli.flags import add_model_dir_flag, add_step_flag, existing_model_dir
+from trivd_tf.cli.flags import (
+    add_model_dir_flag,
+    add_standing_flags,
+    add_step_flag,
+    existing_model_dir,
+)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +32,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="where the SavedModel is written; an export that is there is replaced",
     )
     add_step_flag(parser, "export")
+    add_standing_flags(parser)
     parser.add_argument(
         "--weight_type",
         choices=("float32", "float16", "bfloat16"),
@@ -60,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
             weight_type=args.weight_type,
             archive=args.archive,
             step=args.step,
+            standing_batches=args.standing_batches,
+            standing_batch_size=args.standing_batch_size,
         )
     print(result.directory)
     if result.archive is not None:

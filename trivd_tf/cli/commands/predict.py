@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trivd_tf.base.errors import InputError
-from trivd_tf.cli.flags import add_seed_flag, add_step_flag, natural_number, positive_number
+from trivd_tf.cli.flags import (
+    add_seed_flag,
+    add_standing_flags,
+    add_step_flag,
+    natural_number,
+    positive_number,
+)
 
 if TYPE_CHECKING:
     from trivd_tf.inference import Predictor
@@ -46,6 +52,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "/NAME may follow, the model's name there (default: trivd)",
     )
     add_step_flag(parser, "of a model directory: predict with")
+    add_standing_flags(parser)
     parser.add_argument(
         "--output", metavar="DIR", required=True, help="where the predictions are written"
     )
@@ -197,9 +204,16 @@ def _predictor(args: argparse.Namespace, options: dict[str, Any]) -> Predictor:
     if args.server is None:
         from trivd_tf.inference import load_predictor
 
-        return load_predictor(os.path.expanduser(args.model), args.step)
+        return load_predictor(
+            os.path.expanduser(args.model),
+            args.step,
+            standing_batches=args.standing_batches,
+            standing_batch_size=args.standing_batch_size,
+        )
     if args.step is not None:
         raise InputError(f"--step {args.step}: a server has one step only; leave it out")
+    if args.standing_batches or args.standing_batch_size:
+        raise InputError("--standing_batches, --standing_batch_size: not with --server")
     from trivd_tf.serving.client import ServerPredictor
 
     return ServerPredictor(args.server, **options)

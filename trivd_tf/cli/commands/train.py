@@ -101,7 +101,13 @@ def run(args: argparse.Namespace) -> int:
     workers = Workers(strategy)
     with leaving_at_once(wanted=workers.count > 1, debug=args.debug):
         if workers.is_chief:
-            run_record.write(model_dir, seed=seed, class_names=class_names, resume=resume)
+            run_record.write(
+                model_dir,
+                seed=seed,
+                class_names=class_names,
+                data=run_record.data_of(experiment),
+                resume=resume,
+            )
             parsed.save(model_dir / model_files.CONFIG)
         with stop, watching_maintenance(stop, wanted=args.watch_maintenance):
             result = train(

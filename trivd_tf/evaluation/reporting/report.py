@@ -65,6 +65,8 @@ class Report:
         truncation: truncation as text -> FVD and IS.
         figures: file names of pictures beside the report -> their captions.
         paper: the paper's figures for this run by this protocol, a line each.
+        weights: what the scored weights depend on (`runs.stored_weights.WeightsKey`), those of the
+            first run where there are several; empty for an exported model.
     """
 
     rows: list[Row]
@@ -74,6 +76,7 @@ class Report:
     truncation: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     figures: dict[str, str] = dataclasses.field(default_factory=dict)
     paper: tuple[str, ...] = ()
+    weights: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def row(self, beginning: str) -> Row:
         """The row whose name begins so."""
