@@ -14,11 +14,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trivd_tf import models
+from trivd_tf import config, models
+from trivd_tf.compilation.emission import emit
+from trivd_tf.experiment import Experiment
 from trivd_tf.layers.recurrent import CELLS
 from trivd_tf.models import DECOMPOSITIONS
 
 FRAMES, SIZE = 3, 16
+LONG = pytest.mark.long
+OTHERS = [unit for unit in CELLS if unit != "k_traj_gru"]
 
 
 @pytest.fixture(autouse=True)
@@ -114,18 +118,31 @@ def check_compiles(folder, unit: str, decomposition: str) -> None:
 
 
 def test_a_tiny_train_step_and_prediction_compile_for_v3(tmp_path):
-    compile_tiny(tmp_path, programs="all")
+    compile_tiny(tmp_path, "tsru_p", programs="all")
     prediction = next(one for one in stored(tmp_path) if one["program"] == "prediction")
     assert prediction["figures"]["flops"] > 0
     assert prediction["figures"]["peak_bytes"] > prediction["figures"]["argument_bytes"] > 0
     # Every replica predicts for itself.
     assert prediction["figures"]["collectives"] == []
     assert prediction["runs_a_step"] == prediction["resident_bytes"] == 0
-    check_compiles(tmp_path, "conv_gru", "downsampled")
+    check_compiles(tmp_path, "tsru_p", "downsampled")
     # What is recorded is told again, and not compiled again.
-    again = compile_tiny(tmp_path, "conv_gru", "downsampled")
+    again = compile_tiny(tmp_path, "tsru_p", "downsampled")
     assert "compiling" not in again.stderr
     assert "v3:2x2, 8 replicas of 1 samples" in again.stdout
+
+
+def tiny_experiment(unit: str, *bindings: str) -> Experiment:
+    bindings = (*tiny_bindings(unit, "downsampled"), *bindings)
+    return config.parse(["bouncing_digits"], bindings, stand_in_data=True).build()
+
+
+@pytest.mark.parametrize("unit", ["k_traj_gru", *(pytest.param(u, marks=LONG) for u in OTHERS)])
+def test_a_deterministic_update_lowers_for_a_tpu(unit, tmp_path):
+    """XLA refuses the gradient of a pooling there, were one used."""
+    deterministic = "training.TrainingOptions.deterministic = True"
+    emitted = emit(tiny_experiment(unit, deterministic), 8, ["generator"], tmp_path)
+    assert emitted["generator"].path.stat().st_size > 10_000
 
 
 @pytest.mark.long

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework import config as tf_config
 
 from tests.conformance.subjects import SUBJECTS, make_seeded
 from trivd_tf.models import Generator
@@ -135,18 +134,7 @@ def test_saved_model_round_trip(name, plain, saved):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture
-def free_order():
-    """XLA refuses pooling's gradient in a process where an earlier test asked for determinism."""
-    was_on = tf_config.is_op_determinism_enabled()
-    tf_config.disable_op_determinism()
-    yield
-    if was_on:
-        tf_config.enable_op_determinism()
-
-
 @pytest.mark.parametrize("name", COMPILED)
-@pytest.mark.usefixtures("free_order")
 def test_compiled_by_xla_equals_plain(name, plain):
     made, inputs, outputs, loss, gradients = plain(name)
     subject = SUBJECTS[name]

@@ -1,7 +1,8 @@
 """The programs that a TPU is given, written as StableHLO on a machine that has none.
 
 The training loop hands each update to `strategy.run` by itself, so TPUStrategy makes two programs
-of a train step, and these are they:
+of a train step, and these are they (`training.replica_programs`, with the same precision and
+determinism):
 
     discriminators   one update of all discriminators; runs `discriminator_steps` times a step
     generator        one update of generator and encoder, and the average of their weights; once
@@ -22,7 +23,9 @@ import tensorflow as tf
 from trivd_tf.base.pixels import float_tensor
 from trivd_tf.compilation.one_replica import OneReplicaStrategy
 from trivd_tf.experiment import Experiment
+from trivd_tf.training.distribution.devices import set_determinism
 from trivd_tf.training.loop import build_step
+from trivd_tf.training.replica_programs import ReplicaPrograms
 
 TRAINING_PROGRAMS = ("discriminators", "generator")
 PROGRAMS = (*TRAINING_PROGRAMS, "prediction")
@@ -58,8 +61,10 @@ class Emitter:
     """
 
     def __init__(self, experiment: Experiment, num_replicas: int):
+        set_determinism(experiment.training, "TPU")
         self._strategy = OneReplicaStrategy(num_replicas)
         self._step = build_step(experiment, self._strategy, seed=0)
+        self._programs = ReplicaPrograms(self._step)
         self._clip = experiment.clip
 
     def emit(self, name: str, folder: Path) -> Emitted:
@@ -93,9 +98,9 @@ class Emitter:
         )
         if name == "discriminators":
             update = tf.TensorSpec((), tf.int32)
-            return _summed(self._step.update_discriminators), (*batch_and_step, update)
+            return _summed(self._programs.discriminators), (*batch_and_step, update)
         if name == "generator":
-            return _summed(self._step.update_generator), batch_and_step
+            return _summed(self._programs.generator), batch_and_step
         given = (batch, self._clip.num_conditioning_frames, *frame)
         z = tf.TensorSpec((batch, self._step.generator.latent_size), tf.float32)
         return self._predict, (tf.TensorSpec(given, tf.uint8), z)
@@ -116,11 +121,11 @@ class Emitter:
         return sum(size for handle, size in left.items() if handle not in taken)
 
 
-def _summed(update: Callable[..., dict[str, tf.Tensor]]) -> Callable[..., tf.Tensor]:
-    """`update` with its metrics as one vector, summed over replicas."""
+def _summed(program: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """`program` with its metrics summed over replicas."""
 
     def run(video: tf.Tensor, label: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
-        metrics = tf.stack(list(update({"video": video, "label": label}, *numbers).values()))
+        metrics = program({"video": video, "label": label}, *numbers)
         return tf.distribute.get_replica_context().all_reduce("sum", metrics)
 
     return run

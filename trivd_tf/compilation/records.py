@@ -42,6 +42,8 @@ def describe(experiment: Any) -> dict[str, Any]:
         "mix_over_replicas": options.mix_over_replicas,
         # Left out where off: records made before there was recomputation stay good.
         **({"recompute": True} if options.recompute else {}),
+        # "auto" leaves it off on a TPU.
+        **({"deterministic": True} if options.deterministic is True else {}),
     }
 
 

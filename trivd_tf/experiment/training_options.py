@@ -31,6 +31,8 @@ class TrainingOptions:
         precision: `float32`, `mixed_bfloat16` or `float64`.
         recompute: run residual blocks again in the backward pass instead of keeping what they
             computed: less memory, more time, the same result.
+        deterministic: whether a run repeats to the last bit: `auto` (yes where all devices are
+            CPUs, where it costs little; no on GPU and TPU), True or False.
         steps_per_loop: generator updates in one call of the compiled loop.
         checkpoint_every_steps, keep_checkpoints: how often to save, how many to keep.
         save_patience_seconds: for how long a checkpoint that cannot be written is tried again
@@ -59,6 +61,7 @@ class TrainingOptions:
     mix_over_replicas: bool = False
     precision: str = "float32"
     recompute: bool = False
+    deterministic: bool | str = "auto"
     steps_per_loop: int = 100
     checkpoint_every_steps: int = 1000
     keep_checkpoints: int = 3
@@ -92,6 +95,8 @@ class TrainingOptions:
                 self._refuse(name, "at least 0 and below 1")
         if self.precision not in PRECISIONS:
             self._refuse("precision", f"one of {', '.join(PRECISIONS)}")
+        if self.deterministic not in (True, False, "auto"):
+            self._refuse("deterministic", 'True, False or "auto"')
         if self.optimizer not in ("adam", "sgd"):
             self._refuse("optimizer", "adam or sgd")
 

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from trivd_tf.training.checkpoints import Counters
+from trivd_tf.training.distribution.devices import kind_of
+from trivd_tf.training.replica_programs import ReplicaPrograms
 from trivd_tf.training.step import GanStep
 
 WAITING = "seconds_waiting"
@@ -35,8 +37,8 @@ class CompiledLoop:
         self._counters = counters
         options = step.options
         self._clips_a_step = (options.discriminator_steps + 1) * options.batch_size
-        self._dtype = tf.float64 if options.precision == "float64" else tf.float32
-        self.measures_waiting = on_cpu(strategy)
+        self._programs = ReplicaPrograms(step)
+        self.measures_waiting = kind_of(strategy) == "CPU"
         self.names = [*step.discriminator_metrics, *step.generator_metrics]
         if self.measures_waiting:
             self.names.append(WAITING)
@@ -83,9 +85,8 @@ class CompiledLoop:
         batch, waited = self._next(iterator, row)
 
         def inside(batch, step: tf.Tensor, update: tf.Tensor) -> tf.Tensor:
-            metrics = self._step.update_discriminators(batch, step, update)
-            stacked = self._stacked(metrics, self._step.discriminator_metrics)
-            return self._once_written(stacked, self._step.discriminators)
+            metrics = self._programs.discriminators(batch, step, update)
+            return self._once_written(metrics, self._step.discriminators)
 
         step = tf.identity(self._counters.step)
         return waited, self._mean(self._strategy.run(inside, args=(batch, step, update)))
@@ -95,9 +96,8 @@ class CompiledLoop:
         batch, seconds = self._next(iterator, row)
 
         def inside(batch, step: tf.Tensor) -> tf.Tensor:
-            metrics = self._step.update_generator(batch, step)
-            stacked = self._stacked(metrics, self._step.generator_metrics)
-            return self._once_written(stacked, [self._step.generator])
+            metrics = self._programs.generator(batch, step)
+            return self._once_written(metrics, [self._step.generator])
 
         step = tf.identity(self._counters.step)
         whole = [row, self._mean(self._strategy.run(inside, args=(batch, step)))]
@@ -108,10 +108,6 @@ class CompiledLoop:
             self._counters.step.assign_add(1)
             self._counters.clips.assign_add(self._clips_a_step)
         return result
-
-    def _stacked(self, metrics: dict[str, tf.Tensor], names: list[str]) -> tf.Tensor:
-        """One vector, so that one reduction serves all metrics."""
-        return tf.stack([tf.cast(metrics[name], self._dtype) for name in names])
 
     def _once_written(self, metrics: tf.Tensor, models: Sequence[keras.Model]) -> tf.Tensor:
         """`metrics`, where waiting is measured only once the update wrote every weight.
@@ -146,15 +142,6 @@ class CompiledLoop:
         # The update waits for the clock; else it could take the only thread before the clock does.
         with tf.control_dependencies([end]):
             return tf.nest.map_structure(tf.identity, batch, expand_composites=True), end - start
-
-
-def on_cpu(strategy: tf.distribute.Strategy) -> bool:
-    """Whether all devices that the strategy computes on are CPUs."""
-    try:
-        devices = strategy.extended.worker_devices
-    except RuntimeError:  # TensorFlow's default strategy: the first GPU, if there is one
-        return not tf.config.list_logical_devices("GPU")
-    return all("CPU:" in device.upper() for device in devices)
 
 
 def _now() -> tf.Tensor:

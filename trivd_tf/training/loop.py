@@ -21,6 +21,7 @@ from trivd_tf.layers.recompute import recomputable_layers
 from trivd_tf.training.adam import FusedAdam
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.distribution.devices import kind_of, set_determinism
 from trivd_tf.training.distribution.strategy import replica_batch_size
 from trivd_tf.training.distribution.workers import Watchdog, Workers
 from trivd_tf.training.ema import WeightAverage
@@ -150,9 +151,9 @@ def train(
         on_loop: called with the steps and the seconds of every compiled loop, the first of which
             compiles.
 
-    Operations are made deterministic. On CPU, repeating a run to the last bit also needs the
-    environment variable TF_NUM_INTEROP_THREADS=1, set before TensorFlow is imported, as the command
-    does.
+    `TrainingOptions.deterministic` decides whether operations are deterministic. On CPU, repeating
+    a run to the last bit also needs the environment variable TF_NUM_INTEROP_THREADS=1, set before
+    TensorFlow is imported, as the command does.
 
     Raises:
         InputError: the data or the configuration is at fault.
@@ -162,8 +163,7 @@ def train(
     options = experiment.training
     strategy = strategy or tf.distribute.get_strategy()
     workers = Workers(strategy)
-    # Threads that add up in another order give other last bits, and so another run.
-    tf.config.experimental.enable_op_determinism()
+    set_determinism(options, kind_of(strategy))
     experiment.data.prepare(experiment.clip)
     step = build_step(experiment, strategy, seed)
     counters = Counters()

@@ -233,7 +233,8 @@ def adaptive_max_pool(frames: tf.Tensor, size: int) -> tf.Tensor:
         size: rows and columns of the output.
 
     Returns:
-        `[B, size, size, C]`.
+        `[B, size, size, C]`. Where a maximum occurs several times in a cell, its gradient is
+        shared equally.
     """
     height, width = frames.shape[1:3]
     if height is None or width is None:
@@ -242,10 +243,37 @@ def adaptive_max_pool(frames: tf.Tensor, size: int) -> tf.Tensor:
             f"frames when it is built. Received: shape {tuple(frames.shape)}."
         )
     if height % size == 0 and width % size == 0:
-        window = (height // size, width // size)
-        return tf.nn.max_pool2d(frames, window, window, "VALID")
+        return _even_max_pool(frames, height // size, width // size)
     for axis, length in ((1, height), (2, width)):
         cells = [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
-        pieces = [tf.gather(frames, tf.range(low, high), axis=axis) for low, high in cells]
+        pieces = [
+            frames[:, low:high] if axis == 1 else frames[:, :, low:high] for low, high in cells
+        ]
         frames = tf.stack([tf.reduce_max(piece, axis) for piece in pieces], axis)
     return frames
+
+
+def _even_max_pool(frames: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
+    """Maximum over cells of `rows` x `columns`, which cover the frame exactly.
+
+    Not `tf.nn.max_pool2d`: XLA refuses its gradient where operations are deterministic, on every
+    device.
+    """
+    _, height, width, channels = frames.shape
+
+    @tf.custom_gradient
+    def pool(frames: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        shape = [-1, height // rows, rows, width // columns, columns, channels]
+        cells = tf.reshape(frames, shape)
+        # One axis after the other: several times as fast on CPU as both at once.
+        maximum = tf.reduce_max(tf.reduce_max(cells, axis=4), axis=2)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            is_maximum = tf.cast(cells == maximum[:, :, None, :, None], upstream.dtype)
+            count = tf.reduce_sum(tf.reduce_sum(is_maximum, axis=4), axis=2)
+            shares = is_maximum * (upstream / count)[:, :, None, :, None]
+            return tf.reshape(shares, tf.shape(frames))
+
+        return maximum, gradient
+
+    return pool(frames)
