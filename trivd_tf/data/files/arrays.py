@@ -1,0 +1,165 @@
+"""Videos in arrays: NumPy's `.npy` and `.npz` files, and HDF5.
+
+A file is named by its path, with the order of its axes where that must be stated, and one of its
+videos by its number:
+
+    clips.npy            as many videos as it holds
+    clips.npy:TNHW       axes: frames, videos, rows, columns, without one for colours
+    clips.npy:TNHW[3]    its fourth video
+    clips.npy[0:8]       its first eight
+
+Frames are uint8, grey or RGB. Arrays are memory-mapped (HDF5: read by the slice), so that a file
+may be larger than memory; only a compressed `.npz` is held in memory. An HDF5 file, or an
+uncompressed `.npz`, may hold several arrays: all that can be frames are taken. `train_data`,
+`train_idx`, `test_data` and `test_idx` are VideoGPT's layout (github.com/wilson1yan/VideoGPT,
+videogpt/data.py): frames of all videos behind each other, and where each video begins.
+"""
+
+import dataclasses
+import itertools
+import os
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize
+from trivd_tf.data.clips import resized_shape
+from trivd_tf.data.files.array_formats import Block, open_blocks
+
+ENDINGS = (".npy", ".npz", ".h5", ".hdf5")
+
+_NAME = re.compile(
+    r"(?P<file>.+\.(?:npy|npz|h5|hdf5))(?::(?P<axes>[A-Z]+))?(?:\[(?P<first>\d+)(?P<more>:\d*)?\])?"
+)
+_FRAMES_READ_AT_ONCE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayName:
+    """A path that names videos of an array file.
+
+    Attributes:
+      file: the file.
+      axes: order of its axes, such as `TNHW`; "" where it is to be decided from the shape.
+      first: number of the first video named.
+      end: number after the last one; None for all that follow.
+    """
+
+    file: str
+    axes: str = ""
+    first: int = 0
+    end: int | None = None
+
+    @property
+    def is_one_video(self) -> bool:
+        return self.end == self.first + 1
+
+
+def parse(path: str | os.PathLike[str]) -> ArrayName | None:
+    """Reads a name as the module describes it; None where it names no array file."""
+    text = os.fspath(path)
+    match = _NAME.fullmatch(text)
+    if match is None or (os.path.exists(text) and match["file"] != text):
+        return None
+    first, more = int(match["first"] or 0), match["more"]
+    end = None if match["first"] is None or more == ":" else first + 1
+    if more and more != ":":
+        end = int(more[1:])
+    return ArrayName(match["file"], match["axes"] or "", first, end)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayVideo:
+    """One video of an array file.
+
+    Attributes:
+      path: its name, such as `clips.npy[3]`.
+      num_frames, height, width: of the video as it is stored.
+      split: "train" or "test" where the file says so, else "".
+    """
+
+    path: str
+    num_frames: int
+    height: int
+    width: int
+    split: str = ""
+
+    def read(self, frames: slice = slice(None), size: FrameSize | None = None) -> np.ndarray:
+        """Frames as uint8 RGB `[n, H, W, 3]`, resized to just cover `size` where it is given."""
+        block, number = _find(self.path)
+        pixels = block.read(number, frames)
+        return pixels if size is None else resize_to_cover(pixels, size)
+
+
+def find_videos(path: str | os.PathLike[str]) -> list[ArrayVideo]:
+    """The videos that a name stands for.
+
+    Raises:
+      InputError: there is no such file, or not so many videos, or the axes are wrong, or must be
+        stated; the message says how.
+      UnreadableArray: it is damaged, or holds no frames.
+    """
+    name = parse(path)
+    if name is None:
+        raise InputError(f"{path}: not the name of an array file ({', '.join(ENDINGS)})")
+    blocks = _blocks(name)
+    total = sum(len(block) for block in blocks)
+    end = total if name.end is None else name.end
+    if not name.first < end <= total:
+        raise InputError(f"{path}: the file holds {total} videos, numbered from 0")
+    whole = f"{name.file}:{name.axes}" if name.axes else name.file
+    everything = (
+        ArrayVideo(f"{whole}[{first + number}]", length, block.height, block.width, block.split)
+        for first, block in zip(_firsts(blocks), blocks, strict=True)
+        for number, length in enumerate(block.lengths)
+    )
+    return list(itertools.islice(everything, name.first, end))
+
+
+def frames_of(path: str | os.PathLike[str], size: FrameSize | None = None) -> Iterator[np.ndarray]:
+    """The frames of the one video that a name stands for, uint8 RGB `[H, W, 3]`.
+
+    Raises:
+      InputError: as `find_videos`, and where the name stands for several videos.
+    """
+    videos = find_videos(path)
+    if len(videos) > 1:
+        raise InputError(f"{path}: holds {len(videos)} videos; name one, such as {videos[0].path}")
+    for first in range(0, videos[0].num_frames, _FRAMES_READ_AT_ONCE):
+        yield from videos[0].read(slice(first, first + _FRAMES_READ_AT_ONCE), size)
+
+
+def resize_to_cover(frames: np.ndarray, size: FrameSize) -> np.ndarray:
+    """Resizes `[N, H, W, 3]` to just cover `size`, antialiased bicubic; what does, stays as is."""
+    height, width = resized_shape(frames.shape[1], frames.shape[2], size)
+    if (height, width) == frames.shape[1:3]:
+        return np.ascontiguousarray(frames)
+    shape, rule = (width, height), Image.Resampling.BICUBIC
+    return np.stack([np.asarray(Image.fromarray(frame).resize(shape, rule)) for frame in frames])
+
+
+def _find(path: str) -> tuple[Block, int]:
+    name = parse(path)
+    assert name is not None
+    number = name.first
+    for block in _blocks(name):
+        if number < len(block):
+            return block, number
+        number -= len(block)
+    raise InputError(f"{path}: the file holds fewer videos than before")
+
+
+def _firsts(blocks: tuple[Block, ...]) -> Iterator[int]:
+    return itertools.accumulate((len(block) for block in blocks[:-1]), initial=0)
+
+
+def _blocks(name: ArrayName) -> tuple[Block, ...]:
+    try:
+        status = os.stat(name.file)
+    except OSError as error:
+        raise InputError(f"{name.file}: cannot be read ({error.strerror})") from error
+    # An open HDF5 file must not be shared with a forked process.
+    return open_blocks(name.file, name.axes, status.st_size, status.st_mtime_ns, os.getpid())
