@@ -32,11 +32,17 @@ setup(
     python_requires=">=3.11",
     # gin/ travels inside the package as trivd_tf/gin_files. It must not be installed under its
     # own name: a top-level `gin` is the gin-config library; so it never holds an __init__.py.
-    packages=[*find_packages(include=["trivd_tf", "trivd_tf.*"]), "trivd_tf.gin_files"],
-    package_dir={"trivd_tf.gin_files": "gin"},
+    # export/pretrained/ travels as trivd_tf/pretrained: the models that are found by name.
+    packages=[
+        *find_packages(include=["trivd_tf", "trivd_tf.*"]),
+        "trivd_tf.gin_files",
+        "trivd_tf.pretrained",
+    ],
+    package_dir={"trivd_tf.gin_files": "gin", "trivd_tf.pretrained": "export/pretrained"},
     package_data={
         "": ["*.txt", "py.typed"],
         "trivd_tf.gin_files": ["*/*.gin"],
+        "trivd_tf.pretrained": ["**/*"],
         "trivd_tf.demo": ["page/*"],
     },
     install_requires=read_requirements(),

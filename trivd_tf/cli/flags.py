@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.shipped import find_model
 from trivd_tf.base.storage import RemotePath, RunPath, is_address
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def existing_model_dir(text: str) -> Path:
             f"--model_dir {text}: only `trivd train` works on a folder that is not of this "
             "machine; copy it here first, for example with `gcloud storage cp -r`"
         )
-    path = Path(text).expanduser()
+    path = find_model(text)
     if not path.is_dir():
         raise InputError(f"--model_dir {text} is not a directory; train a model there first")
     if not (path / model_files.CONFIG).is_file():

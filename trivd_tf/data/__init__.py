@@ -5,6 +5,7 @@ from trivd_tf.data.clips import ClipSpec
 from trivd_tf.data.digit_centers import center_distance, digit_centers
 from trivd_tf.data.files.decode import decode_frames
 from trivd_tf.data.files.folder import VideoFolder
+from trivd_tf.data.mixture import Mixture
 from trivd_tf.data.source import ClipSource
 from trivd_tf.data.stored.prepared import Prepared
 from trivd_tf.data.stored.presets import (
@@ -25,6 +26,7 @@ __all__ = [
     "FreedomWalks",
     "GymnasiumFrames",
     "Kinetics600",
+    "Mixture",
     "MovingMNIST",
     "Prepared",
     "VideoFolder",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.base import shipped
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import from_height_width
 from trivd_tf.base.model_files import (
@@ -125,8 +126,9 @@ def load_predictor(
     One line on stderr states which weights it takes.
 
     Args:
-        path: a model directory, the directory of an exported SavedModel, or the address of one
-            that TensorFlow Hub can fetch (`https://...`, `gs://...`).
+        path: a model directory, the directory of an exported SavedModel, the name of a model that
+            comes with the package (`small`), or the address of an export that TensorFlow Hub can
+            fetch (`https://...`, `gs://...`).
         step: of a model directory's checkpoint, or "best"; the newest when left out.
         standing_batches, standing_batch_size: of a model directory's standing statistics; as its
             configuration says when left out.
@@ -136,7 +138,7 @@ def load_predictor(
     """
     if str(path).startswith(_REMOTE):
         path = _fetch(str(path))
-    path = Path(path)
+    path = shipped.find_model(path)
     if is_export(path):
         if step is not None:
             raise InputError(f"--step {step}: {path} is an exported model, which has one step only")
@@ -149,7 +151,11 @@ def load_predictor(
         _state_weights(path)
         return predictor
     if not path.exists():
-        raise InputError(f"{path}: no such directory; give a model directory or an exported model")
+        names = ", ".join(shipped.shipped_models())
+        raise InputError(
+            f"{path}: no such directory; give a model directory or an exported model"
+            + (f", or one of those that come with trivd_tf: {names}" if names else "")
+        )
     if not is_model_dir(path):
         raise InputError(
             f"{path}: neither a model directory (no {CONFIG} in it) nor an exported SavedModel "

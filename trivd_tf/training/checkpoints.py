@@ -22,6 +22,13 @@ class Counters(tf.Module):
         self.clips = tf.Variable(0, dtype=tf.int64, trainable=False, name="clips")
 
 
+def network_variables(step: GanStep) -> dict[str, tf.Variable]:
+    """Weights, spectral vectors and averages, without the optimisers, by their names in a
+    checkpoint."""
+    state = _network_state(step) | _average_state(step.average.averages)
+    return {name: value for name, value in state.items() if "optimizer/" not in name}
+
+
 def _network_state(step: GanStep) -> dict[str, tf.Variable]:
     """Every variable of networks and optimisers under a name that says what it is."""
     state = {}

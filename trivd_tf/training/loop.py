@@ -135,6 +135,7 @@ def train(
     stop: Stop | None = None,
     on_score: Callable[[int], None] | None = None,
     on_loop: Callable[[int, float], None] | None = None,
+    start: Callable[[GanStep], None] | None = None,
 ) -> LoopResult:
     """Trains until `num_steps`, from the newest checkpoint in `model_dir` if there is one.
 
@@ -150,6 +151,7 @@ def train(
             step that it has scored.
         on_loop: called with the steps and the seconds of every compiled loop, the first of which
             compiles.
+        start: called with the new networks before the first step, to set their weights.
 
     `TrainingOptions.deterministic` decides whether operations are deterministic. On CPU, repeating
     a run to the last bit also needs the environment variable TF_NUM_INTEROP_THREADS=1, set before
@@ -175,6 +177,8 @@ def train(
         patience=options.save_patience_seconds,
     )
     done = checkpoints.restore()
+    if start and not done:
+        start(step)
     with workers.reporting_losses(lambda: int(counters.step)):
         workers.check_same_step(done)
         if on_score and done and _is_due(done, options.evaluate_every_steps):

@@ -5,6 +5,7 @@ futures, and watch them side by side with what really followed and the motion ov
 asks no other host for anything, and keeps nothing of what is uploaded. Ctrl-C ends it.
 
 example:
+  trivd demo
   trivd demo --model runs/mine
   trivd demo --model exported/mine --port 8080 --examples ~/videos
 """
@@ -17,7 +18,7 @@ import os
 import sys
 from pathlib import Path
 
-from trivd_tf.base import model_files
+from trivd_tf.base import model_files, shipped
 from trivd_tf.base.errors import InputError
 from trivd_tf.cli.flags import add_standing_flags, natural_number, positive_number
 
@@ -31,8 +32,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="DIR",
-        required=True,
-        help="a model directory of `trivd train`, a SavedModel of `trivd export`, or its address",
+        default="small",
+        help="a model directory of `trivd train`, a SavedModel of `trivd export`, its address, or "
+        "the name of a model that comes with the package (default: small)",
     )
     add_standing_flags(parser)
     parser.add_argument(
@@ -104,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _title(model: str) -> str:
     """What an export calls itself, or the last part of the path that is not a version."""
-    path = Path(model).expanduser()
+    path = shipped.find_model(model)
     try:
         record = (path / model_files.EXPORT_RECORD).read_text(encoding="utf-8")
         return str(json.loads(record)["title"])

@@ -5,6 +5,7 @@ field (PNG, where the model has one) and each future alone (MP4). A clip that ca
 named and passed over; then the exit status is 2.
 
 example:
+  trivd predict --model small holiday.mp4 --output futures
   trivd predict --model runs/mine holiday.mp4 cat.gif --output futures --num_samples 3
   trivd predict --server grpc://localhost:8500 holiday.mp4 --output futures
 """
@@ -43,7 +44,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--model",
         metavar="DIR",
-        help="a model directory of `trivd train`, a SavedModel of `trivd export`, or its address",
+        help="a model directory of `trivd train`, a SavedModel of `trivd export`, its address, or "
+        "the name of a model that comes with the package (small, walks, digits)",
     )
     where.add_argument(
         "--server",

@@ -7,6 +7,7 @@ of them saves and stops all.
 example:
   trivd train --gin_file folder --data_dir ~/videos --model_dir runs/mine
   trivd train --model_dir runs/mine            # goes on with it
+  trivd train --gin_file small_on_folder --start_from small --data_dir ~/videos --model_dir runs/own
   trivd train --gin_file folder --data_dir ~/videos --model_dir runs/gpus --strategy mirrored
   trivd train --gin_file folder --data_dir ~/videos --model_dir gs://bucket/run --strategy tpu
 """
@@ -46,6 +47,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_seed_flag(
         parser, "of weights, data order and latents (default: the run's own, at first 0)", None
     )
+    parser.add_argument(
+        "--start_from",
+        metavar="DIR_OR_NAME",
+        help="begin with the weights of another run or of an export of the same networks, or of a "
+        "model that comes with the package (small, walks, digits); the optimisers begin anew. A "
+        "run that has a checkpoint resumes from it instead",
+    )
     add_strategy_flags(parser)
     parser.add_argument(
         "--watch_maintenance",
@@ -81,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.cli.maintenance import watching_maintenance
     from trivd_tf.cli.signals import EXIT_TERMINATED, StopSignal
     from trivd_tf.runs import record as run_record
+    from trivd_tf.runs.start import Start
     from trivd_tf.training import train
     from trivd_tf.training.distribution.strategy import replica_batch_size
     from trivd_tf.training.distribution.workers import Workers
@@ -90,6 +99,9 @@ def run(args: argparse.Namespace) -> int:
     _refuse_scores_elsewhere(model_dir, experiment.training.evaluate_every_steps)
     resume = has_checkpoint(model_dir)
     seed = run_record.choose_seed(model_dir, args.seed) if resume else (args.seed or 0)
+    start = None
+    if args.start_from is not None and not resume:
+        start = Start(args.start_from, parsed.operative_text, report=_to_stderr)
     # Before anything is written: a wrong folder must not leave a run directory behind.
     experiment.data.prepare(experiment.clip)
     class_names = class_names_of(experiment)
@@ -117,6 +129,7 @@ def run(args: argparse.Namespace) -> int:
                 strategy=strategy,
                 stop=stop,
                 on_score=on_score,
+                start=start,
             )
     if result.was_stopped:
         print(
@@ -128,6 +141,10 @@ def run(args: argparse.Namespace) -> int:
         return stop.exit_status or EXIT_TERMINATED
     print(f"trained {result.step} steps: {model_dir}")
     return 0
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _score_while_training(

@@ -1,0 +1,45 @@
+"""The trained models that come with the package, found by name.
+
+An installed package carries them as `trivd_tf/pretrained/NAME`; in a checkout they are
+`export/pretrained/NAME`. Each is an export (`trivd export`) with its discriminators beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from trivd_tf.base import model_files
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+# What an export lacks and `--start_from` needs: the discriminators' weights.
+DISCRIMINATORS = "discriminators.npz"
+
+
+def shipped_directory() -> Path:
+    """The folder of the models that come with this package."""
+    installed = _PACKAGE / "pretrained"
+    return installed if installed.is_dir() else _PACKAGE.parent / "export" / "pretrained"
+
+
+def shipped_models() -> list[str]:
+    """Names of the models that come with this package."""
+    folder = shipped_directory()
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if model_files.is_export(path))
+
+
+def find_model(name: str | os.PathLike[str]) -> Path:
+    """The folder that a path or the name of a shipped model stands for.
+
+    Args:
+        name: a path, which wins where it exists; or a name of `shipped_models()`.
+
+    Returns:
+        The folder; `name` as a path where it is neither.
+    """
+    path = Path(name).expanduser()
+    if not path.exists() and str(name) in shipped_models():
+        return shipped_directory() / str(name)
+    return path
