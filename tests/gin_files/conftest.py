@@ -14,6 +14,7 @@ STORED_SPLITS = {
     "kinetics600": ("train", "validation", "test"),
     "ucf101": ("train1", "test1"),
     "bair": (TRAIN_FIRST, TRAIN_LAST, "test"),
+    "freedom_walks": ("train", "test"),
 }
 
 

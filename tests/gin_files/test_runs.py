@@ -37,12 +37,18 @@ def reduced(prepared_sets, made_videos, tmp_path_factory):
 
     def build(name, *bindings):
         text = config.find_gin_file(name).read_text()
-        kind = re.search(r'include "data/(kinetics600|ucf101|bair|video_folder)', text)
+        kind = re.search(r'include "data/(kinetics600|ucf101|bair|freedom_walks|video_folder)', text)
         folder, more = None, []
         if kind:
             folder = prepared_sets.get(kind[1], made_videos)
         if kind and kind[1] == "video_folder":
             more = [f"data.VideoFolder.cache_dir = '{cache}'"]
+        if "data.Mixture()" in text:
+            more = [
+                f"data.VideoFolder.cache_dir = '{cache}'",
+                f"data.VideoFolder.data_dir = '{made_videos}'",
+                f"data.FreedomWalks.data_dir = '{prepared_sets['freedom_walks']}'",
+            ]
         lines = [
             "from trivd_tf import data",
             "from trivd_tf import models",
