@@ -37,7 +37,8 @@ def reduced(prepared_sets, made_videos, tmp_path_factory):
 
     def build(name, *bindings):
         text = config.find_gin_file(name).read_text()
-        kind = re.search(r'include "data/(kinetics600|ucf101|bair|freedom_walks|video_folder)', text)
+        sets = "kinetics600|ucf101|bair|freedom_walks|video_folder"
+        kind = re.search(f'include "data/({sets})', text)
         folder, more = None, []
         if kind:
             folder = prepared_sets.get(kind[1], made_videos)
