@@ -12,6 +12,7 @@ from trivd_tf.layers.spectral_norm import (
     SpectralEmbedding,
     next_u,
     power_iterate,
+    power_iteration_in_training,
     singular_value,
 )
 
@@ -69,15 +70,24 @@ def test_layers_divide_by_the_singular_value_of_their_current_weights():
     np.testing.assert_allclose(layer(inputs), expected, atol=2e-5)
 
 
-def test_a_forward_never_moves_u():
-    layer = SpectralDense(4)
-    layer(tf.ones((1, 3)), training=True)
-    layer.kernel.assign(tf.random.normal((3, 4)))
+def test_only_training_moves_u_and_only_where_it_may():
+    layer, twin = SpectralDense(4), SpectralDense(4)
+    for one in (layer, twin):
+        one.build((None, 3))
+        one.kernel.assign(np.arange(12.0).reshape(3, 4))
+    twin.u.assign(layer.u)
     before = layer.u.numpy()
-    layer(tf.ones((1, 3)), training=True)
+    layer(tf.ones((1, 3)))
+    layer(tf.ones((1, 3)), training=False)
+    with power_iteration_in_training(layer, False):
+        layer(tf.ones((1, 3)), training=True)
     np.testing.assert_array_equal(layer.u.numpy(), before)
-    power_iterate(layer)
+    outputs = layer(tf.ones((1, 3)), training=True)
+    power_iterate(twin)
     assert np.abs(layer.u.numpy() - before).max() > 1e-4
+    np.testing.assert_allclose(layer.u, twin.u, rtol=1e-6)
+    # The iteration comes first: the outputs are divided by the new estimate.
+    np.testing.assert_allclose(outputs, twin(tf.ones((1, 3))), rtol=1e-6)
 
 
 def test_epsilon_bounds_the_divisor():

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trivd_tf.layers import spectral_norm
 from trivd_tf.layers.recurrent import make_cell
+from trivd_tf.layers.walk import sublayers
 from trivd_tf.models import Generator
 
 TC, T, SIZE = 2, 3, 16
@@ -93,9 +94,7 @@ def test_standing_statistics_have_a_row_for_each_step(generator):
 def test_first_affine_and_class_embedding_are_not_spectrally_normalised(generator):
     generator.build_variables()
     plain = [
-        layer.name
-        for layer in generator._flatten_layers(include_self=False)
-        if isinstance(layer, spectral_norm.SpectralLayer) and layer.u is None
+        layer.name for layer in sublayers(generator, spectral_norm.SpectralLayer) if layer.u is None
     ]
     assert sorted(plain) == ["affine", "embedding"]
 

@@ -14,6 +14,7 @@ from trivd_tf.data.clips import ClipSpec
 from trivd_tf.data.source import ClipSource
 from trivd_tf.experiment.evaluation_options import EvaluationOptions
 from trivd_tf.experiment.training_options import TrainingOptions
+from trivd_tf.layers.spectral_norm import set_power_iteration
 from trivd_tf.models import Discriminator, Generator
 
 
@@ -84,6 +85,7 @@ class Experiment:
             name="generator",
         )
         generator.build_variables()
+        set_power_iteration(generator, False)  # the train step makes them, one an update
         return generator
 
     def build_discriminators(self) -> list[Discriminator]:
@@ -98,6 +100,7 @@ class Experiment:
         )
         for model in models:
             model.build_variables(self.clip.num_frames, self.clip.size)
+            set_power_iteration(model, False)
         return models
 
 

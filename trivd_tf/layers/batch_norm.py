@@ -15,8 +15,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trivd_tf.layers.spectral_norm import SpectralDense
+from trivd_tf.layers.spectral_norm import SpectralDense, power_iteration_in_training
 from trivd_tf.layers.state import replicated_state
+from trivd_tf.layers.walk import sublayers
 
 
 def synchronized_moments(frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -45,6 +46,7 @@ def synchronized_moments(frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return global_mean, variance
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class PerStepBatchNorm(keras.layers.Layer):
     """`y[t] = gain * (x[t] - mean[t]) / sqrt(variance[t] + eps) + offset`, per channel.
 
@@ -81,8 +83,12 @@ class PerStepBatchNorm(keras.layers.Layer):
         """Whether forwards with `training=True` add to the standing statistics."""
         return self._collecting
 
-    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
-        channels = int(input_shape[-1] or 0)
+    def build(
+        self,
+        frames_shape: tuple[int | None, ...],
+        condition_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        channels = int(frames_shape[-1] or 0)
         if self.conditional:
             options: dict[str, Any] = {
                 "use_bias": False,
@@ -92,6 +98,10 @@ class PerStepBatchNorm(keras.layers.Layer):
             }
             self.gain = SpectralDense(channels, name="gain", **options)
             self.offset = SpectralDense(channels, name="offset", **options)
+            if condition_shape is None:
+                raise ValueError("A conditional batch norm needs a condition [B, D].")
+            self.gain.build(condition_shape)
+            self.offset.build(condition_shape)
         else:
             self.gain = self.add_weight(name="gain", shape=(channels,), initializer="ones")
             self.offset = self.add_weight(name="offset", shape=(channels,), initializer="zeros")
@@ -148,9 +158,9 @@ class PerStepBatchNorm(keras.layers.Layer):
         self.standing_batches.assign(tf.zeros((), self.standing_batches.dtype))
 
     def compute_output_shape(
-        self, input_shape: tuple[int | None, ...], *_: Any
+        self, frames_shape: tuple[int | None, ...], *_: Any
     ) -> tuple[int | None, ...]:
-        return input_shape
+        return frames_shape
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -165,9 +175,7 @@ class PerStepBatchNorm(keras.layers.Layer):
 
 def batch_norm_layers(root: keras.layers.Layer) -> Iterator[PerStepBatchNorm]:
     """Every per-step batch norm in `root`, in a fixed order."""
-    for layer in root._flatten_layers(include_self=True, recursive=True):
-        if isinstance(layer, PerStepBatchNorm):
-            yield layer
+    yield from sublayers(root, PerStepBatchNorm)
 
 
 def reset_standing_statistics(root: keras.layers.Layer) -> None:
@@ -178,12 +186,15 @@ def reset_standing_statistics(root: keras.layers.Layer) -> None:
 
 @contextlib.contextmanager
 def collecting_standing_statistics(root: keras.layers.Layer) -> Iterator[None]:
-    """Forwards traced or run inside, with `training=True`, add to the standing statistics."""
+    """Forwards traced or run inside, with `training=True`, add to the standing statistics.
+
+    They move no spectral norm."""
     layers = list(batch_norm_layers(root))
     for layer in layers:
         layer._collecting = True
     try:
-        yield
+        with power_iteration_in_training(root, False):
+            yield
     finally:
         for layer in layers:
             layer._collecting = False

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trivd_tf.layers.walk import sublayers
+
 
 class RecomputableLayer(keras.layers.Layer):
     """A layer with `recompute`, which a train step may switch on once the layer is built.
@@ -71,6 +73,4 @@ def _after(upstream: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
 def recomputable_layers(root: keras.layers.Layer) -> Iterator[RecomputableLayer]:
     """Every layer in `root` that can recompute, in a fixed order."""
-    for layer in root._flatten_layers(include_self=True, recursive=True):
-        if isinstance(layer, RecomputableLayer):
-            yield layer
+    yield from sublayers(root, RecomputableLayer)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from trivd_tf.layers.batch_norm import PerStepBatchNorm
@@ -38,6 +39,7 @@ def average_pool_3d(frames: tf.Tensor, time: int) -> tf.Tensor:
     return tf.reshape(rows, [shape[0], -1, height, width, channels])
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class GeneratorBlock(RecomputableLayer):
     """BN - ReLU - (upsample) - conv3 - BN - ReLU - conv3, plus a skip connection.
 
@@ -88,9 +90,17 @@ class GeneratorBlock(RecomputableLayer):
         self._skip_options = {"kernel_size": 1, "name": "skip", **conv}
         self.skip: SpectralConv2D | None = None
 
-    def build(self, input_shape: tuple[int | None, ...], *_: Any) -> None:
-        if self.upsample or input_shape[-1] != self.channels:
+    def build(
+        self, frames_shape: tuple[int | None, ...], condition_shape: tuple[int | None, ...]
+    ) -> None:
+        hidden_shape = (*frames_shape[:-1], self.channels)
+        self.norm_1.build(frames_shape, condition_shape)
+        self.conv_1.build(frames_shape[1:])
+        self.norm_2.build(hidden_shape, condition_shape)
+        self.conv_2.build(hidden_shape[1:])
+        if self.upsample or frames_shape[-1] != self.channels:
             self.skip = SpectralConv2D(self.channels, **self._skip_options)
+            self.skip.build(frames_shape[1:])
         self.built = True
 
     def call(self, frames: tf.Tensor, condition: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -114,11 +124,11 @@ class GeneratorBlock(RecomputableLayer):
         return self.norm_1.is_collecting
 
     def compute_output_shape(
-        self, input_shape: tuple[int | None, ...], *_: Any
+        self, frames_shape: tuple[int | None, ...], *_: Any
     ) -> tuple[int | None, ...]:
         scale = 2 if self.upsample else 1
-        size = [None if n is None else scale * n for n in input_shape[2:4]]
-        return (*input_shape[:2], *size, self.channels)
+        size = [None if n is None else scale * n for n in frames_shape[2:4]]
+        return (*frames_shape[:2], *size, self.channels)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -132,6 +142,7 @@ class GeneratorBlock(RecomputableLayer):
         }
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class DiscriminatorBlock(RecomputableLayer):
     """ReLU - conv3 - ReLU - conv3 - average-pool 2, plus a skip connection.
 
@@ -185,6 +196,10 @@ class DiscriminatorBlock(RecomputableLayer):
         self.conv_2 = conv(self.channels, name="conv_2", **options)
         if self.pool or input_shape[-1] != self.channels:
             self.skip = conv(self.channels, kernel_size=1, name="skip", **options)
+        self.conv_1.build(input_shape)
+        self.conv_2.build((*input_shape[:-1], width))
+        if self.skip is not None:
+            self.skip.build(input_shape)
         self.built = True
 
     def _pooled(self, frames: tf.Tensor) -> tf.Tensor:

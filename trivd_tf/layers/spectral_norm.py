@@ -5,12 +5,17 @@ vector `u` (length: output channels). A forward computes
 
     v = W u / |W u|,    sigma = v^T W u,    W_normalised = W / max(sigma, eps)
 
-with the gradient stopped through u and v (architecture, section 6). A forward never changes u; one
-power iteration, `u <- W^T v / |W^T v|`, is an explicit act: `power_iterate(model)`, called by the
-train step once for each update of that network. So a discriminator sees the same weights for real
-and predicted videos, and a generator that is not being updated stays exactly what it was.
+with the gradient stopped through u and v (architecture, section 6). One power iteration is
+`u <- W^T v / |W^T v|`.
+
+As a layer of any Keras model, a call with `training=True`, as `fit` makes it, begins with one power
+iteration. This package's train step does that itself instead, `power_iterate(model)` once for each
+update of a network, and switches the automatic one off (`set_power_iteration`): so a discriminator
+sees the same weights for real and predicted videos, and a generator that is not being updated stays
+exactly what it was.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +23,7 @@ import keras
 import tensorflow as tf
 
 from trivd_tf.layers.state import replicated_state
+from trivd_tf.layers.walk import sublayers
 
 _POWER_ITERATIONS_AT_START = 3
 
@@ -81,6 +87,8 @@ class SpectralLayer(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias: keras.Variable | None = None
         self.u: keras.Variable | None = None
+        # Whether a call with training=True makes a power iteration, see `set_power_iteration`.
+        self.iterates_in_training = True
 
     def add_kernel(self, shape: tuple[Any, ...]) -> None:
         """Creates kernel, `u` and bias; `u` starts near the first singular vector."""
@@ -111,6 +119,12 @@ class SpectralLayer(keras.layers.Layer):
             kernel = kernel / tf.maximum(self.singular_value(), self.epsilon)
         return tf.cast(kernel, self.compute_dtype)
 
+    def iterate_if(self, training: bool | None) -> None:
+        """One power iteration where a call is in training, unless that was switched off."""
+        if training and self.iterates_in_training and self.u is not None:
+            kernel = tf.convert_to_tensor(self.kernel)
+            self.u.assign(next_u(kernel, tf.convert_to_tensor(self.u)))
+
     def add_bias(self, outputs: tf.Tensor) -> tf.Tensor:
         """`outputs` plus the bias, if there is one."""
         if self.bias is None:
@@ -127,6 +141,7 @@ class SpectralLayer(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class SpectralDense(SpectralLayer):
     """A linear map over the last axis: `[..., cin] -> [..., units]`."""
 
@@ -138,7 +153,8 @@ class SpectralDense(SpectralLayer):
         self.add_kernel((input_shape[-1], self.units))
         self.built = True
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        self.iterate_if(training)
         return self.add_bias(tf.linalg.matmul(inputs, self.normalized_kernel()))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -148,6 +164,7 @@ class SpectralDense(SpectralLayer):
         return {**super().get_config(), "units": self.units}
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class SpectralConv2D(SpectralLayer):
     """A convolution with stride 1 that keeps the size: `[B, H, W, cin] -> [B, H, W, filters]`."""
 
@@ -162,7 +179,8 @@ class SpectralConv2D(SpectralLayer):
         self.add_kernel((*[self.kernel_size] * self.rank, input_shape[-1], self.filters))
         self.built = True
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        self.iterate_if(training)
         return self.add_bias(self.convolve(inputs, self.normalized_kernel()))
 
     def convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -180,6 +198,7 @@ class SpectralConv2D(SpectralLayer):
         }
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class SpectralConv3D(SpectralConv2D):
     """As `SpectralConv2D` in space and time: `[B, T, H, W, cin] -> [B, T, H, W, filters]`."""
 
@@ -195,6 +214,7 @@ class SpectralConv3D(SpectralConv2D):
         return tf.nn.conv3d(inputs, kernel, strides=[1] * 5, padding="SAME")
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class SpectralEmbedding(SpectralLayer):
     """A table of class vectors: int labels `[B] -> [B, units]`."""
 
@@ -205,7 +225,8 @@ class SpectralEmbedding(SpectralLayer):
         self.add_kernel((num_classes, units))
         self.built = True
 
-    def call(self, labels: tf.Tensor) -> tf.Tensor:
+    def call(self, labels: tf.Tensor, training: bool = False) -> tf.Tensor:
+        self.iterate_if(training)
         # A product, not a gather: its gradient is a plain tensor, on TPU and across replicas too.
         kernel = self.normalized_kernel()
         return tf.linalg.matmul(tf.one_hot(labels, self.num_classes, dtype=kernel.dtype), kernel)
@@ -221,8 +242,8 @@ class SpectralEmbedding(SpectralLayer):
 
 def spectral_layers(root: keras.layers.Layer) -> Iterator[SpectralLayer]:
     """Every spectrally normalised layer in `root`, in a fixed order."""
-    for layer in root._flatten_layers(include_self=True, recursive=True):
-        if isinstance(layer, SpectralLayer) and layer.u is not None:
+    for layer in sublayers(root, SpectralLayer):
+        if layer.u is not None:
             yield layer
 
 
@@ -234,3 +255,26 @@ def power_iterate(root: keras.layers.Layer, steps: int = 1) -> None:
         for _ in range(steps):
             u = next_u(kernel, u)
         layer.u.assign(u)  # type: ignore[union-attr]
+
+
+def set_power_iteration(root: keras.layers.Layer, in_training: bool) -> None:
+    """Says whether calls of `root` with `training=True` make power iterations of their own.
+
+    Args:
+        root: a layer or model with all its layers made.
+        in_training: True as for any Keras model; False where `power_iterate` is called instead.
+    """
+    for layer in spectral_layers(root):
+        layer.iterates_in_training = in_training
+
+
+@contextlib.contextmanager
+def power_iteration_in_training(root: keras.layers.Layer, in_training: bool) -> Iterator[None]:
+    """`set_power_iteration` for calls traced or run inside; as before afterwards."""
+    before = [(layer, layer.iterates_in_training) for layer in spectral_layers(root)]
+    set_power_iteration(root, in_training)
+    try:
+        yield
+    finally:
+        for layer, iterates in before:
+            layer.iterates_in_training = iterates

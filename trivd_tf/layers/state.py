@@ -23,7 +23,8 @@ def replicated_state(
         shape: its shape.
         initializer: a Keras initializer's name or a callable `(shape, dtype) -> value`.
     """
-    with layer._open_name_scope():
+    # Within the layer's own scope, as its other variables are named.
+    with keras.name_scope(layer.name, caller=layer):
         return keras.Variable(
             initializer=initializer,
             shape=shape,

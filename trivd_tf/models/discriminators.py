@@ -14,6 +14,7 @@ _WIDTHS = (2, 4, 8, 16, 16)
 _BLOCKS_IN_3D = 2
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class Discriminator(keras.Model):
     """Judges one view of whole videos: sampled frames, or all frames with 3D convolutions.
 
@@ -65,6 +66,7 @@ class Discriminator(keras.Model):
         self.wide_blocks = wide_blocks
         self.spectral_norm = spectral_norm
         self.spectral_epsilon = spectral_epsilon
+        self._built_for: tuple[int, int] | None = None  # frames and size of the videos
         norm = {"spectral_norm": spectral_norm, "dtype": self.dtype_policy}
         blocks_in_3d = _BLOCKS_IN_3D if num_sampled_frames is None else 0
         self.blocks = [
@@ -95,6 +97,15 @@ class Discriminator(keras.Model):
         spec = tf.TensorSpec((1, num_frames, *height_width(size), 3), self.variable_dtype)
         # Tracing only: nothing is computed.
         tf.function(lambda videos: self(videos, seed=0)).get_concrete_function(spec)
+
+    def get_build_config(self) -> dict[str, Any]:
+        """What `build_from_config` needs: the videos that the variables were made for."""
+        return {"videos": self._built_for}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Creates the variables that a `.keras` file holds; Keras calls it when it loads one."""
+        if config.get("videos"):
+            self.build_variables(*config["videos"])
 
     def draw(
         self, count: int | tf.Tensor, num_frames: int, size: FrameSize, seed: tf.Tensor
@@ -181,11 +192,13 @@ class Discriminator(keras.Model):
             videos: `[B, T, H, W, 3]` in [-1, 1], conditioning frames first.
             labels: int `[B]`; the dummy class 0 when left out.
             seed: an integer or two; draws crops and frames. 0 when left out.
-            training: has no effect (there is no dropout and no batch norm).
+            training: one power iteration of every spectral norm first, unless
+                `set_power_iteration` says otherwise.
 
         Returns:
             `[B, B, T']` outputs of the mixed projection, or `[B]` of the plain one.
         """
+        self._built_for = (videos.shape[1], videos.shape[2])
         choices = self.draw(
             tf.shape(videos)[0],
             videos.shape[1],

@@ -10,6 +10,7 @@ from trivd_tf.layers.spectral_norm import SpectralConv2D
 from trivd_tf.ops import video
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class Encoder(keras.layers.Layer):
     """The first three blocks of a frame discriminator, run on each conditioning frame.
 
@@ -61,6 +62,17 @@ class Encoder(keras.layers.Layer):
             )
             for index, channels in enumerate(self.state_channels)
         ]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        count, shape = int(input_shape[1] or 0), (None, *input_shape[2:])
+        widths = []
+        for block in self.blocks:
+            block.build(shape)
+            shape = block.compute_output_shape(shape)
+            widths.append(int(shape[-1] or 0))
+        for to_state, width in zip(self.to_states, reversed(widths), strict=True):
+            to_state.build((None, None, None, count * width))
+        self.built = True
 
     def call(self, conditioning_frames: tf.Tensor) -> list[tf.Tensor]:
         """`[B, Tc, H, W, 3]` in [-1, 1] to encodings `[B, h, w, c]`, coarsest first."""

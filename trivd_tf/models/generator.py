@@ -20,6 +20,7 @@ _HIDDEN_WIDTHS = (8, 4, 2)
 _INPUT_WIDTHS = (8, 8, 4)
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class GeneratorStage(keras.layers.Layer):
     """Recurrent unit over time - conv - residual block - residual block with upsampling x2.
 
@@ -72,6 +73,21 @@ class GeneratorStage(keras.layers.Layer):
         self.block = GeneratorBlock(channels, num_steps, name="block", **block)
         self.up_block = GeneratorBlock(channels, num_steps, upsample=True, name="up", **block)
 
+    def build(
+        self,
+        frames_shape: tuple[int | None, ...],
+        encoding_shape: tuple[int | None, ...],
+        condition_shape: tuple[int | None, ...],
+    ) -> None:
+        size = tuple(frames_shape[2:4])
+        if not self.cell.built:
+            self.cell.build((None, *size, frames_shape[-1]))
+        self.conv.build((None, *size, self.cell.channels))
+        hidden_shape = (self.num_steps, None, *size, self.conv.filters)
+        self.block.build(hidden_shape, condition_shape)
+        self.up_block.build(hidden_shape, condition_shape)
+        self.built = True
+
     def call(
         self,
         frames: tf.Tensor,
@@ -91,6 +107,7 @@ class GeneratorStage(keras.layers.Layer):
             Frames `[T, B, 2h, 2w, channels]`, and the warp weights `[T, B, h, w, k k]` of units
             that warp (else None).
         """
+        self.cell.iterate_if(training)
         state = self.cell.initial_state(encoding)
         has_motion = self.cell.has_motion
         hidden, _, *warps = unroll(
@@ -104,6 +121,7 @@ class GeneratorStage(keras.layers.Layer):
         return {**super().get_config(), **self._options}
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class Generator(keras.Model):
     """Conditioning frames and a latent to the frames that follow.
 
@@ -284,7 +302,8 @@ class Generator(keras.Model):
             conditioning_frames: `[B, Tc, H, W, 3]` in [-1, 1].
             z: `[B, latent_size]`, standard normal.
             labels: int `[B]`; the dummy class 0 when left out.
-            training: batch moments instead of standing statistics.
+            training: batch moments instead of standing statistics, and one power iteration of
+                every spectral norm first, unless `set_power_iteration` says otherwise.
 
         Returns:
             The frames that follow, `[B, T, H, W, 3]` in [-1, 1], float32.
@@ -382,6 +401,10 @@ class Generator(keras.Model):
             levels.append(tf.zeros([batch, 2 * height, 2 * width, 2], levels[-1].dtype))
         flow = warp.compose_flows(levels)
         return tf.reshape(flow, [-1, steps, *self.frame_shape, 2])
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Creates the variables that a `.keras` file holds; Keras calls it when it loads one."""
+        self.build_variables()
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._options}

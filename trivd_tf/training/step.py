@@ -19,6 +19,7 @@ from trivd_tf.layers.spectral_norm import (
     power_iterate,
     spectral_layers,
 )
+from trivd_tf.layers.walk import sublayers
 from trivd_tf.models import Discriminator, Generator
 from trivd_tf.ops import losses
 from trivd_tf.training.ema import WeightAverage
@@ -34,8 +35,8 @@ def penalized_kernels(generator: keras.Model) -> list[keras.Variable]:
     """The raw weights under the orthogonality penalty: all but the class embedding."""
     return [
         layer.kernel
-        for layer in generator._flatten_layers(include_self=False, recursive=True)
-        if isinstance(layer, SpectralLayer) and not isinstance(layer, SpectralEmbedding)
+        for layer in sublayers(generator, SpectralLayer)
+        if not isinstance(layer, SpectralEmbedding)
     ]
 
 

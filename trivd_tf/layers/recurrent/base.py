@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralLayer
+from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralLayer, spectral_layers
 from trivd_tf.ops.warp import expected_flow
 
 Structure = Any  # a tensor, or a tuple or dictionary of tensors
@@ -67,13 +67,24 @@ class RecurrentCell(keras.layers.Layer):
             )
         return tf.cast(encoding, self.compute_dtype)
 
-    def call(self, inputs: tf.Tensor, state: Structure) -> tuple[tf.Tensor, Structure]:
-        """One step: `[B, H, W, Cx]` and a state -> (output `[B, H, W, channels]`, next state)."""
+    def call(
+        self, inputs: tf.Tensor, state: Structure, training: bool = False
+    ) -> tuple[tf.Tensor, Structure]:
+        """One step: `[B, H, W, Cx]` and a state -> (output `[B, H, W, channels]`, next state).
+
+        With `training=True` it begins with a power iteration of the unit's spectral norms.
+        """
+        self.iterate_if(training)
         weights = self.normalized_weights()
         projected = self.project(inputs[None], weights)
         now = tf.nest.map_structure(lambda part: part[0], projected)
         output, state, _ = self.step(now, state, weights)
         return output, state
+
+    def iterate_if(self, training: bool | None) -> None:
+        """One power iteration of all spectral norms in training, unless it was switched off."""
+        for layer in spectral_layers(self) if training else ():
+            layer.iterate_if(training)
 
     def normalized_weights(self) -> Structure:
         """Every kernel, normalised and fused for `project` and `step`."""

@@ -95,6 +95,7 @@ class TransformNetwork(keras.layers.Layer):
         }
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class FactorizedTransform(TransformNetwork):
     """N kernels a sample and a map that selects among them at each pixel.
 
@@ -169,6 +170,7 @@ class FactorizedTransform(TransformNetwork):
         }
 
 
+@keras.saving.register_keras_serializable("trivd_tf")
 class PixelwiseTransform(TransformNetwork):
     """Warp weights straight from convolutions: C -> C/2 -> C/4 -> k*k, softmax over the taps.
 

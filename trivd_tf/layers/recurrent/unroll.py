@@ -7,7 +7,6 @@ import keras
 import tensorflow as tf
 
 from trivd_tf.layers.recurrent.base import RecurrentCell, Structure
-from trivd_tf.layers.spectral_norm import power_iterate
 
 MODES = ("function", "python", "while")
 
@@ -184,8 +183,7 @@ class Unroll(keras.layers.Layer):
         encoding: tf.Tensor | None = None,
         training: bool | None = None,
     ) -> tf.Tensor:
-        if training:
-            power_iterate(self.cell)
+        self.cell.iterate_if(training)
         if encoding is None:
             shape = tf.shape(inputs)
             encoding = tf.zeros([shape[0], shape[2], shape[3], self.cell.channels], inputs.dtype)
