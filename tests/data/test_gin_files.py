@@ -13,6 +13,7 @@ FILES = {
     "bair_balanced": (data.BAIR, (1, 15)),
     "moving_mnist": (data.MovingMNIST, (5, 11)),
     "freedom_walks": (data.FreedomWalks, (5, 11)),
+    "gymnasium": (data.GymnasiumFrames, (5, 11)),
     "prepared": (data.Prepared, (5, 11)),
 }
 

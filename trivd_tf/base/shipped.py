@@ -14,6 +14,8 @@ from trivd_tf.base import model_files
 _PACKAGE = Path(__file__).resolve().parent.parent
 # What an export lacks and `--start_from` needs: the discriminators' weights.
 DISCRIMINATORS = "discriminators.npz"
+# Eight clips that training never saw, uint8 `clips` [8, T, H, W, 3].
+HELD_OUT_CLIPS = "held_out_clips.npz"
 
 
 def shipped_directory() -> Path:

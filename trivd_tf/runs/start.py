@@ -12,6 +12,7 @@ from trivd_tf import config
 from trivd_tf.base import model_files, shipped
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import whole_file
+from trivd_tf.experiment import Experiment
 from trivd_tf.models import Discriminator
 from trivd_tf.runs.weights import choose_checkpoint
 from trivd_tf.training.checkpoints import network_variables
@@ -113,6 +114,28 @@ def _from_export(step: GanStep, folder: Path) -> str:
         return "the generator; an export holds no discriminators, which begin anew"
     load_discriminators(stored, step.discriminators)
     return "generator and discriminators"
+
+
+def copy_discriminators(experiment: Experiment, model_dir: Path, step: int, path: Path) -> None:
+    """Writes a checkpoint's discriminators to a file that stands beside an export.
+
+    Raises:
+        InputError: there is no checkpoint of that step, or it is of other networks.
+    """
+    checkpoint, _ = choose_checkpoint(model_dir, step)
+    models = experiment.build_discriminators()
+    variables = {
+        f"{model.name}/{index:04d}/{variable.name}": variable.value
+        for model in models
+        for index, variable in enumerate(model.variables)
+    }
+    try:
+        status = tf.train.Checkpoint(variables=variables).restore(checkpoint)
+        status.expect_partial().assert_existing_objects_matched()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{checkpoint} holds other discriminators ({reason})") from error
+    save_discriminators(path, models)
 
 
 def save_discriminators(path: Path, discriminators: list[Discriminator]) -> None:

@@ -13,6 +13,7 @@ sources:
   moving_mnist  --tfds_dir DIR
   folder        --videos FOLDER [--train_fraction SHARE]    any videos
   freedom_walks [--frames N] [--rate FPS] [--seed N]        first-person walks, generated
+  gymnasium     --env_id ID [--policy FILE.py:FUNCTION]     an environment that renders
 
 example:
   trivd prepare folder --videos ~/videos --output data/mine
@@ -22,6 +23,7 @@ example:
   trivd prepare bair --videos softmotion30_44k --output data/bair
   trivd prepare moving_mnist --tfds_dir ~/tensorflow_datasets --output data/moving_mnist
   trivd prepare freedom_walks --frames 96000 --size 32 --output data/walks
+  trivd prepare gymnasium --env_id CarRacing-v3 --frames 20000 --output data/cars
   trivd prepare folder --videos /shared/videos --output /shared/prepared \\
       --runner FlinkRunner --flink_master=host:8081
 """
@@ -33,7 +35,7 @@ import argparse
 from trivd_tf.cli.flags import add_runner_flag, beam_flags_from, positive_number
 from trivd_tf.cli.signals import Terminated
 
-KINDS = ("kinetics600", "ucf101", "bair", "moving_mnist", "folder", "freedom_walks")
+KINDS = ("kinetics600", "ucf101", "bair", "moving_mnist", "folder", "freedom_walks", "gymnasium")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +84,7 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_generation(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("generated sets (freedom_walks)")
+    group = parser.add_argument_group("generated sets (freedom_walks, gymnasium)")
     group.add_argument(
         "--frames",
         metavar="N",
@@ -93,9 +95,24 @@ def _add_generation(parser: argparse.ArgumentParser) -> None:
         "--rate",
         metavar="FPS",
         type=float,
-        help="frames a second of game time, 35 over a whole number (default: 17.5)",
+        help="freedom_walks: frames a second of game time, 35 over a whole number (default: 17.5)",
     )
     group.add_argument("--seed", metavar="N", type=int, help="fixes every frame (default: 0)")
+    group.add_argument(
+        "--env_id", metavar="ID", help="gymnasium: the environment, such as CarRacing-v3"
+    )
+    group.add_argument(
+        "--hold",
+        metavar="N",
+        type=positive_number,
+        help="gymnasium: mean number of steps for which random actions are held (default: 4)",
+    )
+    group.add_argument(
+        "--policy",
+        metavar="FILE.py:FUNCTION",
+        help="gymnasium: a function of (observation, action_space, rng) that returns an action, or "
+        "MODULE:FUNCTION (default: random actions that are held)",
+    )
 
 
 def _add_storage(parser: argparse.ArgumentParser) -> None:
@@ -165,6 +182,9 @@ def run(args: argparse.Namespace) -> int:
             frames=args.frames,
             rate=args.rate,
             seed=args.seed,
+            env_id=args.env_id,
+            hold=args.hold,
+            policy=args.policy,
             size=args.size,
             encoding=args.encoding,
             jpeg_quality=args.jpeg_quality,

@@ -22,6 +22,7 @@ from trivd_tf.data.prepare.run import options_of, run
 from trivd_tf.data.prepare.sets.bair import plan_bair
 from trivd_tf.data.prepare.sets.folder import plan_folder
 from trivd_tf.data.prepare.sets.freedom_walks import plan_freedom_walks
+from trivd_tf.data.prepare.sets.gymnasium_frames import plan_gymnasium
 from trivd_tf.data.prepare.sets.kinetics600 import plan_kinetics600
 from trivd_tf.data.prepare.sets.tfds_sets import plan_moving_mnist, plan_tfds_bair, plan_tfds_ucf101
 from trivd_tf.data.prepare.sets.ucf101 import plan_ucf101
@@ -54,6 +55,13 @@ _WAYS: dict[str, tuple[_Way, ...]] = {
     "folder": (_Way(plan_folder, ("videos",), {"train_fraction": 0.9}),),
     "freedom_walks": (
         _Way(plan_freedom_walks, (), {"frames": 192_000, "rate": 17.5, "seed": 0}, takes_size=True),
+    ),
+    "gymnasium": (
+        _Way(
+            plan_gymnasium,
+            ("env_id",),
+            {"frames": 192_000, "seed": 0, "hold": 4, "policy": "random"},
+        ),
     ),
 }
 KINDS = tuple(_WAYS)
@@ -104,6 +112,9 @@ def prepare(
     frames: int | None = None,
     rate: float | None = None,
     seed: int | None = None,
+    env_id: str | None = None,
+    hold: int | None = None,
+    policy: str | None = None,
     size: FrameSize = 64,
     encoding: str = "raw",
     jpeg_quality: int = 95,
@@ -113,7 +124,8 @@ def prepare(
     """Prepares a data set, goes on where a killed run stopped, or finds it finished.
 
     Args:
-      kind: "kinetics600", "ucf101", "bair", "moving_mnist", "folder" or "freedom_walks".
+      kind: "kinetics600", "ucf101", "bair", "moving_mnist", "folder", "freedom_walks" or
+        "gymnasium".
       output: folder of the data set; made when missing. Workers of other machines must reach it.
       videos: folder of the sources: Kinetics' videos, UCF-101/, softmotion30_44k/, or any videos.
       annotations: Kinetics' CSV files; for UCF-101 one folder, ucfTrainTestlist/.
@@ -154,6 +166,9 @@ def prepare(
         "frames": frames,
         "rate": rate,
         "seed": seed,
+        "env_id": env_id,
+        "hold": hold,
+        "policy": policy,
     }
     given = {name: value for name, value in sources.items() if value not in (None, (), [])}
     make_plan, used = _choose_plan(kind, given, size)

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.base.storage import is_address
-from trivd_tf.data.clips import resized_shape
 from trivd_tf.data.files import decode
 from trivd_tf.data.prepare.plan import Item, Job
 from trivd_tf.data.prepare.sets.freedom_walks import read_freedom_walks
+from trivd_tf.data.prepare.sets.gymnasium_frames import read_gymnasium
 from trivd_tf.data.prepare.sources import local_file
-from trivd_tf.data.prepare.videos import Result, Video
+from trivd_tf.data.prepare.videos import Result, Video, resized
 
 
 def read(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
@@ -86,7 +85,7 @@ def _softmotion_video(record: bytes, camera: str, size: FrameSize) -> Result:
     if len({frame.shape for frame in frames}) > 1:
         return InputError(f"frames of {camera} differ in size")
     # The set's own documentation gives no rate; the robot took about 10 pictures in 3 seconds.
-    return Video(_resize(np.stack(frames), size), 0.0)
+    return Video(resized(np.stack(frames), size), 0.0)
 
 
 def _image(data: bytes) -> np.ndarray | None:
@@ -119,7 +118,7 @@ def _read_tfds(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]
             for number, example in enumerate(examples.as_numpy_iterator(), start=first):
                 if number in wanted:
                     item = wanted.pop(number)
-                    yield item, Video(_resize(_frames_of(example, path), job.size), 0.0)
+                    yield item, Video(resized(_frames_of(example, path), job.size), 0.0)
         except tf.errors.OpError as error:
             for item in wanted.values():
                 yield item, InputError(f"damaged or truncated ({_first_line(error)})")
@@ -150,20 +149,6 @@ def _by_source(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield group
 
 
-def _resize(frames: np.ndarray, size: FrameSize) -> np.ndarray:
-    """To just cover `size`, antialiased bicubic; frames that do so already stay as they are."""
-    height, width = resized_shape(frames.shape[1], frames.shape[2], size)
-    if (height, width) == frames.shape[1:3]:
-        return np.ascontiguousarray(frames)
-    shape = (width, height)
-    return np.stack(
-        [
-            np.asarray(Image.fromarray(frame).resize(shape, Image.Resampling.BICUBIC))
-            for frame in frames
-        ]
-    )
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
@@ -171,6 +156,7 @@ def _first_line(error: Exception) -> str:
 READERS: dict[str, Callable[[Job, Sequence[Item]], Iterator[tuple[Item, Result]]]] = {
     "files": _read_files,
     "freedom_walks": read_freedom_walks,
+    "gymnasium": read_gymnasium,
     "softmotion": _read_softmotion,
     "tfds": _read_tfds,
 }

@@ -1,0 +1,178 @@
+"""Frames of Gymnasium environments: a policy acts, the environment renders.
+
+Any environment that renders to arrays: CarRacing, MuJoCo's, Atari, PushT, ViZDoom's own. The seed
+fixes every episode, as far as the environment does; training and test episodes differ in theirs.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import runpy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.data.clips import require_integer
+from trivd_tf.data.prepare.plan import Item, Job, Plan
+from trivd_tf.data.prepare.videos import Result, Video, resized
+
+EPISODE_FRAMES = 192  # at most, twelve clips of 16
+_SHORTEST = 16
+_TEST_SHARE = 5  # one episode in so many
+_SPLIT_SEEDS = {"train": 0, "test": 1}
+
+# A policy: (observation, action space, random generator) -> action.
+Policy = Callable[[Any, Any, np.random.Generator], Any]
+
+
+def plan_gymnasium(*, env_id: str, frames: int, seed: int, hold: int, policy: str) -> Plan:
+    """Episodes of up to 192 frames, one in five of them for testing.
+
+    Args:
+      env_id: as `gymnasium.make` takes it.
+      frames: about so many at most, in all.
+      seed: of every episode.
+      hold: mean number of steps for which the random policy holds an action.
+      policy: "random", or "FILE.py:FUNCTION" or "MODULE:FUNCTION".
+    """
+    require_integer("prepare", "frames", frames, 2 * EPISODE_FRAMES)
+    require_integer("prepare", "seed", seed, 0)
+    require_integer("prepare", "hold", hold, 1)
+    if policy != "random":
+        policy = _absolute(policy)
+        load_policy(policy)
+    with make_environment(env_id):
+        pass  # What keeps it from being made is said before anything is written.
+    episodes = -(-frames // EPISODE_FRAMES)
+    counts = {"test": max(episodes // _TEST_SHARE, 1)}
+    counts["train"] = episodes - counts["test"]
+    return Plan(
+        name="gymnasium",
+        reader="gymnasium",
+        reader_options={"env_id": env_id, "seed": seed, "hold": hold, "policy": policy},
+        root=env_id,
+        splits={
+            split: [
+                Item(f"{split}_{number:06d}", split, record=number)
+                for number in range(counts[split])
+            ]
+            for split in ("train", "test")
+        },
+        description=f"Frames of the Gymnasium environment {env_id}.",
+    )
+
+
+@contextlib.contextmanager
+def make_environment(env_id: str) -> Iterator[Any]:
+    """The environment, rendering to arrays; closed at the end.
+
+    Raises:
+      InputError: Gymnasium is not installed, knows no such environment, or cannot make it.
+    """
+    if importlib.util.find_spec("gymnasium") is None:
+        raise InputError("prepare gymnasium needs Gymnasium; pip install 'trivd-tf[gym]'")
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # no window, no display
+    import gymnasium
+
+    # Environments of other packages register themselves when their namespace is imported.
+    namespace = env_id.split("/")[0].split(":")[0] if "/" in env_id else None
+    if namespace and importlib.util.find_spec(namespace):
+        importlib.import_module(namespace)
+    try:
+        environment = gymnasium.make(env_id, render_mode="rgb_array")
+    except Exception as error:  # whatever an environment raises, in its packages or in ours
+        raise InputError(f"--env_id {env_id}: {_first_line(error)}") from error
+    try:
+        yield environment
+    finally:
+        environment.close()
+
+
+def load_policy(policy: str) -> Policy:
+    """The function that "FILE.py:FUNCTION" or "MODULE:FUNCTION" names.
+
+    Raises:
+      InputError: there is none.
+    """
+    place, _, name = policy.rpartition(":")
+    try:
+        if place.endswith(".py"):
+            function = runpy.run_path(place)[name]
+        else:
+            function = getattr(importlib.import_module(place), name)
+    except Exception as error:  # the user's code may raise anything
+        raise InputError(
+            f"--policy {policy}: no function there ({_first_line(error)}); give FILE.py:FUNCTION "
+            "or MODULE:FUNCTION, a function of (observation, action_space, rng) that returns an "
+            "action"
+        ) from error
+    if not callable(function):
+        raise InputError(f"--policy {policy}: {name} is no function")
+    return function
+
+
+def _absolute(policy: str) -> str:
+    place, colon, name = policy.rpartition(":")
+    return f"{os.path.abspath(place)}{colon}{name}" if place.endswith(".py") else policy
+
+
+class HeldRandomPolicy:
+    """Random actions, each held for 1 to 2 `hold` - 1 steps: single random steps lead nowhere."""
+
+    def __init__(self, hold: int):
+        self._hold = hold
+        self._left = 0
+        self._action: Any = None
+
+    def __call__(self, observation: Any, action_space: Any, rng: np.random.Generator) -> Any:
+        if self._left == 0:
+            self._action = action_space.sample()
+            self._left = int(rng.integers(1, 2 * self._hold))
+        self._left -= 1
+        return self._action
+
+
+def read_gymnasium(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
+    """Records one episode an item."""
+    options = job.reader_options
+    with make_environment(options["env_id"]) as environment:
+        rate = float(environment.metadata.get("render_fps") or 0)
+        for item in items:
+            seed = [options["seed"], _SPLIT_SEEDS[item.source], item.record]
+            if options["policy"] == "random":
+                policy: Policy = HeldRandomPolicy(options["hold"])
+            else:
+                policy = load_policy(options["policy"])
+            frames = _record(environment, policy, np.random.default_rng(seed), job.size)
+            yield item, _checked(frames, rate)
+
+
+def _record(
+    environment: Any, policy: Policy, rng: np.random.Generator, size: int
+) -> list[np.ndarray]:
+    environment.action_space.seed(int(rng.integers(2**31)))
+    observation, _ = environment.reset(seed=int(rng.integers(2**31)))
+    frames = []
+    for _ in range(EPISODE_FRAMES):
+        frames.append(resized(np.asarray(environment.render(), np.uint8)[None], size)[0])
+        action = policy(observation, environment.action_space, rng)
+        observation, _, terminated, truncated, _ = environment.step(action)
+        if terminated or truncated:
+            break
+    return frames
+
+
+def _checked(frames: list[np.ndarray], rate: float) -> Result:
+    if len(frames) < _SHORTEST:
+        return InputError(f"the episode ended after {len(frames)} frames")
+    video = np.stack(frames)
+    if (video == video[:1]).all():
+        return InputError("nothing moves")
+    return Video(video, rate)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
