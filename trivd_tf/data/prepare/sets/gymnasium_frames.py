@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.data.clips import require_integer
 from trivd_tf.data.prepare.plan import Item, Job, Plan
 from trivd_tf.data.prepare.videos import Result, Video, resized
@@ -151,7 +152,7 @@ def read_gymnasium(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Resu
 
 
 def _record(
-    environment: Any, policy: Policy, rng: np.random.Generator, size: int
+    environment: Any, policy: Policy, rng: np.random.Generator, size: FrameSize
 ) -> list[np.ndarray]:
     environment.action_space.seed(int(rng.integers(2**31)))
     observation, _ = environment.reset(seed=int(rng.integers(2**31)))
