@@ -39,6 +39,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was not run, and the command that would run it."""
+    if not terminalreporter.config.getoption("--run-long"):
+        terminalreporter.write_line("not run: the tests marked `long` (make test-all)")
+    if terminalreporter.stats.get("skipped"):
+        terminalreporter.write_line(
+            "skipped, see above: install what each line names (bash .ci/run does, as root on "
+            "Debian), then `make test`"
+        )
+
+
 @pytest.fixture(autouse=True)
 def fixed_seeds() -> None:
     """Every test starts from the same random state, whatever ran before it."""
