@@ -21,7 +21,7 @@ import trivd_tf
 names = {path.stem for path in known_gin_files()}
 assert {"quickstart", "table3_trivd_gan_fp", "folder"} <= names, names
 assert "site-packages" in str(find_gin_file("quickstart")), find_gin_file("quickstart")
-print(f"trivd_tf {trivd_tf.__version__}: {len(names)} gin files in {find_gin_file('quickstart').parent}")
+print(f"trivd_tf {trivd_tf.__version__}: {len(names)} gin files")
 """
 
 
