@@ -51,8 +51,8 @@ def test_what_it_writes_is_listed(predict, clip, capsys):
     status, output = predict(clip, "--num_samples", 2)
     assert status == 0
     listed = capsys.readouterr().out.splitlines()
-    assert sorted(listed) == sorted(str(path) for path in output.iterdir())
-    assert {path.suffix for path in output.iterdir()} == {".gif", ".mp4", ".png"}
+    assert sorted(listed) == sorted(str(path) for path in output.glob("[!.]*"))
+    assert {path.suffix for path in output.glob("[!.]*")} == {".gif", ".mp4", ".png"}
     with Image.open(output / "clip0.gif") as animation:
         assert animation.n_frames == NoisyCopies.num_conditioning_frames + COPIES
 

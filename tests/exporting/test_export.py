@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.exporting import export, saved_model, warm_up
+from trivd_tf.exporting.destination import list_files
 from trivd_tf.exporting.exported_graph import ExportedGraph
 from trivd_tf.exporting.graph_checks import LARGEST_ANSWER
 from trivd_tf.inference.latents import latents
@@ -301,6 +302,8 @@ def test_a_failed_export_leaves_the_old_one(restored, tmp_path: Path, monkeypatc
     old = tmp_path / "model"
     old.mkdir()
     (old / "saved_model.pb").write_bytes(b"old")
+    listed = {"signatures": [], "files": list_files(old)}
+    (old / "export.json").write_text(json.dumps(listed))
 
     def fill_the_disk(graph, directory) -> None:
         (Path(directory) / "saved_model.pb").write_bytes(b"half")

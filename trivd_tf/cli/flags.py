@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.outputs import check_writable
 from trivd_tf.base.shipped import find_model
 from trivd_tf.base.storage import RemotePath, RunPath, is_address
 
@@ -208,6 +209,34 @@ def positive_number(text: str) -> int:
     if number == 0:
         raise argparse.ArgumentTypeError("0 is too few; give 1 or more")
     return number
+
+
+def local_path(flag: str, text: str) -> Path:
+    """The path on this machine that an output flag names.
+
+    Raises:
+        InputError: it is an address, of which pathlib would make a local folder.
+    """
+    if is_address(text):
+        raise InputError(
+            f"{flag} {text}: this command writes to folders of this machine only; give one, and "
+            "copy it afterwards, for example with `gcloud storage cp -r`"
+        )
+    return Path(text).expanduser()
+
+
+def local_output(flag: str, text: str) -> Path:
+    """The folder of this machine that an output flag names, tried by writing to it.
+
+    Raises:
+        InputError: it is an address or a file.
+        RunError: it cannot be written.
+    """
+    path = local_path(flag, text)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{flag} {text} is a file; give a directory")
+    check_writable(path)
+    return path
 
 
 def existing_model_dir(text: str) -> Path:

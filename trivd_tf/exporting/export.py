@@ -15,6 +15,7 @@ from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import whole_directory, whole_file
 from trivd_tf.exporting import model_card, saved_model, warm_up
+from trivd_tf.exporting.destination import archive_of, check_destination, list_files
 from trivd_tf.exporting.exported_graph import WEIGHT_TYPES, ExportedGraph
 from trivd_tf.runs.open import RestoredModel, open_run
 
@@ -50,7 +51,8 @@ def export_model(
 
     Beside the SavedModel, `export_dir` gets README.md (the model card), labels.txt, config.gin,
     export.json and warm-up requests for TensorFlow Serving. It appears whole or not at all; an
-    export that was there is replaced.
+    export that was there is replaced, unless it holds files that it does not list or that were
+    edited since.
 
     Args:
         model_dir: what `trivd train` wrote.
@@ -63,15 +65,15 @@ def export_model(
             configuration says when left out.
 
     Raises:
-        InputError: `model_dir` is no model, `weight_type` unknown, or `export_dir` something else
-            than an export.
+        InputError: `model_dir` is no model, `weight_type` unknown, or `export_dir` or its archive
+            something else than an unchanged export.
         RunError: it cannot be written.
     """
     if weight_type not in WEIGHT_TYPES:
         raise InputError(
             f"weight type must be one of {', '.join(WEIGHT_TYPES)}; received {weight_type!r}"
         )
-    check_destination(Path(export_dir))
+    check_destination(Path(export_dir), archive=archive)
     restored = open_run(
         model_dir,
         step=step,
@@ -90,7 +92,7 @@ def export_restored(
 ) -> ExportResult:
     """As `export_model`, from a model in memory."""
     export_dir = Path(export_dir)
-    check_destination(export_dir)
+    check_destination(export_dir, archive=archive)
     graph = ExportedGraph(restored.generator, weight_type=weight_type, stride=restored.stride)
     metadata = describe(restored, graph, weight_type)
     with whole_directory(export_dir) as partial:
@@ -99,11 +101,14 @@ def export_restored(
         labels = "".join(f"{label}\n" for label in restored.labels)
         (partial / model_files.LABELS).write_text(labels)
         (partial / model_files.CONFIG).write_text(restored.config)
-        (partial / model_files.EXPORT_RECORD).write_text(json.dumps(metadata, indent=2) + "\n")
         (partial / "README.md").write_text(model_card.render(restored, metadata))
+        metadata["files"] = list_files(partial)
+        (partial / model_files.EXPORT_RECORD).write_text(json.dumps(metadata, indent=2) + "\n")
+        # Again: writing takes minutes, and somebody may have put a file there meanwhile.
+        check_destination(export_dir, archive=archive)
     packed = None
     if archive:
-        packed = export_dir.with_name(export_dir.name + ".tar.gz")
+        packed = archive_of(export_dir)
         write_archive(export_dir, packed)
     return ExportResult(directory=export_dir, archive=packed, metadata=metadata)
 
@@ -178,18 +183,6 @@ def _warm_up_requests(graph: ExportedGraph) -> list[tuple[str, dict[str, np.ndar
         requests.append(("predict_with_motion", frames))
         requests.append(("predict_with_motion_from_z", {**frames, **z}))
     return requests
-
-
-def check_destination(export_dir: Path) -> None:
-    """Raises `InputError` where an export would overwrite something else than an export."""
-    if not export_dir.exists():
-        return
-    if not export_dir.is_dir():
-        raise InputError(f"{export_dir}: is a file; give a directory for the export")
-    if any(export_dir.iterdir()) and not model_files.is_export(export_dir):
-        raise InputError(
-            f"{export_dir}: holds something else than an export; give an empty or a new directory"
-        )
 
 
 def write_archive(export_dir: Path, archive: Path) -> None:

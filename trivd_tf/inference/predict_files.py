@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.outputs import claimed, folded
 from trivd_tf.base.progress import track
 from trivd_tf.inference.latents import check_truncation
 from trivd_tf.inference.predictor_base import Predictor
@@ -15,6 +16,10 @@ from trivd_tf.pictures import figures, video_io
 from trivd_tf.pictures.figures import Prediction
 
 _WATCHABLE_SIDE = 256  # smallest side of a lone future's video, in pixels
+
+# Endings of the files of one input.
+_KINDS = (".gif", ".mp4", ".png")
+_MOTION = "_motion.png"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +60,8 @@ def predict_files(
         predictor: from `load_predictor` or a server.
         paths: video files, of any container, size, aspect and frame rate.
         output_dir: where the pictures go, made where needed; `clip.mp4` gives `clip.gif`,
-            `clip.mp4`, `clip.png` and so on, `clip-2.*` where a second input has the same name.
+            `clip.mp4`, `clip.png` and so on, `clip-2.*` where the files of another input have one
+            of these names. Every name is checked before the first clip is read.
         num_samples: futures a clip.
         truncation: as in `Predictor.predict`.
         seed: as in `Predictor.predict`; every clip is predicted as if it were alone.
@@ -69,30 +75,35 @@ def predict_files(
         One result an input, in their order.
 
     Raises:
-        InputError: an option is out of range.
+        InputError: an option is out of range, or a file would replace an input or a file that this
+            function did not write; nothing is written then.
         RunError: `output_dir` cannot be written, or the server is lost; nothing can follow then.
     """
     _check_options(num_samples, truncation, num_frames, window)
     inputs = [Path(path) for path in paths]
+    names = [*_KINDS, *([_MOTION] if predictor.has_motion else []), *_sample_names(num_samples)]
+    stems = _unique_stems(inputs, names)
+    planned = [Path(output_dir, stem + name) for stem in stems for name in names]
+    items: Iterable[tuple[Path, str]] = list(zip(inputs, stems, strict=True))
     results = []
-    items: Iterable[tuple[Path, str]] = list(zip(inputs, _unique_stems(inputs), strict=True))
-    for path, stem in track(items, "predicting", unit="clip") if progress else items:
-        try:
-            clip = _read(predictor, path, num_frames, window)
-        except InputError as error:
-            results.append(PredictedFile(path, error=str(error)))
-            continue
-        prediction = predict_clip(
-            predictor,
-            clip,
-            num_samples=num_samples,
-            truncation=truncation,
-            seed=seed,
-            num_frames=num_frames,
-            label=label,
-        )
-        outputs = write_prediction(Path(output_dir), stem, prediction, clip.frame_rate)
-        results.append(PredictedFile(path, outputs=outputs, prediction=prediction))
+    with claimed(planned, inputs=inputs):
+        for path, stem in track(items, "predicting", unit="clip") if progress else items:
+            try:
+                clip = _read(predictor, path, num_frames, window)
+            except InputError as error:
+                results.append(PredictedFile(path, error=str(error)))
+                continue
+            prediction = predict_clip(
+                predictor,
+                clip,
+                num_samples=num_samples,
+                truncation=truncation,
+                seed=seed,
+                num_frames=num_frames,
+                label=label,
+            )
+            outputs = write_prediction(Path(output_dir), stem, prediction, clip.frame_rate)
+            results.append(PredictedFile(path, outputs=outputs, prediction=prediction))
     return results
 
 
@@ -137,11 +148,12 @@ def write_prediction(
     }
     if prediction.flow is not None:
         picture = figures.motion_sheet(prediction)
-        outputs["motion"] = video_io.write_png(f"{base}_motion.png", picture)
-    for index, future in enumerate(prediction.futures):
+        outputs["motion"] = video_io.write_png(f"{base}{_MOTION}", picture)
+    names = _sample_names(len(prediction.futures))
+    for index, (name, future) in enumerate(zip(names, prediction.futures, strict=True)):
         frames = np.concatenate([prediction.conditioning, future])
         outputs[f"sample_{index + 1}"] = video_io.write_mp4(
-            f"{base}_sample_{index + 1}.mp4",
+            f"{base}{name}",
             video_io.upscale(frames, smallest_side=_WATCHABLE_SIDE, method="bicubic"),
             frame_rate=frame_rate,
         )
@@ -172,15 +184,22 @@ def _check_options(
         raise InputError(f"window must be 'first' or 'last'; received {window!r}")
 
 
-def _unique_stems(paths: list[Path]) -> list[str]:
-    """File names without their ending, numbered from the second of the same name on."""
+def _sample_names(num_samples: int) -> list[str]:
+    return [f"_sample_{index + 1}.mp4" for index in range(num_samples)]
+
+
+def _unique_stems(paths: list[Path], names: list[str]) -> list[str]:
+    """File names without their ending, numbered where a file of theirs is another input's too.
+
+    Names that differ in case or Unicode form alone are one file on some disks.
+    """
     taken: set[str] = set()
     stems = []
     for path in paths:
         stem, number = path.stem or "clip", 1
-        while stem in taken:
+        while taken & {folded(stem + name) for name in names}:
             number += 1
             stem = f"{path.stem or 'clip'}-{number}"
-        taken.add(stem)
+        taken |= {folded(stem + name) for name in names}
         stems.append(stem)
     return stems

@@ -14,11 +14,13 @@ import argparse
 import contextlib
 from pathlib import Path
 
+from trivd_tf.base.outputs import check_writable
 from trivd_tf.cli.flags import (
     add_model_dir_flag,
     add_standing_flags,
     add_step_flag,
     existing_model_dir,
+    local_path,
 )
 
 
@@ -29,7 +31,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--export_dir",
         metavar="DIR",
         required=True,
-        help="where the SavedModel is written; an export that is there is replaced",
+        help="where the SavedModel is written; an export that is there is replaced, unless files "
+        "were added to it or edited",
     )
     add_step_flag(parser, "export")
     add_standing_flags(parser)
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.cli.tensorflow_log import held_back_stderr, import_tensorflow
 
     model_dir = existing_model_dir(args.model_dir)
+    check_writable(local_path("--export_dir", args.export_dir).absolute().parent)
     import_tensorflow(debug=args.debug)
 
     from trivd_tf.exporting import export_model

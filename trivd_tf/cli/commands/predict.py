@@ -2,7 +2,8 @@
 
 For every clip, --output gets an animation (GIF and MP4), a sheet of its frames (PNG), the motion
 field (PNG, where the model has one) and each future alone (MP4). A clip that cannot be used is
-named and passed over; then the exit status is 2.
+named and passed over; then the exit status is 2. No file is replaced but what this command wrote
+before and nobody has edited since.
 
 example:
   trivd predict --model small holiday.mp4 --output futures
@@ -24,6 +25,7 @@ from trivd_tf.cli.flags import (
     add_seed_flag,
     add_standing_flags,
     add_step_flag,
+    local_output,
     natural_number,
     positive_number,
 )
@@ -151,11 +153,9 @@ def run(args: argparse.Namespace) -> int:
     """Predicts clip by clip; a bad one is reported and the others go on."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
-    output = Path(args.output).expanduser()
-    if output.exists() and not output.is_dir():
-        raise InputError(f"--output {args.output} is a file; give a directory")
     # Before TensorFlow takes its seconds to load: mistyped names are the most frequent mistake.
     _refuse_if_none_exists(args.clips)
+    output = local_output("--output", args.output)
     options = _server_options(args)
     import_tensorflow(debug=args.debug)
 
