@@ -68,8 +68,8 @@ def _check_directory(export_dir: Path) -> None:
     listed = _listed(metadata)
     if listed is None:
         raise InputError(
-            f"{export_dir}: holds an export of an earlier version, whose {EXPORT_RECORD} does not list "
-            f"its files; {_ADVICE}"
+            f"{export_dir}: holds an export of an earlier version, whose {EXPORT_RECORD} does not "
+            f"list its files; {_ADVICE}"
         )
     for path in sorted(export_dir.rglob("*")):
         name = path.relative_to(export_dir).as_posix()
