@@ -1,6 +1,7 @@
 """Progress is a bar in a terminal and plain, rare lines elsewhere."""
 
 import io
+import os
 import sys
 from types import SimpleNamespace
 
@@ -63,6 +64,79 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     assert list(track(range(5), "decoding", unit="file")) == [0, 1, 2, 3, 4]
     assert "decoding: 100%" in terminal.getvalue()
     assert "5/5" in terminal.getvalue()
+
+
+def test_a_first_step_that_compiles_does_not_count_for_the_speed(clock, capsys):
+    with Progress("training", total=100) as shown:
+        clock.now += 600.0
+        shown.update(is_typical=False)
+        for _ in range(40):
+            clock.now += 1.0
+            shown.update()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "training: 1/100 steps"
+    assert lines[1] == "training: 31/100 steps, 1.00 steps/s, about 1 min 09 s left"
+
+
+def terminal_at(monkeypatch, columns, **environment):
+    """A stream that says it is a terminal, in a world of so many columns."""
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    stream.fileno = lambda: 2
+    size = os.terminal_size((columns, 24))
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda: size)
+    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda file: (columns, 24))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return stream
+
+
+@pytest.mark.parametrize("columns", [20, 40, 59, 80, 200])
+def test_a_bar_fits_the_terminal_and_has_no_colours(monkeypatch, columns):
+    stream = terminal_at(monkeypatch, columns, NO_COLOR="1")
+    with Progress("training", total=160) as shown:
+        for _ in range(160):
+            shown.update(loss=1.25)
+    shown_lines = stream.getvalue().replace("\n", "\r").split("\r")
+    assert max(map(len, shown_lines)) <= columns
+    assert "160/160" in shown_lines[-2]
+    assert "\x1b[3" not in stream.getvalue()  # a colour begins so
+
+
+def test_the_bar_leaves_compilation_out_of_its_estimate(monkeypatch):
+    stream = terminal_at(monkeypatch, 100)
+    now = [1000.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    with Progress("training", total=101) as shown:
+        now[0] += 3600.0
+        shown.update(is_typical=False)
+        for _ in range(40):
+            now[0] += 1.0
+            shown.update()
+        last = stream.getvalue().split("\r")[-1]
+    assert "41/101 [00:40<01:00" in last
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch, clock):
+    stream = terminal_at(monkeypatch, 80, TERM="dumb")
+    with Progress("training", total=10) as shown:
+        clock.now += 40.0
+        shown.update(10)
+    assert stream.getvalue() == "training: 10/10 steps, 0.25 steps/s\n"
+
+
+def test_a_closed_stderr_does_not_end_the_work(monkeypatch, clock):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stderr", Closed())
+    done = []
+    for item in track(range(3), "training"):
+        clock.now += 40.0
+        done.append(item)
+    assert done == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -67,8 +67,11 @@ def test_debug_adds_the_traceback(failing, capsys, error):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "required: COMMAND"),
-        (["trian"], "invalid choice: 'trian'"),
+        (["trian"], "did you mean `trivd train`?"),
+        (["train", "--model-dir", "x"], "instead of --model-dir, did you mean --model_dir?"),
+        (["train", "--modle_dir=x"], "instead of --modle_dir, did you mean --model_dir?"),
+        (["train", "--model_dir", "x", "--Seed", "1"], "did you mean --seed?"),
+        (["prepare", "foldr", "--output", "x"], "invalid choice: 'foldr'"),
         (["train"], "required: --model_dir"),
         (["train", "--model_dir", "x", "--gin_flie", "y"], "--gin_flie"),
         (["train", "--model", "x"], "required: --model_dir"),
@@ -88,6 +91,12 @@ def test_wrong_usage_is_one_line_with_status_2(capsys, arguments, expected):
     assert captured.err.startswith("trivd: error: ")
     assert expected in captured.err
     assert "--help` shows" in captured.err
+
+
+def test_bare_it_prints_the_overview(capsys):
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    assert [name for name in cli.COMMANDS if f"  {name} " not in text] == []
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -126,6 +135,27 @@ def test_help_and_usage_errors_import_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 2, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], []])
+def test_a_reader_that_has_read_enough_is_no_error(arguments):
+    """As in `trivd report runs | head -1`: silent, with the status of SIGPIPE."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trivd_tf", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    errors = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) in (0, 141)
+    assert errors == ""
+
+
+def test_a_command_whose_stdout_is_closed_ends_silently(failing, capsys):
+    assert cli.main(failing(BrokenPipeError(32, "Broken pipe"))) == 141
+    assert capsys.readouterr().err == ""
 
 
 def test_python_m_is_the_same_command():

@@ -5,10 +5,13 @@ import dataclasses
 import pytest
 import tensorflow as tf
 
+from tests.training.train_command import train
 from trivd_tf import data, evaluation, experiment, models, training
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
 from trivd_tf.training.loop import build_step, make_iterator
+
+__all__ = ["train"]
 
 
 def tiny_experiment(**changes) -> experiment.Experiment:

@@ -3,6 +3,7 @@
 MODEL_DIR/
   config.gin              the run's configuration, every value that was used
   run.json                code, versions, seed, command and class names; see `runs.record`
+  data.json               fingerprints and files of the data; see `runs.directory_state`
   checkpoints/            the newest training states; see `training.checkpoints`
   losses.jsonl            losses of every step
   tensorboard/            summaries
@@ -23,6 +24,7 @@ from trivd_tf.base.storage import RunName, run_folder
 
 CONFIG = "config.gin"
 RECORD = "run.json"
+DATA = "data.json"
 CHECKPOINTS = "checkpoints"
 LOSSES = "losses.jsonl"
 TENSORBOARD = "tensorboard"

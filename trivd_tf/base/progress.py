@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -11,6 +14,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 30.0
+# Below so many columns tqdm's line would be cut off in the middle.
+_NARROWEST_BAR = 60
+_NARROW = "{desc}: {n_fmt}/{total_fmt} [<{remaining}]"
 
 
 def format_seconds(seconds: float) -> str:
@@ -26,9 +32,11 @@ def format_seconds(seconds: float) -> str:
 class Progress:
     """Shows how far a piece of long work is and how long it will still take.
 
-    In a terminal this is tqdm's bar. Where stderr is a file or a pipe (a log, CI, a scheduler) it
-    is one plain line at most every 30 seconds and one at the end, so that logs stay readable; work
-    that ends before the first line is due stays silent.
+    In a terminal this is tqdm's bar, without colours; in a narrow one only the count and the time
+    left. Where stderr is a file or a pipe (a log, CI, a scheduler) or a terminal that cannot move
+    its cursor (TERM=dumb) it is one plain line at most every 30 seconds and one at the end, so that
+    logs stay readable; work that ends before the first line is due stays silent. Where stderr is
+    closed, the work goes on without.
 
         with Progress("decoding", total=len(files), unit="file") as progress:
             for file in files:
@@ -55,8 +63,10 @@ class Progress:
         self._last_line = self._started
         self._said: int | None = None  # how many were done when the last line was printed
         self._bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             from tqdm import tqdm
+
+            columns = shutil.get_terminal_size().columns
 
             self._bar = tqdm(
                 desc=description,
@@ -65,45 +75,69 @@ class Progress:
                 initial=initial,
                 dynamic_ncols=True,
                 smoothing=0.1,
+                bar_format=_NARROW if columns < _NARROWEST_BAR and total is not None else None,
             )
 
-    def update(self, count: int = 1, **values: object) -> None:
-        """Counts `count` more units; `values` (a loss, a name) are shown beside the progress."""
+    def update(self, count: int = 1, *, is_typical: bool = True, **values: object) -> None:
+        """Counts `count` more units.
+
+        Args:
+            count: how many.
+            is_typical: False where they took longer than others will, such as a first step that
+                compiles; they do not count for the speed then, nor does the time before them.
+            values: shown beside the progress: a loss, a name.
+        """
         self._done += count
         if values:
             self._values = ", ".join(f"{name} {value}" for name, value in values.items())
+        if not is_typical:
+            self._initial, self._started = self._done, time.monotonic()
         if self._bar is not None:
-            if values:
-                self._bar.set_postfix_str(self._values, refresh=False)
-            self._bar.update(count)
+            with contextlib.suppress(OSError):
+                self._update_bar(count, is_typical)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._print_line()
+
+    def _update_bar(self, count: int, is_typical: bool) -> None:
+        assert self._bar is not None
+        if self._values:
+            self._bar.set_postfix_str(self._values, refresh=False)
+        if is_typical:
+            self._bar.update(count)
+            return
+        self._bar.n = self._bar.initial = self._bar.last_print_n = self._done
+        self._bar.start_t = self._bar.last_print_t = self._bar._time()
+        self._bar.refresh()
 
     def close(self) -> None:
         """Ends the bar, or prints the last line where earlier ones were printed."""
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(OSError):
+                self._bar.close()
             self._bar = None
         elif self._said not in (None, self._done):
             self._print_line()
 
     def write(self, line: str) -> None:
         """Prints a line on stderr without tearing the bar."""
-        if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError):  # a closed pipe must not end the work
+            if self._bar is not None:
+                self._bar.write(line, file=sys.stderr)
+            else:
+                print(line, file=sys.stderr, flush=True)
 
     def _print_line(self) -> None:
         elapsed = time.monotonic() - self._started
         rate = (self._done - self._initial) / elapsed if elapsed > 0 else 0.0
         count = f"{self._done}/{self._total}" if self._total is not None else f"{self._done}"
-        parts = [f"{self._description}: {count} {self._unit}s", f"{rate:.2f} {self._unit}s/s"]
+        parts = [f"{self._description}: {count} {self._unit}s"]
+        if rate > 0:
+            parts.append(f"{rate:.2f} {self._unit}s/s")
         if self._total is not None and self._done < self._total and rate > 0:
             parts.append(f"about {format_seconds((self._total - self._done) / rate)} left")
         if self._values:
             parts.append(self._values)
-        print(", ".join(parts), file=sys.stderr, flush=True)
+        self.write(", ".join(parts))
         self._last_line = time.monotonic()
         self._said = self._done
 

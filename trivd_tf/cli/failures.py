@@ -11,16 +11,21 @@ from collections.abc import Iterator
 from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.cli.signals import EXIT_TERMINATED, Terminated
 
-EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED = 1, 2, 130, 141
 
 
 def report(error: BaseException, *, debug: bool) -> int:
     """Prints what went wrong, with `debug` the traceback before it.
 
     Returns:
-        1 for a run that failed; 2 for usage, configuration or input; 130 and 143 after Ctrl-C and
-        SIGTERM.
+        1 for a run that failed; 2 for usage, configuration or input; 130, 141 and 143 after Ctrl-C,
+        a closed stdout and SIGTERM.
     """
+    if isinstance(error, BrokenPipeError):
+        # Who reads has read enough; nothing failed. Python must not try to flush the rest.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE_CLOSED
     if isinstance(error, KeyboardInterrupt):
         print(": ".join(["trivd: interrupted", *error.args]), file=sys.stderr)
         return EXIT_INTERRUPTED

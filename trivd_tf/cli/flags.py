@@ -14,7 +14,7 @@ from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.outputs import check_writable
 from trivd_tf.base.shipped import find_model
-from trivd_tf.base.storage import RemotePath, RunPath, is_address
+from trivd_tf.base.storage import RemotePath, RunPath, is_address, run_folder
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -29,6 +29,7 @@ _BINDINGS_OF_THE_MODEL = (
     "trivd_tf.data.ClipSpec.num_conditioning_frames",
     "trivd_tf.data.ClipSpec.num_predicted_frames",
     "trivd_tf.data.ClipSpec.size",
+    "trivd_tf.data.ClipSpec.stride",
     "trivd_tf.experiment.Experiment.clip",
     "trivd_tf.experiment.Experiment.class_conditional",
     "trivd_tf.experiment.Experiment.discriminators",
@@ -239,6 +240,20 @@ def local_output(flag: str, text: str) -> Path:
     return path
 
 
+def new_model_dir(text: str) -> RunPath:
+    """The model directory that `trivd train` may make.
+
+    Raises:
+        InputError: it is a file, or lies below one.
+    """
+    folder = run_folder(text)
+    if isinstance(folder, Path):
+        for path in (folder, *folder.absolute().parents):
+            if path.exists() and not path.is_dir():
+                raise InputError(f"--model_dir {text}: {path} is a file; give a directory")
+    return folder
+
+
 def existing_model_dir(text: str) -> Path:
     """The model directory that `text` names.
 
@@ -266,11 +281,19 @@ def has_checkpoint(model_dir: RunPath) -> bool:
     return any((model_dir / model_files.CHECKPOINTS).glob("*.index"))
 
 
-def load_config(args: argparse.Namespace, model_dir: RunPath) -> tuple[ParsedConfig, Experiment]:
+def load_config(
+    args: argparse.Namespace, model_dir: RunPath, *, report: bool = True, anew: bool = False
+) -> tuple[ParsedConfig, Experiment]:
     """Parses, checks and builds what the flags configure.
 
     Without `--gin_file` the configuration that `model_dir` holds is used; `--gin_bindings` apply to
     either.
+
+    Args:
+        args: with the configuration flags.
+        model_dir: of a run that may not have begun yet.
+        report: print what changed since the run began.
+        anew: the run in `model_dir`, if any, is not continued.
 
     Raises:
         InputError: there is no configuration, it is wrong, or it contradicts the model in
@@ -288,8 +311,10 @@ def load_config(args: argparse.Namespace, model_dir: RunPath) -> tuple[ParsedCon
     with _local_copies(args.gin_file or [saved]) as files:
         parsed = config.parse(files, args.gin_bindings, data_dir=args.data_dir)
     experiment = parsed.build()
-    if saved.is_file() and has_checkpoint(model_dir):
-        _refuse_another_model(parsed, saved)
+    if saved.is_file() and has_checkpoint(model_dir) and not anew:
+        changes = changes_of_config(parsed, saved)
+        if report:
+            report_changes(changes)
         experiment = run_record.with_classes(experiment, model_dir)
     return parsed, experiment
 
@@ -309,8 +334,13 @@ def _local_copies(files: Sequence[str | RunPath]) -> Iterator[list[str | Path]]:
         yield local
 
 
-def _refuse_another_model(parsed: ParsedConfig, saved: RunPath) -> None:
-    """Names what changed since the run began; a changed model is refused."""
+def changes_of_config(parsed: ParsedConfig, saved: RunPath) -> dict[str, str]:
+    """What changed since the run began: a line for each binding, by its full name.
+
+    Raises:
+        InputError: a binding changed that the model's networks or the meaning of its weights
+            depend on.
+    """
     from trivd_tf import config
 
     changes = config.changed_bindings(saved.read_text(encoding="utf-8"), parsed.operative_text)
@@ -328,7 +358,12 @@ def _refuse_another_model(parsed: ParsedConfig, saved: RunPath) -> None:
             f"{saved.parent} holds a model of another configuration: {'; '.join(contradictions)}; "
             "leave that as it was, or choose another --model_dir"
         )
-    for text in shown.values():
+    return shown
+
+
+def report_changes(changes: dict[str, str]) -> None:
+    """Prints what `changes_of_config` found."""
+    for text in changes.values():
         print(f"trivd: changed: {text}", file=sys.stderr)
 
 

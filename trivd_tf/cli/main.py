@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -51,7 +52,15 @@ class _Parser(argparse.ArgumentParser):
     """Reports a wrong flag in one line, like every other wrong input."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; `{self.prog} --help` shows what it takes")
+        raise InputError(f"{message}{_HELP.format(self.prog)}")
+
+    @property
+    def flags(self) -> list[str]:
+        """The long flags that it knows."""
+        return [name for name in self._option_string_actions if name.startswith("--")]
+
+
+_HELP = "; `{} --help` shows what it takes"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -89,14 +98,44 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: the usage is wrong.
     """
-    args, others = build_parser().parse_known_args(arguments)
-    take = getattr(command_module(args.command), "take_other_flags", None)
-    if others and not (take and take(args, others)):
-        raise InputError(
-            f"unrecognized arguments: {' '.join(others)}; `trivd {args.command} --help` shows what "
-            "it takes"
-        )
+    parser = build_parser()
+    try:
+        args, others = parser.parse_known_args(arguments)
+        take = getattr(command_module(args.command), "take_other_flags", None)
+        if others and not (take and take(args, others)):
+            problem = f"unrecognized arguments: {' '.join(others)}"
+            raise InputError(problem + _HELP.format(f"trivd {args.command}"))
+    except InputError as error:
+        message, _, advice = str(error).rpartition("; `")
+        suggestions = _suggestions(parser, arguments)
+        if not suggestions or not message:
+            raise
+        raise InputError(f"{message}; {'; '.join(suggestions)}; `{advice}") from error
     return args
+
+
+def _suggestions(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """What was probably meant by a command or flags that there are not."""
+    name = next((word for word in arguments if not word.startswith("-")), None)
+    if name is None:
+        return []
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        return [f"did you mean `trivd {close[0]}`?"] if close else []
+    known = subparser_of(parser, name).flags
+    found = []
+    for word in arguments[arguments.index(name) + 1 :]:
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and flag != "--" and flag not in known:
+            close = difflib.get_close_matches("--" + flag[2:].replace("-", "_").lower(), known, n=1)
+            found += [f"instead of {flag}, did you mean {close[0]}?"] if close else []
+    return found
+
+
+def subparser_of(parser: argparse.ArgumentParser, name: str) -> _Parser:
+    """The parser of one command."""
+    action = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return action.choices[name]
 
 
 def command_module(name: str) -> ModuleType:
@@ -108,15 +147,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
-        0; 1 for a run that failed; 2 for usage, configuration or input; 130 and 143 after Ctrl-C
-        and SIGTERM.
+        0; 1 for a run that failed; 2 for usage, configuration or input; 130, 141 and 143 after
+        Ctrl-C, a closed stdout (as in `trivd report runs | head`) and SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Known before parsing, because parsing itself can fail.
     debug = "--debug" in arguments
     try:
+        if not arguments:
+            build_parser().print_help()
+            sys.stdout.flush()
+            return 0
         args = parse(arguments)
         with raise_on_sigterm():
-            return command_module(args.command).run(args)
+            status = command_module(args.command).run(args)
+        sys.stdout.flush()  # here a closed pipe can be reported still
+        return status
     except (Exception, KeyboardInterrupt, Terminated) as error:
         return failures.report(error, debug=debug)

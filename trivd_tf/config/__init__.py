@@ -11,6 +11,7 @@ Example:
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +24,12 @@ from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import RunName, absolute, run_folder, write_whole
 from trivd_tf.config.checks import check_all_used, check_macros, check_required, check_types
-from trivd_tf.config.files import find_gin_file, gin_directory, known_gin_files
+from trivd_tf.config.files import (
+    find_gin_file,
+    gin_directory,
+    known_gin_files,
+    read_gin_file,
+)
 from trivd_tf.config.statements import (
     DYNAMIC_REGISTRATION,
     PRELUDE,
@@ -34,6 +40,7 @@ from trivd_tf.config.statements import (
     Statements,
     iterate,
     parameters_of,
+    with_absolute_includes,
 )
 
 __all__ = [
@@ -63,11 +70,14 @@ def _is_known_gin_file(name: str) -> bool:
     return True
 
 
+def _open_for_gin(name: str) -> io.StringIO:
+    path = find_gin_file(name)
+    return io.StringIO(with_absolute_includes(read_gin_file(path), path))
+
+
 # `include` finds the same names as --gin_file. The list is replaced because gin's own readers come
 # first in it and log an error for every name that they do not find.
-gin.config._FILE_READERS[:] = [
-    (lambda name: find_gin_file(name).open(encoding="utf-8"), _is_known_gin_file)
-]
+gin.config._FILE_READERS[:] = [(_open_for_gin, _is_known_gin_file)]
 
 
 def _default_root() -> Callable[..., Any]:
@@ -164,7 +174,7 @@ def parse(
 
     gin.clear_config(clear_constants=True)
     for path in paths:
-        gin.parse_config_file(str(path))
+        gin.parse_config_file(str(path.resolve()))
     gin.parse_config([PRELUDE, *statements.imports.values(), *bindings])
     if replaced is not None:
         _forget(replaced)

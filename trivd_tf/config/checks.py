@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 import types
 import typing
@@ -24,10 +25,10 @@ from trivd_tf.config.statements import (
 
 
 def check_macros(statements: Statements) -> None:
-    """Every `%name` stands for something.
+    """Every `%name` stands for something, in the end for something else than itself.
 
     Raises:
-        InputError: a binding uses a macro that nothing defines.
+        InputError: a binding uses a macro that nothing defines, or macros stand for each other.
     """
     uses = [(binding.value, binding.where) for binding in statements.bindings.values()]
     for value, where in uses + list(statements.macros.values()):
@@ -35,6 +36,20 @@ def check_macros(statements: Statements) -> None:
             if isinstance(part, Macro) and part.name not in {*statements.macros, REQUIRED}:
                 advice = nearest(part.name, [*statements.macros, REQUIRED])
                 raise InputError(f"{where}: %{part.name} is not defined{advice}")
+    for name in statements.macros:
+        _refuse_circle(statements, [name])
+
+
+def _refuse_circle(statements: Statements, way: list[str]) -> None:
+    value, where = statements.macros[way[-1]]
+    for part in flatten(value):
+        if isinstance(part, Macro) and part.name in statements.macros:
+            if part.name in way:
+                circle = " = ".join(
+                    f"%{name}" for name in [*way[way.index(part.name) :], part.name]
+                )
+                raise InputError(f"{where}: macros go round in a circle: {circle}")
+            _refuse_circle(statements, [*way, part.name])
 
 
 def check_types(statements: Statements) -> None:
@@ -46,6 +61,8 @@ def check_types(statements: Statements) -> None:
     for binding in statements.bindings.values():
         annotation = annotation_of(binding.target, binding.parameter)
         value = statements.resolve_macro(binding.value)
+        if any(isinstance(part, float) and not math.isfinite(part) for part in flatten(value)):
+            raise InputError(f"{binding.where}: {binding.name}: the number is too large")
         if annotation is None or (isinstance(value, Macro) and value.name == REQUIRED):
             continue
         if isinstance(value, Reference):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from pathlib import Path
 
 from trivd_tf.base.errors import InputError
 
+_LOG = logging.getLogger(__name__)
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -28,6 +30,46 @@ def known_gin_files() -> list[Path]:
     return sorted(path.relative_to(root) for path in root.glob("**/*.gin"))
 
 
+def read_gin_file(path: Path) -> str:
+    """The text of a gin file; the mark that some editors put before UTF-8 is no part of it.
+
+    Raises:
+        InputError: it cannot be read, or is no UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"gin file {path} cannot be read: {error}") from error
+
+
+def find_included(name: str, includer: Path) -> Path:
+    """The file that `include 'name'` in the file `includer` stands for.
+
+    Looked for beside the including file first. A file that comes with this package includes such
+    files only; a local one then looks in the working directory, and last among those that come
+    with the package.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    beside = _with_ending(includer.parent, name)
+    if beside is not None and not _is_same(beside, includer):
+        # Files that come with the package lie beside each other by their own names.
+        return beside if _is_shipped(includer) else _reported(beside, name)
+    if _is_shipped(includer):
+        inside = _with_ending(gin_directory(), name)
+        return inside if inside is not None else _shipped(name)
+    local = _with_ending(Path(), name)
+    if local is not None and not _is_same(local, includer):
+        return _reported(local, name)
+    try:
+        return _shipped(name)
+    except InputError:
+        if beside is None and local is None:
+            raise
+    raise InputError(f"{includer} includes itself, and there is no other file '{name}'")
+
+
 def find_gin_file(name: str | os.PathLike[str]) -> Path:
     """The file that `name` stands for.
 
@@ -40,12 +82,45 @@ def find_gin_file(name: str | os.PathLike[str]) -> Path:
     Raises:
         InputError: there is no such file, or a bare name stands for several.
     """
-    given = Path(name).expanduser()
-    if given.is_file():
-        return given
+    local = _with_ending(Path(), name)
+    if local is not None:
+        return _reported(local, name)
+    return _shipped(name)
+
+
+def _with_ending(folder: Path, name: str | os.PathLike[str]) -> Path | None:
+    """The file of that name in `folder`, with or without `.gin`; None where there is none."""
+    given = folder / Path(name).expanduser()
     wanted = given if given.suffix == ".gin" else given.with_name(given.name + ".gin")
-    if wanted.is_file():
-        return wanted
+    return next((path for path in (given, wanted) if path.is_file()), None)
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return path.resolve() == other.resolve()
+
+
+def _is_shipped(path: Path) -> bool:
+    return path.resolve().is_relative_to(gin_directory().resolve())
+
+
+def _reported(local: Path, name: str | os.PathLike[str]) -> Path:
+    """`local`, after a warning where it hides a file of this name that comes with the package."""
+    if not _is_shipped(local) and not Path(name).is_absolute():
+        try:
+            hidden = _shipped(name)
+        except InputError:
+            return local
+        _LOG.warning(
+            "gin file '%s' is the local %s; trivd_tf comes with a %s of this name too",
+            name, local, hidden.relative_to(gin_directory()),
+        )  # fmt: skip
+    return local
+
+
+def _shipped(name: str | os.PathLike[str]) -> Path:
+    """The file of this package that a name stands for."""
+    given = Path(name)
+    wanted = given if given.suffix == ".gin" else given.with_name(given.name + ".gin")
     known = known_gin_files()
     matches = [path for path in known if path == wanted or path.name == str(wanted)]
     matches = [path for path in matches if path.parts[0] == "runs"] or matches

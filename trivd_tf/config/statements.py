@@ -21,7 +21,7 @@ from typing import Any
 from gin import config_parser
 
 from trivd_tf.base.errors import InputError
-from trivd_tf.config.files import find_gin_file
+from trivd_tf.config.files import find_included, read_gin_file
 
 DYNAMIC_REGISTRATION = "__gin__.dynamic_registration"
 REQUIRED = "gin.REQUIRED"
@@ -187,15 +187,14 @@ class Reader:
     def read_file(self, path: Path) -> None:
         """Reads a gin file and what it includes."""
         if path.resolve() in self._open_files:
-            raise InputError(f"{path} includes itself")
+            chain = [*self._open_files[self._open_files.index(path.resolve()) :], path]
+            way = " includes ".join(file.name for file in chain)
+            raise InputError(f"{path} includes itself ({way})")
         self._open_files.append(path.resolve())
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"gin file {path} cannot be read: {error}") from error
+        text = read_gin_file(path)
         # Braces in a path must survive the line number's formatting.
         where = f"{path}".replace("{", "{{").replace("}", "}}") + ", line {line}"
-        self._read(text, where, {})
+        self._read(text, where, {}, path=path)
         self._open_files.pop()
 
     def read_binding(self, text: str) -> None:
@@ -204,7 +203,12 @@ class Reader:
         self._read(text, where, self.statements.symbols, dynamic=True)
 
     def _read(
-        self, text: str, where: str, symbols: dict[str, ModuleType], dynamic: bool = False
+        self,
+        text: str,
+        where: str,
+        symbols: dict[str, ModuleType],
+        dynamic: bool = False,
+        path: Path | None = None,
     ) -> None:
         for statement, place in iterate(text, where):
             if isinstance(statement, config_parser.ImportStatement):
@@ -215,7 +219,9 @@ class Reader:
                 symbols[name] = self.statements.symbols[name] = module
                 self.statements.imports[name] = statement.format()
             elif isinstance(statement, config_parser.IncludeStatement):
-                self.read_file(_find_included(statement.filename, place))
+                # A binding of the command line includes as if it stood in the working directory.
+                includer = path or Path("command line")
+                self.read_file(_find_included(statement.filename, includer, place))
             elif not dynamic:
                 raise InputError(f"{place}: the file must begin with '{PRELUDE}'")
             elif isinstance(statement, config_parser.BindingStatement):
@@ -232,7 +238,13 @@ class Reader:
                 raise
             parent, _, child = statement.module.rpartition(".")
             advice = nearest(child, _submodules(parent)) if parent else ""
+            advice = _how_to_import(error.name) or advice
             raise InputError(f"{place}: there is no module {error.name}{advice}") from error
+        except Exception as error:  # whatever a module of the user's does while it is imported
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise InputError(
+                f"{place}: the module {statement.module} cannot be imported ({reason})"
+            ) from error
         if not (statement.is_from or statement.alias):
             module = importlib.import_module(statement.module.split(".")[0])
         return statement.bound_name(), module
@@ -263,11 +275,32 @@ class Reader:
         self.statements.add(binding)
 
 
-def _find_included(name: str, place: str) -> Path:
+def with_absolute_includes(text: str, path: Path) -> str:
+    """A gin file whose includes are absolute paths: gin itself does not know the including file."""
+    lines = text.splitlines(keepends=True)
+    for statement, place in iterate(text, f"{path}".replace("{", "{{").replace("}", "}}")):
+        if isinstance(statement, config_parser.IncludeStatement):
+            found = _find_included(statement.filename, path, place).resolve()
+            number = statement.location.line_num - 1
+            lines[number] = f"include {str(found)!r}\n"
+    return "".join(lines)
+
+
+def _find_included(name: str, includer: Path, place: str) -> Path:
     try:
-        return find_gin_file(name)
+        return find_included(name, includer)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
+
+
+def _how_to_import(name: str) -> str:
+    """Advice where the module lies in the working directory, which a command does not search."""
+    if Path(f"{name}.py").is_file() or Path(name).is_dir():
+        return (
+            f", but {name} lies in the current folder, which is not searched: put PYTHONPATH=. "
+            "before the command, or start it as python -m trivd_tf"
+        )
+    return ""
 
 
 def _submodules(package: str) -> list[str]:

@@ -67,6 +67,13 @@ class ClipSource(abc.ABC):
     def fingerprint(self, clip: ClipSpec, split: str) -> str:
         """Key for caches of what was computed from the evaluation clips of this split."""
 
+    def inventory(self, clip: ClipSpec) -> dict[str, str]:
+        """What tells each file's content, by the file's name, for reports of what changed.
+
+        Empty where the source does not consist of files that may change one by one.
+        """
+        return {}
+
     @abc.abstractmethod
     def _training_batch(
         self, clip: ClipSpec, seed: int, indices: np.ndarray

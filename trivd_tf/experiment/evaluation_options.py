@@ -40,10 +40,11 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         if self.split not in ("train", "test"):
             self._refuse("split", "train or test")
-        counts = ("num_samples", "batch_size", "standing_batches", "standing_batch_size")
-        for name in (*counts, "num_runs"):
-            if not getattr(self, name) >= (2 if name == "num_samples" else 1):
-                self._refuse(name, "at least 1 (2 samples for a covariance)")
+        if not self.num_samples >= 2:
+            self._refuse("num_samples", "at least 2 (a covariance needs two clips)")
+        for name in ("batch_size", "standing_batches", "standing_batch_size", "num_runs"):
+            if not getattr(self, name) >= 1:
+                self._refuse(name, "at least 1")
         if self.resize not in RESIZE_RULES:
             self._refuse("resize", f"one of {', '.join(RESIZE_RULES)}")
         if self.truncation is not None and not self.truncation >= 0:

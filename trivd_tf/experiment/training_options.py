@@ -1,6 +1,7 @@
 """What a training run is told: batch, optimisers, penalties, cadence (architecture, section 6)."""
 
 import dataclasses
+import math
 
 from trivd_tf.base.errors import InputError
 
@@ -88,8 +89,8 @@ class TrainingOptions:
             self._refuse("prediction_draws", "1 where prediction_loss is 0")
         self._at_least("save_patience_seconds", 0)
         for name in ("generator_learning_rate", "discriminator_learning_rate", "adam_epsilon"):
-            if not getattr(self, name) > 0:
-                self._refuse(name, "more than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                self._refuse(name, "more than 0 and finite")
         for name in ("beta_1", "beta_2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 self._refuse(name, "at least 0 and below 1")

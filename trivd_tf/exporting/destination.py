@@ -71,10 +71,13 @@ def _check_directory(export_dir: Path) -> None:
             f"{export_dir}: holds an export of an earlier version, whose {EXPORT_RECORD} does not "
             f"list its files; {_ADVICE}"
         )
+    # A SavedModel has `assets` even where it is empty.
+    folders = {PurePosixPath("assets")}
+    folders |= {folder for file in listed for folder in PurePosixPath(file).parents}
     for path in sorted(export_dir.rglob("*")):
         name = path.relative_to(export_dir).as_posix()
         if path.is_dir() and not path.is_symlink():
-            belongs = any(PurePosixPath(name) in PurePosixPath(file).parents for file in listed)
+            belongs = PurePosixPath(name) in folders
         else:
             belongs = name == EXPORT_RECORD or name in listed
         if not belongs:

@@ -123,6 +123,7 @@ def write(
     seed: int,
     class_names: Sequence[str] = (),
     data: dict[str, str] | None = None,
+    data_changes: Sequence[str] = (),
     argv: list[str] | None = None,
     resume: bool = True,
 ) -> RunPath:
@@ -133,6 +134,7 @@ def write(
         seed: of the run.
         class_names: of the model's labels, if it takes any.
         data: `data_of` the experiment; the standing statistics are estimated on the same clips.
+        data_changes: what changed in the data since the last start, for its record.
         argv: the command; this process's when left out.
         resume: False replaces an earlier record, of a start that came to nothing.
 
@@ -142,6 +144,8 @@ def write(
     folder = run_folder(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
     start = describe_start(seed=seed, argv=list(sys.argv) if argv is None else argv)
+    if data_changes:
+        start["data_changes"] = list(data_changes)
     record = read(folder) if resume else None
     if record is None:
         record = start

@@ -1,7 +1,9 @@
 """The training loop: compiled steps on the device, and between them what the host has to do."""
 
+import contextlib
 import dataclasses
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import tensorflow as tf
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import RunError
+from trivd_tf.base.lock import directory_lock
 from trivd_tf.base.progress import Progress
 from trivd_tf.base.storage import RunName, RunPath, run_folder
 from trivd_tf.experiment import Experiment
@@ -26,6 +29,7 @@ from trivd_tf.training.distribution.strategy import replica_batch_size
 from trivd_tf.training.distribution.workers import Watchdog, Workers
 from trivd_tf.training.ema import WeightAverage
 from trivd_tf.training.losses_log import LossesLog
+from trivd_tf.training.optional import Optional
 from trivd_tf.training.step import GanStep
 from trivd_tf.training.summaries import Summaries
 
@@ -136,6 +140,7 @@ def train(
     on_score: Callable[[int], None] | None = None,
     on_loop: Callable[[int, float], None] | None = None,
     start: Callable[[GanStep], None] | None = None,
+    on_begin: Callable[[int], None] | None = None,
 ) -> LoopResult:
     """Trains until `num_steps`, from the newest checkpoint in `model_dir` if there is one.
 
@@ -149,6 +154,8 @@ def train(
         on_score: called with the step at `evaluate_every_steps`, after a checkpoint of it, in
             every worker; also at the start, where a run was cut off there. It does nothing for a
             step that it has scored.
+        on_begin: called with the step reached, in every worker, once everything is ready and there
+            is a step to train; not where the run has reached `num_steps`.
         on_loop: called with the steps and the seconds of every compiled loop, the first of which
             compiles.
         start: called with the new networks before the first step, to set their weights.
@@ -179,13 +186,17 @@ def train(
     done = checkpoints.restore()
     if start and not done:
         start(step)
-    with workers.reporting_losses(lambda: int(counters.step)):
+    lock = directory_lock(model_dir, "training") if workers.is_chief else contextlib.nullcontext()
+    with lock, workers.reporting_losses(lambda: int(counters.step)):
         workers.check_same_step(done)
         if on_score and done and _is_due(done, options.evaluate_every_steps):
-            on_score(done)
+            with Optional(_say).work(f"the score of step {done}"):
+                on_score(done)
             workers.wait()
         if done >= options.num_steps:
             return LoopResult(done, was_stopped=False)
+        if on_begin:
+            on_begin(done)
         run = _Run(experiment, strategy, step, counters, checkpoints, workers, model_dir, seed)
         return run.until_end(done, stop or threading.Event(), on_score, on_loop)
 
@@ -214,6 +225,7 @@ class _Run:
             self._log = LossesLog(model_dir / model_files.LOSSES, resume_at=int(counters.step))
             self._summaries = Summaries(model_dir / model_files.TENSORBOARD, experiment, step)
         self._watchdog = Watchdog(workers)
+        self._optional = Optional(_say)
 
     def until_end(
         self,
@@ -226,6 +238,8 @@ class _Run:
         options, first = self._options, done
         total = None if options.num_steps >= ENDLESS else options.num_steps
         with Progress("training", total=total, initial=done) as progress:
+            self._optional = Optional(progress.write)
+            self._tell_left_out(progress)
             while done < options.num_steps and not self._workers.any(stop.is_set()):
                 count = 1 if done == first else _steps_to_next_event(done, options)
                 started = time.perf_counter()
@@ -235,23 +249,30 @@ class _Run:
                 if on_loop:
                     on_loop(count, seconds)
                 check_finite(metrics, done)
-                self._tell_compiling(progress, seconds, is_first=done == first)
+                is_first = done == first
+                self._tell_compiling(progress, seconds, is_first=is_first)
                 done += count
-                progress.update(count, loss=float(metrics["generator/loss"][-1]))
-                self._write(metrics, done, seconds)
+                loss = float(metrics["generator/loss"][-1])
+                progress.update(count, is_typical=not is_first, loss=loss)
+                if self._log:
+                    self._log.write(metrics, done - count)
                 to_score = on_score is not None and _is_due(done, options.evaluate_every_steps)
                 is_last = done >= options.num_steps
                 if to_score or is_last or _is_due(done, options.checkpoint_every_steps):
                     self._save(progress)
+                # What follows is optional, and comes after the checkpoint.
+                self._summarize(metrics, done, seconds)
                 if on_score and to_score:
-                    on_score(done)
+                    with self._optional.work(f"the score of step {done}"):
+                        on_score(done)
                     self._workers.wait()  # one of them scores
             if done < options.num_steps:
                 self._save(progress)
         # Who leaves earlier would look like a dead worker to one that is still saving.
         self._workers.wait()
         if self._summaries:
-            self._summaries.close()
+            with self._optional.work("the last summaries"):
+                self._summaries.close()
         return LoopResult(done, was_stopped=done < options.num_steps)
 
     def _tell_compiling(self, progress: Progress, seconds: float, *, is_first: bool) -> None:
@@ -268,15 +289,27 @@ class _Run:
                 "with its steps: batches must keep their shapes and types"
             )
 
-    def _write(self, metrics: dict[str, np.ndarray], done: int, seconds: float) -> None:
-        if self._log and self._summaries:
-            self._log.write(metrics, done - len(metrics["generator/loss"]))
-            self._summaries.write(metrics, done, seconds)
+    def _tell_left_out(self, progress: Progress) -> None:
+        """Says at the start what will be missing, not after hours."""
+        if self._summaries and self._options.sample_every_steps:
+            with self._optional.work("sample videos"):
+                problem = self._summaries.problem_with_samples()
+                if problem:
+                    progress.write(f"trivd: {problem}")
+
+    def _summarize(self, metrics: dict[str, np.ndarray], done: int, seconds: float) -> None:
+        if self._summaries:
+            with self._optional.work("summaries"):
+                self._summaries.write(metrics, done, seconds)
 
     def _save(self, progress: Progress) -> None:
         """The chief saves; what it saves is the same on every worker."""
         if self._log:
             self._checkpoints.save_patiently(progress.write, before=self._log.flush)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _is_due(step: int, every: int) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.base.pixels import float_tensor, to_bytes
 from trivd_tf.base.storage import RunPath
 from trivd_tf.experiment import Experiment
@@ -72,8 +73,11 @@ class Summaries:
         """Test clips as they are, and predicted with the batch's moments, as animated images."""
         experiment = self._experiment
         if self._clips is None:
+            count = self._num_samples()
+            if not count:
+                return
             dataset = experiment.data.evaluation_clips(
-                experiment.clip, split="test", num_clips=_SAMPLES, batch_size=_SAMPLES
+                experiment.clip, split="test", num_clips=count, batch_size=count
             )
             self._clips = next(iter(dataset))["video"]
         step = self._step
@@ -93,6 +97,20 @@ class Summaries:
         tf.summary.experimental.write_raw_pb(
             tf.compat.v1.Summary(value=[value]).SerializeToString()
         )
+
+    def _num_samples(self) -> int:
+        held = self._experiment.data.num_evaluation_clips(self._experiment.clip, "test")
+        return min(_SAMPLES, held)
+
+    def problem_with_samples(self) -> str | None:
+        """Why there will be fewer sample videos than usual, or none; None where all is well."""
+        try:
+            count = self._num_samples()
+        except InputError as error:
+            return f"no sample videos: {error}"
+        if count == _SAMPLES:
+            return None
+        return f"sample videos of {count} clips instead of {_SAMPLES}: the test split has no more"
 
     def close(self) -> None:
         """Flushes what was written."""

@@ -15,13 +15,13 @@ example:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
-from trivd_tf.base.storage import RunPath, is_address, run_folder
+from trivd_tf.base.storage import RunPath, is_address
 from trivd_tf.cli.flags import (
     add_config_flags,
     add_model_dir_flag,
@@ -29,8 +29,10 @@ from trivd_tf.cli.flags import (
     add_strategy_flags,
     has_checkpoint,
     load_config,
+    new_model_dir,
     strategy_from,
 )
+from trivd_tf.cli.run_start import RunStart, nothing_to_do
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -55,6 +57,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "run that has a checkpoint resumes from it instead",
     )
     add_strategy_flags(parser)
+    parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="train from the first step: everything that an earlier run wrote to --model_dir is "
+        "moved to --model_dir/earlier/TIME first",
+    )
     parser.add_argument(
         "--watch_maintenance",
         action="store_true",
@@ -83,8 +91,10 @@ def run(args: argparse.Namespace) -> int:
 
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
+    model_dir = new_model_dir(args.model_dir)
     import_tensorflow(debug=args.debug)
 
+    from trivd_tf.base.lock import directory_lock
     from trivd_tf.cli.failures import leaving_at_once
     from trivd_tf.cli.maintenance import watching_maintenance
     from trivd_tf.cli.signals import EXIT_TERMINATED, StopSignal
@@ -94,10 +104,9 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.training.distribution.strategy import replica_batch_size
     from trivd_tf.training.distribution.workers import Workers
 
-    model_dir = run_folder(args.model_dir)
-    parsed, experiment = load_config(args, model_dir)
+    parsed, experiment = load_config(args, model_dir, report=False, anew=args.restart)
     _refuse_scores_elsewhere(model_dir, experiment.training.evaluate_every_steps)
-    resume = has_checkpoint(model_dir)
+    resume = has_checkpoint(model_dir) and not args.restart
     seed = run_record.choose_seed(model_dir, args.seed) if resume else (args.seed or 0)
     start = None
     if args.start_from is not None and not resume:
@@ -109,18 +118,18 @@ def run(args: argparse.Namespace) -> int:
     # Refused before anything is written, too.
     replica_batch_size(strategy, experiment.training.batch_size)
     stop = StopSignal()
-    on_score = _score_while_training(experiment, model_dir, strategy, stop)
+    on_score = _score_while_training(experiment, model_dir, strategy, stop, resume=resume)
     workers = Workers(strategy)
-    with leaving_at_once(wanted=workers.count > 1, debug=args.debug):
+    beginning = RunStart(
+        parsed, experiment, model_dir, seed=seed, class_names=class_names, resume=resume
+    )
+    with (
+        leaving_at_once(wanted=workers.count > 1, debug=args.debug),
+        contextlib.ExitStack() as held,
+    ):
         if workers.is_chief:
-            run_record.write(
-                model_dir,
-                seed=seed,
-                class_names=class_names,
-                data=run_record.data_of(experiment),
-                resume=resume,
-            )
-            parsed.save(model_dir / model_files.CONFIG)
+            held.enter_context(directory_lock(model_dir, "trivd train"))
+            beginning.check(restart=args.restart)
         with stop, watching_maintenance(stop, wanted=args.watch_maintenance):
             result = train(
                 experiment,
@@ -130,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
                 stop=stop,
                 on_score=on_score,
                 start=start,
+                on_begin=beginning.begin if workers.is_chief else None,
             )
     if result.was_stopped:
         print(
@@ -139,6 +149,9 @@ def run(args: argparse.Namespace) -> int:
         )
         # Another worker may have got the signal; none of them has finished.
         return stop.exit_status or EXIT_TERMINATED
+    if resume and not beginning.has_begun and workers.is_chief:
+        print(nothing_to_do(model_dir, result.step, experiment.training.num_steps))
+        return 0
     print(f"trained {result.step} steps: {model_dir}")
     return 0
 
@@ -148,15 +161,30 @@ def _to_stderr(line: str) -> None:
 
 
 def _score_while_training(
-    experiment: Experiment, model_dir: RunPath, strategy: tf.distribute.Strategy, stop: StopSignal
+    experiment: Experiment,
+    model_dir: RunPath,
+    strategy: tf.distribute.Strategy,
+    stop: StopSignal,
+    *,
+    resume: bool,
 ) -> TrainingScore | None:
-    """What chooses the best model, checked; None where no scores are wanted."""
+    """What chooses the best model, checked; None where no scores are wanted.
+
+    A run that resumes goes on without scores where they have become impossible; one that begins is
+    refused, before it costs anything.
+    """
     from trivd_tf.evaluation import TrainingScore
 
     if not experiment.training.evaluate_every_steps:
         return None
     score = TrainingScore(experiment, str(model_dir), strategy=strategy, should_stop=stop.is_set)
-    score.check()
+    try:
+        score.check()
+    except InputError as error:
+        if not resume:
+            raise
+        print(f"trivd: warning: no scores while it trains: {error}", file=sys.stderr)
+        return None
     return score
 
 

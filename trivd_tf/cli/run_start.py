@@ -1,0 +1,161 @@
+"""What `trivd train` checks and writes when a run starts, and what it says where there is no work.
+
+Nothing in the directory changes before the first step is about to be trained: a command that only
+finds a finished run, or is refused, leaves configuration and record as they were.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from trivd_tf.base import model_files
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import RunPath, write_whole
+from trivd_tf.cli.flags import changes_of_config, report_changes
+
+if TYPE_CHECKING:
+    from trivd_tf.config import ParsedConfig
+    from trivd_tf.experiment import Experiment
+
+_CONFIG_BEGINS = "# The operative configuration of this run"
+_PRECISION = "trivd_tf.training.TrainingOptions.precision"
+
+
+class RunStart:
+    """The start of a run in a directory.
+
+    Args:
+        parsed: the configuration, built.
+        experiment: what it builds.
+        model_dir: of the run.
+        seed: of the run.
+        class_names: of the model's labels, if it takes any.
+        resume: whether there is a checkpoint to resume from.
+    """
+
+    def __init__(
+        self,
+        parsed: ParsedConfig,
+        experiment: Experiment,
+        model_dir: RunPath,
+        *,
+        seed: int,
+        class_names: Sequence[str],
+        resume: bool,
+    ) -> None:
+        self._parsed = parsed
+        self._experiment = experiment
+        self._model_dir = model_dir
+        self._seed = seed
+        self._class_names = class_names
+        self._resume = resume
+        self.has_begun = False
+
+    def check(self, *, restart: bool) -> None:
+        """Refuses a directory in which this run would mix with another; changes nothing else.
+
+        Args:
+            restart: move what an earlier run wrote aside instead.
+
+        Raises:
+            InputError: leftovers of another run, files of other origin, or a finished run that
+                would be described by another precision.
+        """
+        from trivd_tf.runs import directory_state
+
+        if restart:
+            self._refuse_foreign()
+            moved = directory_state.set_aside(self._model_dir)
+            if moved is not None:
+                print(f"trivd: the earlier run was moved to {moved}", file=sys.stderr)
+        elif self._resume:
+            self._refuse_another_precision(directory_state.reached_step(self._model_dir))
+        else:
+            self._refuse_foreign()
+            directory_state.refuse_leftovers(self._model_dir, is_same_run=self._is_same_run())
+
+    def begin(self, step: int) -> None:
+        """Reports and records what changed, and writes configuration and record."""
+        from trivd_tf.runs import record
+        from trivd_tf.runs.directory_state import DataState
+
+        self.has_begun = True
+        saved = self._model_dir / model_files.CONFIG
+        if self._resume and saved.is_file():
+            report_changes(changes_of_config(self._parsed, saved))
+            before_text = saved.read_text(encoding="utf-8")
+            if before_text != self._parsed.operative_text:
+                kept = self._model_dir / f"config_until_step_{step}.gin"
+                if not kept.exists():
+                    write_whole(kept, before_text)
+        now = DataState.of(self._experiment)
+        before = DataState.read(self._model_dir) if self._resume else None
+        changes = now.changes_since(before) if before else []
+        if changes:
+            print(
+                f"trivd: the data changed since this run was last trained: {'; '.join(changes)}",
+                file=sys.stderr,
+            )
+        record.write(
+            self._model_dir,
+            seed=self._seed,
+            class_names=self._class_names,
+            data={"name": now.name, "fingerprint": now.fingerprints["train"]},
+            data_changes=changes,
+            resume=self._resume,
+        )
+        now.write(self._model_dir)
+        self._parsed.save(saved)
+
+    def _refuse_foreign(self) -> None:
+        """Raises InputError where records of a run would replace files of other origin."""
+        from trivd_tf.runs import record
+
+        config = self._model_dir / model_files.CONFIG
+        if config.is_file():
+            text = config.read_text(encoding="utf-8")
+            if not text.startswith(_CONFIG_BEGINS):
+                raise InputError(
+                    f"{config} was not written by `trivd train`, which would replace it; choose "
+                    "another --model_dir"
+                )
+        path = self._model_dir / model_files.RECORD
+        if path.is_file() and "argv" not in (record.read(self._model_dir) or {}):
+            raise InputError(
+                f"{path} was not written by `trivd train`, which would replace it; choose another "
+                "--model_dir"
+            )
+
+    def _is_same_run(self) -> bool:
+        """Whether the start recorded in the directory had this seed and this configuration."""
+        from trivd_tf.runs import record
+
+        saved = self._model_dir / model_files.CONFIG
+        return (
+            saved.is_file()
+            and (record.read(self._model_dir) or {}).get("seed") == self._seed
+            and saved.read_text(encoding="utf-8") == self._parsed.operative_text
+        )
+
+    def _refuse_another_precision(self, reached: int) -> None:
+        saved = self._model_dir / model_files.CONFIG
+        if reached < self._experiment.training.num_steps or not saved.is_file():
+            return
+        changed = changes_of_config(self._parsed, saved).get(_PRECISION)
+        if changed:
+            raise InputError(
+                f"{self._model_dir} is a finished run: {changed}; leave that as it was, or choose "
+                "another --model_dir"
+            )
+
+
+def nothing_to_do(model_dir: RunPath, step: int, num_steps: int) -> str:
+    """The line for a run that has reached its last step before."""
+    if step == num_steps:
+        return f"already at step {step} of {num_steps}, nothing to do: {model_dir}"
+    return (
+        f"already at step {step}, beyond num_steps = {num_steps}, nothing to do: {model_dir} (bind "
+        f"training.TrainingOptions.num_steps to more than {step} to train further)"
+    )
