@@ -15,9 +15,12 @@ from trivd_tf.cli.commands import compare
 from trivd_tf.cli.main import main
 from trivd_tf.comparison import CellResult
 from trivd_tf.comparison.cell import SAMPLES
+from trivd_tf.comparison.facts import differences
+from trivd_tf.data.bouncing_digits import BouncingDigits
 from trivd_tf.evaluation.reporting.report import Row
 
 FILES = ["table2_conv_gru_small", "table2_tsru_p_small"]
+ADDED = "table2_k_traj_gru_small"
 
 
 def flags(output, *more, files=FILES):
@@ -57,13 +60,73 @@ def ran(monkeypatch):
     return cells
 
 
+@pytest.fixture
+def grown(ran, tmp_path, monkeypatch, capsys):
+    """A comparison whose data changed before a third configuration is added; its directory."""
+    assert main(flags(tmp_path, "--steps", "5")) == 0
+    ran.clear()
+    monkeypatch.setattr(BouncingDigits, "fingerprint", lambda self, clip, split: f"more {split}")
+    capsys.readouterr()
+    return tmp_path
+
+
+def test_cells_of_other_data_are_set_apart(ran, grown, capsys):
+    assert main(flags(grown, "--steps", "5", files=[*FILES, ADDED])) == 0
+    assert ran == [(ADDED, 0)]
+    printed = capsys.readouterr().out
+    assert f"set apart: {FILES[0]}, seed 0, FVD {50 + len(FILES[0])}.0: other data" in printed
+    stored = json.loads((grown / "comparison.json").read_text())
+    assert list(stored["configurations"]) == stored["order"] == [ADDED]
+    assert len(stored["set_apart"]) == 2
+    report = (grown / "comparison.md").read_text()
+    table, _, apart = report.partition("Set apart")
+    assert FILES[0] not in table
+    assert FILES[0] in apart
+
+
+def test_again_runs_them_again_and_keeps_the_earlier_ones(ran, grown):
+    before = (grown / "cells" / FILES[0] / "seed_0" / "result.json").read_bytes()
+    report = (grown / "comparison.md").read_bytes()
+    assert main(flags(grown, "--steps", "5")) == 2  # no cell of today at all
+    assert (grown / "comparison.md").read_bytes() == report
+    assert main(flags(grown, "--steps", "5", "--again")) == 0
+    assert ran == [(FILES[0], 0), (FILES[1], 0)]
+    kept = grown / "cells" / FILES[0] / "seed_0-earlier-1" / "result.json"
+    assert kept.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"data": {"train": "1"}}, ["other data"]),
+        ({"code": "other"}, ["other code of this package"]),
+        ({"evaluation": {"num_samples": 8}}, ["another evaluation (num_samples)"]),
+        ({}, []),
+    ],
+)
+def test_what_differs_between_cells_is_named(changed, reason):
+    facts = {"data": {"train": "0"}, "evaluation": {"num_samples": 4}, "code": "this"}
+    assert differences(facts | changed, facts) == reason
+    assert differences(None, facts) == ["data, evaluation and code were not recorded"]
+
+
+@pytest.mark.parametrize("name", ["comparison.md", "settings.json"])
+def test_a_users_own_file_is_found_before_any_cell_is_run(ran, tmp_path, capsys, name):
+    (tmp_path / name).write_text('{"mine": 1}')
+    assert main(flags(tmp_path, "--steps", "5")) == 2
+    assert name in capsys.readouterr().err
+    assert ran == []
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == '{"mine": 1}'
+
+
 def test_a_grid_is_run_once_and_can_grow(ran, tmp_path, capsys):
     assert main(flags(tmp_path, "--steps", "5")) == 0
     assert ran == [(FILES[0], 0), (FILES[1], 0)]
     assert "table2_conv_gru" in capsys.readouterr().out
     assert main(flags(tmp_path, "--steps", "5", "--seeds", "0", "1")) == 0
     assert ran[2:] == [(FILES[0], 1), (FILES[1], 1)]
-    files = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    files = sorted(path.name for path in tmp_path.glob("[!.]*") if path.is_file())
     assert files == [
         "by_frame.png",
         "comparison.json",

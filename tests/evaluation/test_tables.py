@@ -1,6 +1,7 @@
 """`trivd report`: the paper's tables with measured figures beside."""
 
 import json
+import shutil
 
 import pytest
 import tensorflow as tf
@@ -116,6 +117,37 @@ def test_what_holds_no_evaluation_is_told(tmp_path, runs):
             path.mkdir()
         with pytest.raises(InputError, match=message):
             tables.read_runs([path])
+
+
+def test_a_damaged_report_is_passed_over_beside_others_that_can_be_read(runs, caplog):
+    whole = tables.read_runs([runs])
     (runs / "tsru_0/evaluations/500000/kinetics600_val/report.json").write_text("{}")
+    (runs / "tsru_1/best.json").write_text("{")
+    found = tables.read_runs([runs])
+    assert 0 < len(found) < len(whole)
+    assert "report.json is not a report of this version" in caplog.text
+    assert "best.json is not readable" in caplog.text
+
+
+def test_damaged_reports_alone_are_an_error(runs):
+    for report in (runs / "tsru_0").rglob("report.json"):
+        report.write_text("{}")
     with pytest.raises(InputError, match="is not a report of this version"):
-        tables.read_runs([runs])
+        tables.read_runs([runs / "tsru_0"])
+
+
+def test_runs_that_were_moved_aside_do_not_count(runs):
+    whole = tables.read_runs([runs])
+    (runs / "tsru_0" / "earlier").mkdir()
+    shutil.copytree(runs / "tsru_1", runs / "tsru_0" / "earlier" / "2026-01-01")
+    assert tables.read_runs([runs]) == whole
+
+
+def test_tables_of_somebody_else_are_not_replaced(runs, tmp_path, capsys):
+    output = tmp_path / "report"
+    output.mkdir()
+    (output / "tables.md").write_text("my notes")
+    assert main(["report", str(runs), "--output", str(output)]) == 2
+    assert "tables.md" in capsys.readouterr().err
+    assert [path.name for path in output.iterdir()] == ["tables.md"]
+    assert (output / "tables.md").read_text() == "my notes"

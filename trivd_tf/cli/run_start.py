@@ -102,7 +102,7 @@ class RunStart:
             self._model_dir,
             seed=self._seed,
             class_names=self._class_names,
-            data={"name": now.name, "fingerprint": now.fingerprints["train"]},
+            data=record.data_of(self._experiment),
             data_changes=changes,
             resume=self._resume,
         )

@@ -47,10 +47,13 @@ class Comparison:
     Attributes:
         cells: by name of the configuration, one result a seed.
         budget: as text.
+        set_apart: cells of other data, evaluation or code, a line each with the reason; they are
+            listed, and neither ranked nor averaged.
     """
 
     cells: dict[str, list[CellResult]]
     budget: str
+    set_apart: tuple[str, ...] = ()
 
     @property
     def keys(self) -> list[str]:
@@ -106,6 +109,7 @@ class Comparison:
             "budget": self.budget,
             "configurations": found,
             "baselines": [dataclasses.asdict(row) for row in self.baselines],
+            "set_apart": list(self.set_apart),
             "order": self.order(),
             "rank_correlation_with_the_paper": self.agreement(),
             "protocol": next(iter(self.cells.values()))[0].protocol,
@@ -135,6 +139,9 @@ class Comparison:
         rule = ["---", *["---:"] * (len(rows[0]) - 1)]
         lines += ["| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]]]
         lines += ["", self._verdict(), ""]
+        if self.set_apart:
+            lines += ["Set apart, because they cannot be compared with the others:", ""]
+            lines += [*(f"- {line}" for line in self.set_apart), ""]
         protocol = next(iter(self.cells.values()))[0].protocol
         lines += ["Scored on: " + "; ".join(f"{k}: {v}" for k, v in protocol.items()) + ".", ""]
         lines += ["![scores, mean and deviation over seeds](scores.png)", ""]
@@ -191,7 +198,8 @@ class Comparison:
             first, *others = row
             numbers = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
             lines.append("  ".join([first.ljust(widths[0]), *numbers]).rstrip())
-        return "\n".join([*lines, "", self._verdict()])
+        apart = [f"set apart: {line}" for line in self.set_apart]
+        return "\n".join([*lines, "", self._verdict(), *apart])
 
 
 def _number(values: list[float], digits: int) -> str:

@@ -25,7 +25,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError, RunError
@@ -33,6 +33,7 @@ from trivd_tf.cli.commands.train import class_names_of
 from trivd_tf.cli.flags import (
     add_compared_flags,
     has_checkpoint,
+    local_output,
     natural_number,
     positive_number,
 )
@@ -65,6 +66,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default=[0],
         help="one cell a seed for each configuration (default: 0)",
     )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="run cells again whose data, evaluation or code are no longer those of today; the "
+        "earlier ones are kept under another name (default: set them apart in the report)",
+    )
     # What a cell's own process is started with.
     parser.add_argument("--cell", type=natural_number, help=argparse.SUPPRESS)
 
@@ -96,33 +103,72 @@ def run(args: argparse.Namespace) -> int:
 
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
+    local_output("--output", args.output)
     import_tensorflow(debug=args.debug)
 
-    from trivd_tf.comparison import Budget, CellResult
+    from trivd_tf.base.lock import directory_lock
+    from trivd_tf.base.outputs import check_outputs, claimed
+    from trivd_tf.comparison import Budget
 
     budget = Budget(args.steps, args.minutes)
     cells = _cells(args)
     if args.cell is not None:
         return _run_here(args, next(cell for cell in cells if cell.seed == args.cell), budget)
     output = Path(args.output).expanduser()
-    _check_alike(args, cells)
-    _check_settings(output, budget)
+    facts = _check_alike(args, cells)
+    check_outputs(_report_files(output))
+    with directory_lock(output, "trivd compare"):
+        _check_settings(output, budget)
+        results, set_apart = _run_cells(args, cells, facts)
+        if not results:
+            raise InputError(
+                f"{output} holds no cell of the present data, evaluation and code "
+                f"({set_apart[0]}); give --again to run all again"
+            )
+        with claimed(_report_files(output)):
+            print(_report(output, results, budget, set_apart))
+    print(f"\n{output / 'comparison.md'}")
+    return 0
+
+
+def _run_cells(
+    args: argparse.Namespace, cells: list[Cell], facts: dict[str, Any]
+) -> tuple[dict[str, list[CellResult]], list[str]]:
+    """Runs what is not finished; results by name, and why other cells are set apart."""
+    from trivd_tf.comparison import CellResult
+    from trivd_tf.comparison.facts import differences, move_aside, read_facts, write_facts
+
     results: dict[str, list[CellResult]] = {}
+    set_apart = []
     for number, cell in enumerate(cells):
         label = f"cell {number + 1} of {len(cells)}: {cell.name}, seed {cell.seed}"
         result = CellResult.load(cell.directory)
+        begun = result is not None or has_checkpoint(cell.directory)
+        differ = differences(read_facts(cell.directory), facts) if begun else []
+        if differ and args.again:
+            moved = move_aside(cell.directory)
+            _say(f"{label}: run again ({'; '.join(differ)}); the earlier one is now {moved}")
+            result = None
+        elif differ:
+            scored = f", FVD {result.model.fvd:.1f}" if result else ""
+            set_apart.append(f"{cell.name}, seed {cell.seed}{scored}: {'; '.join(differ)}")
+            _say(f"{label}: set apart ({'; '.join(differ)}); --again runs it again")
+            continue
         if result is None:
-            print(f"trivd: {label}", file=sys.stderr, flush=True)
+            _say(label)
+            write_facts(cell.directory, facts)
             _run_in_a_process(args, cell, label)
             result = CellResult.load(cell.directory)
         else:
-            print(f"trivd: {label}: finished before", file=sys.stderr, flush=True)
+            _say(f"{label}: finished before")
         if result is None:
             raise RunError(f"{label} left no result in {cell.directory}")
         results.setdefault(cell.name, []).append(result)
-    print(_report(output, results, budget))
-    print(f"\n{output / 'comparison.md'}")
-    return 0
+    return results, set_apart
+
+
+def _say(line: str) -> None:
+    print(f"trivd: {line}", file=sys.stderr, flush=True)
 
 
 def _cells(args: argparse.Namespace) -> list[Cell]:
@@ -163,13 +209,19 @@ def _refuse_changes(parsed: ParsedConfig, cell: Cell) -> None:
         )
 
 
-def _check_alike(args: argparse.Namespace, cells: list[Cell]) -> None:
+def _check_alike(args: argparse.Namespace, cells: list[Cell]) -> dict[str, Any]:
     """Every configuration is right, and has the same data and evaluation as the first.
+
+    Returns:
+        The facts that they share.
 
     Raises:
         InputError: it is not.
     """
+    from trivd_tf.comparison.facts import facts_of
+
     first: tuple[str, dict[str, object]] | None = None
+    shared: dict[str, Any] = {}
     for cell in cells:
         experiment = _load(args, cell)[1]
         experiment.data.prepare(experiment.clip)
@@ -180,23 +232,30 @@ def _check_alike(args: argparse.Namespace, cells: list[Cell]) -> None:
         }
         if first is None:
             first = (cell.name, facts)
+            shared = facts_of(experiment)
         for name, value in facts.items():
             if value != first[1].get(name):
                 raise InputError(
                     f"{cell.name} and {first[0]} cannot be compared: {name} is {value} and "
                     f"{first[1].get(name)}; give all the same with --gin_bindings or in the files"
                 )
+    return shared
 
 
 def _check_settings(output: Path, budget: Budget) -> None:
     path = output / _SETTINGS
     settings = {"budget": str(budget)}
     if path.is_file():
-        before = json.loads(path.read_text())
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            before = None
+        if not isinstance(before, dict) or "budget" not in before:
+            raise InputError(f"{path} was not written by `trivd compare`; choose another --output")
         if before != settings:
             raise InputError(
-                f"{output} holds a comparison of {before.get('budget')}, not of {budget}; "
-                "choose another --output"
+                f"{output} holds a comparison of {before['budget']}, not of {budget}; choose "
+                "another --output"
             )
         return
     output.mkdir(parents=True, exist_ok=True)
@@ -239,6 +298,7 @@ class _StopWithParent:
 
 
 def _run_here(args: argparse.Namespace, cell: Cell, budget: Budget) -> int:
+    from trivd_tf.base.lock import directory_lock
     from trivd_tf.comparison import run_cell
     from trivd_tf.runs import record as run_record
 
@@ -246,15 +306,15 @@ def _run_here(args: argparse.Namespace, cell: Cell, budget: Budget) -> int:
     resume = has_checkpoint(cell.directory)
     class_names = class_names_of(experiment)
     experiment.data.prepare(experiment.clip)
-    run_record.write(
-        cell.directory,
-        seed=cell.seed,
-        class_names=class_names,
-        data=run_record.data_of(experiment),
-        resume=resume,
-    )
-    parsed.save(cell.directory / model_files.CONFIG)
-    with StopSignal() as signals:
+    with directory_lock(cell.directory, "trivd compare"), StopSignal() as signals:
+        run_record.write(
+            cell.directory,
+            seed=cell.seed,
+            class_names=class_names,
+            data=run_record.data_of(experiment),
+            resume=resume,
+        )
+        parsed.save(cell.directory / model_files.CONFIG)
         stop = _StopWithParent(signals)
         result = run_cell(
             experiment,
@@ -267,7 +327,15 @@ def _run_here(args: argparse.Namespace, cell: Cell, budget: Budget) -> int:
     return 0 if result is not None else signals.exit_status or 1
 
 
-def _report(output: Path, results: dict[str, list[CellResult]], budget: Budget) -> str:
+def _report_files(output: Path) -> list[Path]:
+    pictures = ["scores.png", "by_frame.png"]
+    pictures += [f"side_by_side.{ending}" for ending in ("gif", "mp4", "png")]
+    return [output / name for name in ("comparison.md", "comparison.json", *pictures)]
+
+
+def _report(
+    output: Path, results: dict[str, list[CellResult]], budget: Budget, set_apart: list[str]
+) -> str:
     """Writes tables, plots and videos; returns the table."""
     import numpy as np
 
@@ -276,7 +344,7 @@ def _report(output: Path, results: dict[str, list[CellResult]], budget: Budget) 
     from trivd_tf.comparison.plots import save_plots
     from trivd_tf.comparison.videos import save_videos
 
-    comparison = Comparison(results, str(budget))
+    comparison = Comparison(results, str(budget), tuple(set_apart))
     predicted: dict[str, np.ndarray] = {}
     real = np.zeros([0])
     for name, cells in results.items():

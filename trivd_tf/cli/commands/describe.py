@@ -25,7 +25,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trivd_tf.base.errors import InputError
-from trivd_tf.cli.flags import add_compared_flags, natural_number
+from trivd_tf.base.outputs import check_outputs, claimed
+from trivd_tf.base.storage import write_whole
+from trivd_tf.cli.flags import add_compared_flags, local_path, natural_number
 
 if TYPE_CHECKING:
     from trivd_tf.experiment import Experiment
@@ -57,10 +59,19 @@ def run(args: argparse.Namespace) -> int:
     """Prints the tables, or draws the views."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
+    if args.views:
+        outputs = _view_files(args)
+    elif args.json:
+        outputs = [local_path("--json", args.json)]
+    else:
+        outputs = []
+    inputs = [file for file in (args.views, *args.gin_file) if file]
+    check_outputs(outputs, inputs=[Path(file).expanduser() for file in inputs])
     import_tensorflow(debug=args.debug)
 
     if args.views:
-        return _draw(args)
+        with claimed(outputs):
+            return _draw(args, outputs)
     from trivd_tf import description
     from trivd_tf.base.progress import track
 
@@ -72,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     print(description.part_table(described))
     if args.json:
         rows = [dataclasses.asdict(one) for one in described]
-        Path(args.json).write_text(json.dumps(rows, indent=1) + "\n")
+        with claimed(outputs):
+            write_whole(outputs[0], json.dumps(rows, indent=1) + "\n")
     return 0
 
 
@@ -88,11 +100,22 @@ def load(args: argparse.Namespace, gin_file: str) -> Experiment:
     return dataclasses.replace(experiment, title=title)
 
 
-def _draw(args: argparse.Namespace) -> int:
+def _view_files(args: argparse.Namespace) -> list[Path]:
+    """A picture for each gin file."""
+    path = local_path("--output", args.output)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"--output {args.output}: give the name of a PNG, such as views.png")
+    if len(args.gin_file) == 1:
+        return [path]
+    stems = [Path(gin_file).stem for gin_file in args.gin_file]
+    return [path.with_name(f"{path.stem}_{stem}{path.suffix}") for stem in stems]
+
+
+def _draw(args: argparse.Namespace, outputs: list[Path]) -> int:
     from trivd_tf.description import views_sheet
     from trivd_tf.pictures.video_io import read_clip, write_png
 
-    for gin_file in args.gin_file:
+    for gin_file, path in zip(args.gin_file, outputs, strict=True):
         experiment = load(args, gin_file)
         spec = experiment.clip
         clip = read_clip(
@@ -102,11 +125,5 @@ def _draw(args: argparse.Namespace) -> int:
             stride=spec.stride,
         )
         sheet = views_sheet(experiment, clip.conditioning, seed=args.seed)
-        path = Path(args.output).expanduser()
-        if path.suffix.lower() != ".png":
-            raise InputError(f"--output {args.output}: give the name of a PNG, such as views.png")
-        if len(args.gin_file) > 1:
-            path = path.with_name(f"{path.stem}_{Path(gin_file).stem}{path.suffix}")
-        path.parent.mkdir(parents=True, exist_ok=True)
         print(write_png(path, sheet))
     return 0

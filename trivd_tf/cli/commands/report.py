@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from trivd_tf.cli.flags import local_output
+
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Declares the flags of `trivd report`."""
@@ -33,19 +35,24 @@ def run(args: argparse.Namespace) -> int:
     """Prints the tables."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
+    folder = None if args.output is None else local_output("--output", args.output)
     import_tensorflow(debug=args.debug)
 
     import json
 
+    from trivd_tf.base.outputs import check_outputs, claimed
     from trivd_tf.base.storage import write_whole
     from trivd_tf.evaluation.paper_tables import tables
 
+    names = ("tables.md", "tables.json")
+    if folder is not None:
+        check_outputs([folder / name for name in names])
     found = tables.read_runs([Path(run).expanduser() for run in args.runs])
     text = tables.markdown(found)
-    if args.output is not None:
-        folder = Path(args.output).expanduser()
+    if folder is not None:
         content = json.dumps(tables.to_json(found), indent=1) + "\n"
-        for name, written in (("tables.md", text), ("tables.json", content)):
-            write_whole(folder / name, written)
+        with claimed([folder / name for name in names]):
+            for name, written in zip(names, (text, content), strict=True):
+                write_whole(folder / name, written)
     print(text)
     return 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import pathlib
 import statistics
 from typing import Any
@@ -20,6 +21,8 @@ from trivd_tf.evaluation.paper_tables.step_time import seconds_a_step
 from trivd_tf.evaluation.reporting.report import MODEL_ROW, markdown_table, with_deviation
 from trivd_tf.runs import record as run_record
 from trivd_tf.runs.best import read_best
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,27 +62,46 @@ def read_runs(paths: list[pathlib.Path]) -> list[Measured]:
         paths: directories of runs, or directories that hold such, at any depth.
 
     Raises:
-        InputError: one is no directory, holds no evaluation, or a report is damaged.
+        InputError: one is no directory, or holds no evaluation that can be read. Beside others that
+            can, a damaged one is passed over with a warning.
     """
     found: list[Measured] = []
     for path in paths:
         if not path.is_dir():
             raise InputError(f"{path}: no such directory; give directories of `trivd train`")
-        runs = sorted({folder.parent for folder in path.glob("**/evaluations") if folder.is_dir()})
-        reports = [report for run in runs for report in _chosen(run)]
+        problems: list[InputError] = []
+        reports = [report for run in _runs_below(path) for report in _chosen(run, problems)]
+        if not reports and problems:
+            raise problems[0]
+        for problem in problems:
+            _LOG.warning("passed over: %s", problem)
         if not reports:
             raise InputError(f"{path}: nothing in it was evaluated; run `trivd evaluate` first")
         found += [report for report in reports if report not in found]
     return found
 
 
-def _chosen(run: pathlib.Path) -> list[Measured]:
-    """One evaluation for each protocol."""
-    record = read_best(run)
-    best = record.best.step if record and record.best else None
+def _runs_below(path: pathlib.Path) -> list[pathlib.Path]:
+    """Runs with evaluations; not those that `trivd train --restart` moved aside."""
+    folders = [folder for folder in path.glob("**/evaluations") if folder.is_dir()]
+    return sorted({f.parent for f in folders if "earlier" not in f.relative_to(path).parts})
+
+
+def _chosen(run: pathlib.Path, problems: list[InputError]) -> list[Measured]:
+    """One evaluation for each protocol; adds what cannot be read to `problems`."""
+    best = None
+    try:
+        record = read_best(run)
+        best = record.best.step if record and record.best else None
+    except InputError as error:
+        problems.append(error)
     by_protocol: dict[str, Measured] = {}
     for file in sorted((run / model_files.EVALUATIONS).glob(f"**/{model_files.REPORT}")):
-        one = _read(run, file)
+        try:
+            one = _read(run, file)
+        except InputError as error:
+            problems.append(error)
+            continue
         old = by_protocol.get(one.protocol)
         if old is None or (old.step != best and (one.step == best or one.step > old.step)):
             by_protocol[one.protocol] = one
