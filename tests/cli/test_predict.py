@@ -1,5 +1,8 @@
 """`trivd predict`: what it writes, and what bad clips get, with a predictor that needs no model."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,7 +34,7 @@ class NoisyCopies(inference.Predictor):
 @pytest.fixture
 def predict(monkeypatch, tmp_path):
     """Runs `trivd predict` into a folder of its own; returns its exit status and the folder."""
-    monkeypatch.setattr(inference, "load_predictor", lambda path, step: NoisyCopies())
+    monkeypatch.setattr(inference, "load_predictor", lambda path, step, **options: NoisyCopies())
     runs = iter(range(100))
 
     def run(*arguments):
@@ -116,3 +119,61 @@ def test_a_model_that_is_none_is_refused(clip, tmp_path, capsys, kind):
     assert status == 2
     assert error.count("\n") == 1
     assert error.startswith(f"trivd: error: {model}: ")
+
+
+def tree(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_users_video_is_never_replaced_by_its_prediction(predict, clip, tmp_path, capsys):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    shutil.copy(clip, videos / "bikes.mp4")
+    shutil.copy(clip, tmp_path / "walk.mp4")
+    (videos / "walk.gif").write_bytes(b"my own")
+    before = tree(videos)
+    for given in (videos / "bikes.mp4", videos / ".." / "videos" / "bikes.mp4"):
+        status, _ = predict(given, "--output", videos)
+        assert status == 2
+        assert "would replace the input" in capsys.readouterr().err
+        assert tree(videos) == before
+    status, _ = predict(tmp_path / "walk.mp4", "--output", videos)
+    assert status == 2
+    assert "walk.gif: exists and was not written by" in capsys.readouterr().err
+    assert tree(videos) == before
+
+
+def test_its_own_predictions_are_replaced(predict, clip, tmp_path):
+    output = tmp_path / "futures"
+    assert predict(clip, "--output", output)[0] == 0
+    first = tree(output)
+    assert predict(clip, "--output", output, "--seed", 5)[0] == 0
+    assert tree(output)["clip0.mp4"] != first["clip0.mp4"]
+    # And no prediction becomes the clip that it would itself be replaced by.
+    assert predict(output / "clip0.mp4", "--output", output)[0] == 2
+
+
+def test_clips_whose_files_would_share_a_name_are_told_apart(predict, clip, tmp_path):
+    for name in ("a.mp4", "a_sample_1.mp4", "A.mp4", "a_motion.gif"):
+        shutil.copy(clip, tmp_path / name)
+    names = ("a.mp4", "a_sample_1.mp4", "A.mp4", "a_motion.gif")
+    status, output = predict(*(tmp_path / name for name in names))
+    assert status == 0
+    written = [path.name for path in output.glob("[!.]*")]
+    assert len(written) == 4 * 5
+    assert len({name.casefold() for name in written}) == len(written)
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "said"),
+    [("/proc/o", 1, "could not be written"), ("gs://bucket/o", 2, "folders of this machine only")],
+)
+def test_a_destination_is_tried_before_the_model_is_loaded(
+    monkeypatch, clip, capsys, output, status, said
+):
+    loaded = []
+    monkeypatch.setattr(inference, "load_predictor", lambda *a, **k: loaded.append(a))
+    assert main(["predict", "--model", "m", str(clip), "--output", output]) == status
+    assert said in capsys.readouterr().err
+    assert loaded == []
+    assert not Path("gs:").exists()
