@@ -15,6 +15,7 @@ folder of videos does, the end of each is held out.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -46,6 +47,7 @@ CLIPS = (
 SOURCES = {"digits": [DIGITS], "walks": [FREEDOOM], "small": [CLIPS, FREEDOOM, DIGITS]}
 LARGEST = 25e6  # bytes
 NUM_CLIPS = 8
+CHECKSUMS = "SHA256SUMS"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -134,6 +136,18 @@ def complete(name: str, model: Path, exported: Path, scores: Path) -> None:
     # Which folder of which machine the data lay in is nobody's business.
     saved = exported / "config.gin"
     saved.write_text(re.sub(r"(data_dir = ')[^']*/", r"\1", saved.read_text()))
+    write_checksums(exported)
+
+
+def write_checksums(exported: Path) -> None:
+    """SHA-256 of every file, as `sha256sum --check` reads them."""
+    paths = [path for path in sorted(exported.rglob("*")) if path.is_file()]
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(exported)}\n"
+        for path in paths
+        if path.name != CHECKSUMS
+    ]
+    (exported / CHECKSUMS).write_text("".join(lines))
 
 
 def write_card(name: str, exported: Path, scores: Path) -> None:

@@ -1,13 +1,17 @@
-"""From real video clips to a trained, evaluated and exported model and pictures of its predictions.
+"""From a shipped model and real clips to a model of one's own and pictures of its predictions.
 
-`make quickstart` runs this. It fetches a few short clips, runs the four commands on them as anybody
-would type them, and shows what came of it. Run again, it goes on where it stopped.
+`make quickstart` runs this. The model `small`, which comes with the package, continues held-out
+frames of four short clips; then it is trained further on the beginnings of these clips, scored,
+exported, and predicts again: the commands that anybody would type. Run again, it resumes.
 
 Usage:
-    python tools/quickstart.py [--output quickstart] [--gin_bindings BINDING ...]
+    python tools/quickstart.py [--output quickstart] [--from_scratch] [--gin_bindings BINDING ...]
+
+`--from_scratch` trains a very small model from nothing instead, to see that everything works.
 """
 
 import argparse
+import json
 import shlex
 import subprocess
 import sys
@@ -17,37 +21,70 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from trivd_tf.base import shipped  # noqa: E402
 from trivd_tf.cli.tensorflow_log import import_tensorflow  # noqa: E402
 
 # The configuration holds out the last fifth of every clip; the shown prediction starts in it.
 HELD_OUT = 0.2
 SHOWN_CLIP = "bikes.mp4"
+MODEL = "small"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs every stage; returns the exit status of the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("quickstart"))
+    parser.add_argument("--from_scratch", action="store_true", help="train without `small`")
     parser.add_argument("--gin_bindings", action="append", default=[])
     options = parser.parse_args(arguments)
-    folder = options.output
-    clips, model, exported = folder / "clips", folder / "model", folder / "exported"
-    predictions = folder / "predictions"
-    bindings = [f"--gin_bindings={binding}" for binding in options.gin_bindings]
+    if not options.from_scratch and MODEL not in shipped.shipped_models():
+        say(f"export/pretrained holds no {MODEL}: training from scratch")
+        options.from_scratch = True
     started = time.monotonic()
     try:
-        run("clips", [sys.executable, str(ROOT / "tools/fetch_quickstart_clips.py")], clips)
-        train = ["train", "--gin_file", "quickstart", "--data_dir", str(clips)]
-        trivd("train", [*train, "--model_dir", str(model), *bindings])
-        table = trivd("evaluate", ["evaluate", "--model_dir", str(model), "--untrained"])
-        trivd("export", ["export", "--model_dir", str(model), "--export_dir", str(exported)])
-        shown = cut_held_out(clips / SHOWN_CLIP, folder / "held_out" / SHOWN_CLIP)
-        predict = ["predict", "--model", str(exported), "--num_samples", "3"]
-        paths = trivd("predict", [*predict, str(shown), "--output", str(predictions)])
+        lines = stages(options)
     except subprocess.CalledProcessError as error:
         return error.returncode
-    print(summary(table, paths.split(), exported, time.monotonic() - started))
+    print("\n".join([*lines, "", f"Done in {(time.monotonic() - started) / 60:.1f} minutes."]))
     return 0
+
+
+def stages(options: argparse.Namespace) -> list[str]:
+    """Everything from the clips to the last predictions; what a newcomer should look at."""
+    folder = options.output / "from_scratch" if options.from_scratch else options.output
+    clips, model, exported = options.output / "clips", folder / "model", folder / "exported"
+    bindings = [f"--gin_bindings={binding}" for binding in options.gin_bindings]
+    run("clips", [sys.executable, str(ROOT / "tools/fetch_quickstart_clips.py")], clips)
+    shown = cut_held_out(clips / SHOWN_CLIP, options.output / "held_out" / SHOWN_CLIP)
+    train = ["train", "--data_dir", str(clips), "--model_dir", str(model)]
+    reports = [report_of(model)]
+    if options.from_scratch:
+        trivd("train", [*train, "--gin_file", "quickstart", *bindings])
+    else:
+        first = predict(MODEL, shown, folder / "before")
+        say(f"`{MODEL}` as it comes: {first[0]}")
+        gin = ["--gin_file", "quickstart_from_small"]
+        trivd("train", [*train, *gin, "--start_from", MODEL, *bindings])
+        scores = folder / "before" / "scores"
+        score = ["evaluate", "--model", MODEL, *gin, "--data_dir", str(clips), *bindings]
+        trivd("evaluate", [*score, "--figures", "--output", str(scores)])
+        reports.append(lambda: scores / "report.json")
+    trivd("evaluate", ["evaluate", "--model_dir", str(model), "--untrained"])
+    trivd("export", ["export", "--model_dir", str(model), "--export_dir", str(exported)])
+    paths = predict(str(exported), shown, folder / "predictions")
+    return summary(table([find() for find in reports]), paths, exported)
+
+
+def report_of(model: Path):
+    """Finds the newest report of a model directory, once it is there."""
+    reports = model / "evaluations"
+    return lambda: max(reports.glob("*/report.json"), key=lambda path: path.stat().st_mtime)
+
+
+def predict(model: str, clip: Path, output: Path) -> list[str]:
+    """Three futures of a clip; the paths of the pictures."""
+    command = ["predict", "--model", model, "--num_samples", "3", str(clip)]
+    return trivd("predict", [*command, "--output", str(output)]).split()
 
 
 def run(name: str, command: list[str], output: Path) -> None:
@@ -84,24 +121,39 @@ def cut_held_out(clip: Path, output: Path) -> Path:
     return write_mp4(output, held_out, frame_rate=25.0, quality=10)
 
 
-def summary(table: str, paths: list[str], exported: Path, seconds: float) -> str:
+def table(reports: list[Path]) -> str:
+    """One table of the reports' rows; the second is that of `small` as it comes."""
+    first, *others = (json.loads(path.read_text()) for path in reports)
+    rows = {row["name"]: row for row in first["rows"]}
+    for report in others:
+        came = next(row for row in report["rows"] if row["name"].startswith("model"))
+        rows = {f"{MODEL}, as it comes": came, **rows}
+    lines = ["| | FVD | PSNR dB | SSIM |", "|---|---:|---:|---:|"]
+    for name, row in rows.items():
+        psnr, ssim = (mean(row["by_frame"][key]) for key in ("psnr", "ssim"))
+        lines.append(f"| {name} | {row['fvd']:.1f} | {psnr:.2f} | {ssim:.3f} |")
+    return "\n".join(lines)
+
+
+def mean(values: list[float]) -> float:
+    """Of the frames' scores."""
+    return sum(values) / len(values)
+
+
+def summary(table: str, paths: list[str], exported: Path) -> list[str]:
     """What a newcomer should look at, and the command to go on with."""
     own = ["trivd", "predict", "--model", str(exported), "YOUR_CLIP.mp4", "--output", "my_futures"]
-    return "\n".join(
-        [
-            "",
-            table.rstrip(),
-            "",
-            "Predictions from frames that training never saw:",
-            *(f"  {path}" for path in paths),
-            f"The exported model: {exported}",
-            "",
-            "Predict a clip of your own:",
-            f"  .venv/bin/{shlex.join(own)}",
-            "",
-            f"Done in {seconds / 60:.1f} minutes.",
-        ]
-    )
+    return [
+        "",
+        table,
+        "",
+        "Predictions from frames that training never saw:",
+        *(f"  {path}" for path in paths),
+        f"The exported model: {exported}",
+        "",
+        "Predict a clip of your own:",
+        f"  .venv/bin/{shlex.join(own)}",
+    ]
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def _warp_by_rows(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor
     """Each row as a matrix product: `[W, k W]` (mostly zeros) times k rows of pixels `[k W, C]`."""
     above = (size - 1) // 2
     below = size - 1 - above
-    table = tf.constant(_row_table(hidden.shape[2], size), hidden.dtype)
+    table = _row_table(hidden.shape[2], size, hidden.dtype)
     height = _sizes(hidden)[1]
 
     def neighbour_rows(hidden: tf.Tensor) -> tf.Tensor:
@@ -105,14 +105,17 @@ def _warp_by_rows(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor
     return warp(hidden, weights)
 
 
-def _row_table(width: int, size: int) -> np.ndarray:
-    """`[k*k, W, k W]`: 1 where the tap of a pixel in column j reads pixel c of its k rows."""
-    table = np.zeros([size * size, width, size * width])
+def _row_table(width: int, size: int, dtype: tf.DType) -> tf.Tensor:
+    """`[k*k, W, k W]`: 1 where the tap of a pixel in column j reads pixel c of its k rows.
+
+    Spread out where it runs: as a constant it would be the largest part of an exported graph.
+    """
+    places = np.full([size * size, width], -1, np.int32)  # -1 is nowhere
     for m, n, column in np.ndindex(size, size, width):
         source = column + n - (size - 1) // 2
         if 0 <= source < width:
-            table[m * size + n, column, m * width + source] = 1
-    return table
+            places[m * size + n, column] = m * width + source
+    return tf.one_hot(tf.constant(places), size * width, dtype=dtype)
 
 
 def _warp_by_shifts(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
