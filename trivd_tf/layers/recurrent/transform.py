@@ -271,7 +271,8 @@ def _even_max_pool(frames: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
         maximum = tf.reduce_max(tf.reduce_max(cells, axis=4), axis=2)
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            is_maximum = tf.cast(cells == maximum[:, :, None, :, None], upstream.dtype)
+            # `==` would compare objects in a graph of TensorFlow 1, which counting a step uses.
+            is_maximum = tf.cast(tf.equal(cells, maximum[:, :, None, :, None]), upstream.dtype)
             count = tf.reduce_sum(tf.reduce_sum(is_maximum, axis=4), axis=2)
             shares = is_maximum * (upstream / count)[:, :, None, :, None]
             return tf.reshape(shares, tf.shape(frames))
