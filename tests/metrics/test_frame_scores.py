@@ -5,7 +5,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from trivd_tf.base.errors import InputError
-from trivd_tf.metrics import best_of, copy_last_frame, psnr, ssim
+from trivd_tf.metrics import best_of, copy_last_frame, mae_sum, mse_sum, psnr, ssim
 from trivd_tf.metrics import frames as frames_module
 
 
@@ -109,3 +109,18 @@ def test_bad_input_is_refused():
         copy_last_frame(real[0], 3)
     with pytest.raises(InputError, match="num_predicted = -1"):
         copy_last_frame(real, -1)
+
+
+def test_summed_errors_are_openstl_s():
+    """np.mean over videos and frames, then the sum over the rest, of frames in [0, 1]."""
+    rng = np.random.default_rng(0)
+    real, predicted = (rng.integers(0, 256, (2, 3, 5, 4, 3), np.uint8) for _ in range(2))
+    difference = real / 255.0 - predicted / 255.0
+    expected = np.mean(difference**2, axis=(0, 1)).sum()
+    assert mse_sum(real, predicted).mean() == pytest.approx(expected)
+    expected = np.mean(np.abs(difference), axis=(0, 1)).sum()
+    assert mae_sum(real, predicted).mean() == pytest.approx(expected)
+    assert mse_sum(real, predicted).shape == (2, 3)
+    assert mae_sum(real, real).max() == 0.0
+    with pytest.raises(InputError, match="differ in shape"):
+        mse_sum(real, predicted[:1])

@@ -10,6 +10,7 @@ import tensorflow as tf
 from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.metrics import (
     StreamedMoments,
+    frechet,
     frechet_distance,
     frechet_distance_from_moments,
     tfgan,
@@ -49,9 +50,76 @@ def test_frechet_distance_of_one_dimension_in_closed_form():
     assert frechet_distance(a, b) == pytest.approx(16.0 + (np.sqrt(32.0) - np.sqrt(2.0)) ** 2)
 
 
-def test_frechet_distance_of_a_set_to_itself_is_zero():
-    a = activations(0, 400, 50)
-    assert frechet_distance(a, a) == pytest.approx(0.0, abs=1e-6)
+@pytest.mark.parametrize("samples", [2, 16, 61, 90])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_a_set_against_itself_is_zero_and_never_below(samples, scale):
+    """Also with fewer samples than dimensions, and at scales where a difference of sums is not."""
+    a = activations(0, samples, 60) * scale
+    shuffled = np.random.default_rng(1).permutation(a)
+    for other in (a, a.copy(), shuffled):
+        assert 0.0 <= frechet_distance(a, other) <= 1e-3
+    moments = moments_of(a / scale, 7)
+    assert 0.0 <= frechet_distance_from_moments(moments, moments) <= 1e-3
+
+
+def test_constant_sets_have_a_distance():
+    a, b = np.ones((5, 3)), np.full((4, 3), 3.0)
+    assert frechet_distance(a, a) == 0.0
+    assert frechet_distance(a, b) == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize(("dim", "counts"), [(60, (20, 35)), (60, (35, 200)), (60, (300, 200))])
+def test_the_order_of_the_two_sets_does_not_matter(dim, counts):
+    a, b = activations(0, counts[0], dim), activations(1, counts[1], dim, mean=0.5)
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-12)
+
+
+@pytest.mark.parametrize("counts", [(20, 35), (300, 200)])
+def test_equals_tfgan(counts):
+    a, b = activations(0, counts[0], 60), activations(1, counts[1], 60, mean=0.5)
+    reference = tfgan.classifier_metrics().frechet_classifier_distance_from_activations
+    expected = float(reference(tf.constant(a), tf.constant(b)))
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("counts", [(20, 35), (300, 200)])
+def test_the_biased_covariance_is_that_of_numpy(counts):
+    a, b = activations(0, counts[0], 30), activations(1, counts[1], 30)
+    spread = [np.cov(x, rowvar=False, bias=True) for x in (a, b)]
+    root = scipy.linalg.sqrtm(spread[0] @ spread[1]).real
+    expected = np.trace(spread[0] + spread[1] - 2 * root)
+    expected += np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2)
+    assert frechet_distance(a, b, covariance="biased") == pytest.approx(expected, rel=1e-5)
+    streamed = frechet_distance_from_moments(
+        moments_of(a, 7), moments_of(b, 7), covariance="biased"
+    )
+    assert streamed == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(InputError, match="covariance 'sample'; choose one of unbiased, biased"):
+        frechet_distance(a, b, covariance="sample")
+
+
+@pytest.mark.parametrize("samples", [30, 90])
+def test_counts_are_copies(samples, monkeypatch):
+    """In pieces too, as vectors in a file are read."""
+    a = activations(3, samples, 40)
+    counts = np.random.default_rng(0).integers(0, 3, samples)
+    expected = frechet.fit(np.repeat(a, counts, axis=0))
+    for rows in (1000, 7):
+        monkeypatch.setattr(frechet, "_ROWS", rows)
+        found = frechet.fit(a, counts=counts)
+        np.testing.assert_allclose(found.mean, expected.mean)
+        covariances = [g.factor.T @ g.factor for g in (found, expected)]
+        np.testing.assert_allclose(*covariances, atol=1e-9)
+
+
+def test_the_quick_distance_is_the_distance():
+    for counts in ((20, 35), (300, 200)):
+        a, b = (
+            frechet.fit(activations(0, counts[0], 60)),
+            frechet.fit(activations(1, counts[1], 60)),
+        )
+        assert frechet.quick_distance(a, b) == pytest.approx(frechet.distance(a, b), rel=1e-9)
+        assert frechet.quick_distance(a, a) == pytest.approx(0.0, abs=1e-8)
 
 
 def test_float32_activations_are_computed_in_float64():

@@ -1,6 +1,7 @@
 """From uint8 videos to I3D logits, a bounded number of clips at a time."""
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -52,17 +53,25 @@ class FeatureExtractor:
         self.model = model if model is not None else default_i3d()
         self.resize = resize
         self.batch_size = batch_size
-        # The batch dimension stays unknown, so that a last, smaller batch needs no new graph.
-        self._compiled = tf.function(self._logits, reduce_retracing=True)
+        # Two functions: frames of a new size trace the resizing alone. The batch dimension stays
+        # unknown, so that a last, smaller batch needs no new graph.
+        self._resized = tf.function(self._resize, reduce_retracing=True)
+        self._compiled = tf.function(self._classify, reduce_retracing=True)
         self._replicas: OverReplicas | None = None
         if strategy is not None and strategy.num_replicas_in_sync > 1:
             self._replicas = OverReplicas(strategy, self._logits)
             self.batch_size *= strategy.num_replicas_in_sync
 
     def _logits(self, videos: tf.Tensor) -> tf.Tensor:
+        return self._classify(self._resize(videos))
+
+    def _resize(self, videos: tf.Tensor) -> tf.Tensor:
         frames = resize_frames(videos, self.resize, FRAME_SIZE)
         # The reference's own order of operations; these are resized floats, not bytes.
-        return self.model(frames * (2.0 / 255.0) - 1.0)
+        return frames * (2.0 / 255.0) - 1.0
+
+    def _classify(self, frames: tf.Tensor) -> tf.Tensor:
+        return self.model(frames)
 
     def __call__(self, videos: Any) -> np.ndarray:
         """Logits of videos that are in memory.
@@ -86,11 +95,8 @@ class FeatureExtractor:
     def _run(self, videos: Any) -> np.ndarray:
         if self._replicas is not None:
             return self._replicas(np.asarray(videos))
-        frames, height, width, channels = videos.shape[1:]
-        concrete = self._compiled.get_concrete_function(
-            tf.TensorSpec([None, frames, height, width, channels], tf.uint8)
-        )
-        return concrete(tf.convert_to_tensor(videos)).numpy()
+        frames = _run_any_batch(self._resized, tf.convert_to_tensor(videos))
+        return _run_any_batch(self._compiled, frames).numpy()
 
     def stream(
         self,
@@ -114,6 +120,27 @@ class FeatureExtractor:
             yield logits
             if progress is not None:
                 progress(done)
+
+
+def _run_any_batch(function: Any, videos: tf.Tensor) -> tf.Tensor:
+    """A tf.function of videos, traced once for all batch sizes."""
+    concrete = function.get_concrete_function(
+        tf.TensorSpec([None, *videos.shape[1:]], videos.dtype)
+    )
+    return concrete(videos)
+
+
+def weights_digest(model: Any) -> str | None:
+    """Changes with the weights of a Keras model; None where it has none that could be read."""
+    weights = getattr(model, "weights", None)
+    if not weights:
+        return None
+    digest = hashlib.sha256()
+    for weight in weights:
+        value = np.ascontiguousarray(weight.numpy())
+        digest.update(f"{value.dtype}{value.shape}".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
 
 
 def check_videos(videos: Any) -> None:

@@ -1,4 +1,4 @@
-"""Scores of single frames, PSNR and SSIM, and the choice of the best of several predictions."""
+"""Scores of single frames (PSNR, SSIM, summed errors), and the choice of the best prediction."""
 
 import math
 from typing import Any
@@ -76,6 +76,38 @@ def ssim(real: Any, predicted: Any) -> np.ndarray:
     ]
     flat = np.concatenate(scores) if scores else np.zeros(0)
     return flat.reshape(batch, steps).astype(np.float64)
+
+
+def mse_sum(real: Any, predicted: Any) -> np.ndarray:
+    """Squared error of each frame, summed over pixels and channels, of frames in [0, 1].
+
+    As OpenSTL's tables give MSE: their figure is the mean of this over frames and videos. It grows
+    with the frame: figures of one frame size compare.
+
+    Args:
+        real, predicted: uint8 ``[B, T, H, W, 3]``.
+
+    Returns:
+        float64 ``[B, T]``.
+
+    Raises:
+        InputError: other shapes or types.
+    """
+    return _error_sums(real, predicted, np.square)
+
+
+def mae_sum(real: Any, predicted: Any) -> np.ndarray:
+    """Absolute error of each frame, summed over pixels and channels: see `mse_sum`."""
+    return _error_sums(real, predicted, np.abs)
+
+
+def _error_sums(real: Any, predicted: Any, of_difference: Any) -> np.ndarray:
+    real, predicted = _checked(real, predicted)
+    sums = np.empty(real.shape[:2])
+    for index, (a, b) in enumerate(zip(real, predicted, strict=True)):
+        difference = (a.astype(np.float64) - b) / 255.0
+        sums[index] = of_difference(difference).sum(axis=(1, 2, 3))
+    return sums
 
 
 def best_of(scores: Any) -> np.ndarray:

@@ -36,6 +36,31 @@ def inception_score(logits: Any, splits: int = 1) -> tuple[float, float]:
     return score.result()
 
 
+def inception_scores_of_samples(logits: Any, counts: np.ndarray) -> np.ndarray:
+    """Inception Scores, one split, of bootstrap samples.
+
+    Args:
+        logits: ``[N, K]``, finite.
+        counts: ``[R, N]``: how often each of them is in each of R samples.
+
+    Returns:
+        ``[R]``.
+    """
+    log_p = log_softmax(np.asarray(logits, np.float64))
+    p = np.exp(log_p)
+    totals = counts.sum(axis=1)
+    marginal = counts @ p / totals[:, None]
+    log_marginal = np.log(np.where(marginal > 0, marginal, 1.0))
+    divergence = counts @ (p * log_p).sum(axis=1) / totals - (marginal * log_marginal).sum(axis=1)
+    return np.exp(divergence)
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """The logarithm of the softmax over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
 class StreamedInceptionScore:
     """`inception_score` of samples that arrive in batches; holds sums, not samples.
 
@@ -73,8 +98,7 @@ class StreamedInceptionScore:
             )
         if not np.isfinite(logits).all():
             raise InputError("logits hold NaN or infinity; the videos or the network do, too")
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        log_p = log_softmax(logits)
         p = np.exp(log_p)
         parts = np.searchsorted(self._ends, self.count + np.arange(len(logits)), side="right")
         np.add.at(self._negative_entropy, parts, (p * log_p).sum(axis=1))

@@ -1,0 +1,216 @@
+"""How sure a score is: bootstrap intervals, and FVD extrapolated to infinitely many samples.
+
+A bootstrap sample draws as many videos as there are, with replacement. Clips of one video go
+together, since they are alike; where every predicted video belongs to a real one, the two go
+together. An interval spans 95 % of the scores of the bootstrap samples, moved so that their mean
+lies on the score itself: resampling repeats videos, which biases FVD further upwards. It is the
+interval of scores that other samples of the same size would get, and says nothing of the bias
+that a small number of samples causes.
+
+FVD is biased upwards by about c / N. A line in 1 / N through the scores of all samples and of
+halves of them meets 1 / N = 0 at an estimate of FVD of infinitely many (Chong and Forsyth,
+"Effectively Unbiased FID and Inception Score and where to find them", 2020).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from trivd_tf.metrics import frechet
+from trivd_tf.metrics.inception_score import inception_score, inception_scores_of_samples
+from trivd_tf.metrics.kernel import kernel_distance, weighted_kernel_distances
+
+LEVEL = 0.95
+REPLICATES = 200
+# How often each clip of either set counts: `[N]` and `[M]`.
+Counts = tuple[np.ndarray, np.ndarray]
+
+# Random halvings of which the mean is taken: their noise is then small beside that of the samples.
+_HALVINGS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A score and its interval of 95 %; the interval is None where nothing can be resampled."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def text(self, digits: int) -> str:
+        """`31.8 [29.0, 34.9]`."""
+        value = f"{self.value:.{digits}f}"
+        if self.low is None or self.high is None:
+            return value
+        return f"{value} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+
+class Resampling:
+    """Draws bootstrap samples of two sets of clips.
+
+    Args:
+        videos_a: the number of each clip's video, ``[N]``: clips of one video are drawn together.
+        videos_b: likewise ``[M]``.
+        paired: a number means the same in both: the two are drawn together.
+        replicates: bootstrap samples.
+        seed: of their choice.
+    """
+
+    def __init__(
+        self,
+        videos_a: Sequence[int] | np.ndarray,
+        videos_b: Sequence[int] | np.ndarray,
+        *,
+        paired: bool = False,
+        replicates: int = REPLICATES,
+        seed: int = 0,
+    ):
+        self._videos = [np.unique(v, return_inverse=True) for v in (videos_a, videos_b)]
+        if paired and not np.array_equal(self._videos[0][0], self._videos[1][0]):
+            raise ValueError("paired sets hold clips of the same videos")
+        self._all = np.ones(len(videos_a), np.int64), np.ones(len(videos_b), np.int64)
+        self._paired = paired
+        self._replicates = replicates
+        self._seed = seed
+
+    @property
+    def possible(self) -> bool:
+        """Whether both sides have several videos to choose from."""
+        return self._replicates > 1 and min(len(names) for names, _ in self._videos) > 1
+
+    def samples(self) -> list[Counts]:
+        """How often each clip is in each bootstrap sample."""
+        rng = np.random.default_rng([self._seed, 1])
+        return [self._draw(rng) for _ in range(self._replicates)]
+
+    def halves(self, counts: Counts | None, number: int) -> list[Counts]:
+        """Two halves of the videos of all clips, or of a bootstrap sample.
+
+        Args:
+            counts: the sample; None: every clip once.
+            number: changes the choice.
+        """
+        rng = np.random.default_rng([self._seed, 2, number])
+        orders = [rng.permutation(len(names)) for names, _ in self._videos]
+        if self._paired:
+            orders[1] = orders[0]
+        counts = counts or self._all
+        halves = []
+        for half in (0, 1):
+            kept = []
+            for order, (names, video), count in zip(orders, self._videos, counts, strict=True):
+                size = len(names) // 2
+                kept.append(np.isin(video, order[half * size : (half + 1) * size]) * count)
+            halves.append((kept[0], kept[1]))
+        return halves
+
+    def extrapolate(self, whole: float, half: float) -> float:
+        """Where the line in 1 / N through the scores of all videos and of half of them ends."""
+        number = min(len(names) for names, _ in self._videos)
+        ratio = number / (number // 2)
+        return (ratio * whole - half) / (ratio - 1.0)
+
+    def _draw(self, rng: np.random.Generator) -> Counts:
+        sizes = [len(names) for names, _ in self._videos]
+        drawn = [np.bincount(rng.integers(0, n, n), minlength=n) for n in sizes]
+        if self._paired:
+            drawn[1] = drawn[0]
+        (_, first), (_, second) = self._videos
+        return drawn[0][first], drawn[1][second]
+
+
+@dataclasses.dataclass(frozen=True)
+class FvdEstimate:
+    """FVD with its interval, and extrapolated to infinitely many samples, with its own.
+
+    Attributes:
+        fvd: at the number of samples that there are.
+        infinite: the same without the bias of the first order in 1 / N; None below four videos.
+            Noise may bring it below 0.
+    """
+
+    fvd: Estimate
+    infinite: Estimate | None
+
+
+def estimate_fvd(
+    real: Any, predicted: Any, resampling: Resampling, *, covariance: str = "unbiased"
+) -> FvdEstimate:
+    """FVD of two sets of activations, with how sure it is.
+
+    Args:
+        real, predicted: ``[N, D]`` and ``[M, D]``; arrays, or memory maps of files.
+        resampling: of their clips.
+        covariance: see `trivd_tf.metrics.frechet_distance`.
+    """
+
+    def score(counts: Counts) -> float:
+        fitted = [
+            frechet.fit(activations, covariance, count)
+            for activations, count in zip((real, predicted), counts, strict=True)
+        ]
+        return frechet.quick_distance(*fitted)
+
+    def of_halves(counts: Counts | None, number: int) -> list[float]:
+        halves = resampling.halves(counts, number)
+        return [score(half) for half in halves if min(part.sum() for part in half) > 1]
+
+    value = frechet.distance(frechet.fit(real, covariance), frechet.fit(predicted, covariance))
+    if not resampling.possible:
+        return FvdEstimate(Estimate(value), None)
+    samples = resampling.samples()
+    scores = [score(counts) for counts in samples]
+    fvd = interval(value, scores, lowest=0.0)
+    halves = [score for number in range(_HALVINGS) for score in of_halves(None, number)]
+    if not halves:
+        return FvdEstimate(fvd, None)
+    extrapolated = [
+        resampling.extrapolate(whole, float(np.mean(parts)))
+        for number, (whole, counts) in enumerate(zip(scores, samples, strict=True))
+        if (parts := of_halves(counts, _HALVINGS + number))
+    ]
+    infinite = resampling.extrapolate(value, float(np.mean(halves)))
+    return FvdEstimate(fvd, interval(infinite, extrapolated))
+
+
+def estimate_kvd(real: np.ndarray, predicted: np.ndarray, resampling: Resampling) -> Estimate:
+    """KVD of two sets of activations, `[N, D]` and `[M, D]`, with its interval."""
+    value = kernel_distance(real, predicted)
+    if not resampling.possible:
+        return Estimate(value)
+    a, b = (np.asarray(activations, np.float64) for activations in (real, predicted))
+    counts_a, counts_b = (np.stack(counts) for counts in zip(*resampling.samples(), strict=True))
+    return interval(value, weighted_kernel_distances(a, b, counts_a, counts_b))
+
+
+def estimate_inception_score(logits: np.ndarray, resampling: Resampling) -> Estimate:
+    """The Inception Score of the second set of `resampling`, of logits `[M, K]`, one split."""
+    value = float(inception_score(logits)[0])
+    if not resampling.possible:
+        return Estimate(value)
+    counts = np.stack([counts for _, counts in resampling.samples()])
+    return interval(value, inception_scores_of_samples(logits, counts), lowest=1.0)
+
+
+def estimate_mean(values: np.ndarray, resampling: Resampling) -> Estimate:
+    """The mean of a number for each clip of the second set of `resampling`, `[M]`."""
+    value = float(np.mean(values))
+    if not resampling.possible:
+        return Estimate(value)
+    means = [float(counts @ values / counts.sum()) for _, counts in resampling.samples()]
+    return interval(value, means)
+
+
+def interval(
+    value: float, resampled: Sequence[float] | np.ndarray, lowest: float = -np.inf
+) -> Estimate:
+    """95 % of resampled scores, moved so that their mean lies on `value`."""
+    scores = np.asarray(resampled, np.float64)
+    scores = scores[np.isfinite(scores)]
+    if len(scores) < 2:
+        return Estimate(value)
+    tail = (1.0 - LEVEL) / 2.0
+    low, high = np.quantile(scores - scores.mean() + value, [tail, 1.0 - tail])
+    return Estimate(value, max(lowest, float(low)), max(lowest, float(high)))
