@@ -24,6 +24,7 @@ BELOW = {
     "config": BASE | {"experiment"},
     "training": TENSORS | {"experiment"},
     "runs": TENSORS | {"experiment", "config", "training"},
+    "scoring": BASE | {"data", "metrics"},
     "pictures": BASE | {"ops", "data"},
     "inference": TRAINED | {"pictures"},
     "exporting": USED,
@@ -36,7 +37,7 @@ BELOW = {
     "demo": BASE | {"data", "inference", "pictures"},
     "cli": USED
     | {"exporting", "serving", "batch", "evaluation", "description", "compilation"}
-    | {"comparison", "demo"},
+    | {"comparison", "demo", "scoring"},
     "__init__": {"_version"},
     "__main__": {"cli"},
 }

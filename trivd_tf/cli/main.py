@@ -21,6 +21,7 @@ COMMANDS = (
     "prepare",
     "train",
     "evaluate",
+    "score",
     "export",
     "predict",
     "demo",
@@ -36,6 +37,7 @@ Predict the future frames of a video with TrIVD-GAN.
   trivd prepare   turn a data set into records, once
   trivd train     learn from videos
   trivd evaluate  score a trained model, next to simple baselines
+  trivd score     score videos in files: FVD, KVD, IS, PSNR, SSIM
   trivd export    write a trained model as a TensorFlow SavedModel
   trivd predict   continue your own clips
   trivd report    assemble the paper's tables from runs

@@ -1,0 +1,243 @@
+"""The videos of one side: a folder of videos or of folders of frames, or arrays in files."""
+
+import dataclasses
+import functools
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.data.files import arrays, decode
+from trivd_tf.data.files.array_formats import UnreadableArray
+from trivd_tf.metrics.videos import Range, as_uint8_videos
+
+_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+# What libav calls lossless but does not keep colours: a GIF holds 256 of them.
+_LOSSY_BESIDES = frozenset({"gif"})
+ARRAY = "array"
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """One video, which is read when it is asked for.
+
+    Attributes:
+        name: what it is paired by: its place in the folder without the file's ending, or its
+            number in an array.
+        path: the file, or the folder of frames.
+        index: its number in an array; None for a video of its own.
+        encoding: codec of a file, `array` of an array.
+        lossy: whether that codec loses detail.
+        frame_rate: frames a second; 0.0 where nobody says.
+        value_range: black and white of an array of floats.
+    """
+
+    name: str
+    path: Path
+    index: int | None
+    encoding: str
+    lossy: bool
+    frame_rate: float
+    value_range: Range | None = None
+
+    def content(self) -> str:
+        """A digest of all bytes that it is read from."""
+        if self.index is None:
+            return _content(self.path)
+        file = arrays.parse(self.path)
+        assert file is not None
+        return f"{_content(Path(file.file))}:{file.axes}[{self.index}] {self.value_range}"
+
+    def frames(self, *, size: int | None, frame_rate: float | None) -> Iterator[np.ndarray]:
+        """Frames as they are shown, uint8 `[H, W, 3]`.
+
+        Args:
+            size: smallest side that they are resized to; None keeps theirs.
+            frame_rate: that the video is brought to; None takes every frame.
+
+        Raises:
+            InputError: it cannot be read, or has no frame rate though one is asked for.
+        """
+        if frame_rate is not None and self.frame_rate <= 0:
+            raise InputError(
+                f"{self.path}: states no frame rate, so that --frame_rate {frame_rate:g} cannot "
+                "be met; choose --stride instead"
+            )
+        if self.index is None:
+            frames = _decoded(self.path, size)
+            yield from (
+                frames if frame_rate is None else _at_rate(frames, self.frame_rate, frame_rate)
+            )
+            return
+        if self.value_range is None:
+            yield from arrays.frames_of(self.path, size)
+            return
+        name = arrays.parse(self.path)
+        assert name is not None
+        floats = _open_floats(name.file)[self.index : self.index + 1]
+        video = as_uint8_videos(floats, self.value_range, name.file)[0]
+        yield from video if size is None else arrays.resize_to_cover(video, size)
+
+
+def find_videos(
+    path: str | os.PathLike[str], value_range: Range | None = None
+) -> tuple[list[Video], list[str]]:
+    """The videos of one side, sorted by name, and what is wrong with files that are none.
+
+    Args:
+        path: a folder of videos, of folders of frames, or of arrays; or an array file, named as
+            `trivd_tf.data.files.arrays` describes it (`clips.npy`, `mnist.npy:TNHW`).
+        value_range: black and white of arrays of floats `[N, T, H, W, C]`; None takes arrays of
+            uint8 in any order of axes.
+
+    Raises:
+        InputError: nothing there, or nothing that is a video.
+    """
+    root = Path(path).expanduser()
+    if arrays.parse(root) is not None and not root.is_dir():
+        return _array_videos(str(root), "", value_range), []
+    if not root.is_dir():
+        raise InputError(
+            f"{path}: no such folder or array; give a folder of videos, a folder of folders of "
+            "frames, or a .npy, .npz or .h5 file"
+        )
+    videos: list[Video] = []
+    problems = []
+    for place in _list(root):
+        name = place.relative_to(root)
+        try:
+            if arrays.parse(place) is not None:
+                videos += _array_videos(str(place), os.fspath(name.with_suffix("")), value_range)
+            elif place.is_dir():
+                videos.append(_video(place, os.fspath(name)))
+            else:
+                videos.append(_video(place, os.fspath(name.with_suffix(""))))
+        except (decode.UnreadableVideo, UnreadableArray) as error:
+            problems.append(str(error))
+    if not videos:
+        reason = f" ({problems[0]})" if problems else ""
+        raise InputError(f"{path}: holds no video, no folder of frames and no array{reason}")
+    names = [video.name for video in videos]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"{path}: two videos are called {twice}; keep one of them")
+    return sorted(videos, key=lambda video: video.name), problems
+
+
+def _list(root: Path) -> list[Path]:
+    """Video files, array files and folders of pictures; names that begin with a dot are skipped."""
+    found = []
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        names = sorted(name for name in names if not name.startswith("."))
+        pictures = [name for name in names if name.lower().endswith(_PICTURE_ENDINGS)]
+        if pictures:
+            found.append(Path(folder))
+        found += [Path(folder, name) for name in names if name not in pictures]
+    return found
+
+
+def _video(path: Path, name: str) -> Video:
+    info = decode.probe(_pictures(path)[0] if path.is_dir() else path)
+    rate = 0.0 if path.is_dir() else info.frame_rate
+    return Video(name, path, None, info.codec, _is_lossy(info.codec), rate)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The pictures of a folder by their numbers: 2 before 10."""
+    pictures = [path for path in folder.iterdir() if path.name.lower().endswith(_PICTURE_ENDINGS)]
+    return sorted(pictures, key=lambda p: ([int(n) for n in re.findall(r"\d+", p.stem)], p.name))
+
+
+def _decoded(path: Path, size: int | None) -> Iterator[np.ndarray]:
+    if not path.is_dir():
+        yield from decode.decode_frames(path, size=size)
+        return
+    first: tuple[int, ...] | None = None
+    for picture in _pictures(path):
+        frame = next(decode.decode_frames(picture, size=size))
+        first = first or frame.shape
+        if frame.shape != first:
+            raise InputError(
+                f"{picture}: {frame.shape[1]} x {frame.shape[0]} pixels, the frames before it "
+                f"{first[1]} x {first[0]}; a video's frames have one size"
+            )
+        yield frame
+
+
+def _at_rate(frames: Iterator[np.ndarray], rate: float, wanted: float) -> Iterator[np.ndarray]:
+    """Frame k is the one that is on the screen at k / wanted seconds."""
+    taken = 0
+    for number, frame in enumerate(frames):
+        while taken / wanted < (number + 1) / rate - 1e-9:
+            yield frame
+            taken += 1
+
+
+def _is_lossy(codec: str) -> bool:
+    try:
+        return codec in _LOSSY_BESIDES or bool(av.codec.Codec(codec, "r").lossy)
+    except (ValueError, av.FFmpegError):
+        return True
+
+
+def _array_videos(path: str, prefix: str, value_range: Range | None) -> list[Video]:
+    """The videos of an array file, by their numbers; of a file in a folder, behind its name."""
+    if value_range is None:
+        places = [video.path for video in arrays.find_videos(path)]
+    else:
+        places = [f"{path}[{index}]" for index in range(len(_open_floats(path)))]
+    numbers = range(len(places))
+    if prefix and len(places) == 1:
+        names = [prefix]
+    else:
+        names = [f"{prefix}/{number}" if prefix else str(number) for number in numbers]
+    return [
+        Video(name, Path(place), number, ARRAY, False, 0.0, value_range)
+        for name, place, number in zip(names, places, numbers, strict=True)
+    ]
+
+
+@functools.lru_cache(maxsize=8)
+def _open_floats(path: str) -> np.ndarray:
+    """An array of a `.npy` file, memory-mapped, or the only one of an `.npz` file.
+
+    Raises:
+        InputError: it cannot be read, or does not hold floats `[N, T, H, W, C]`.
+    """
+    try:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(loaded, np.ndarray):
+            with loaded:
+                (name,) = loaded.files
+                loaded = loaded[name]
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read as one array ({error})") from error
+    if loaded.ndim != 5 or loaded.dtype.kind != "f":
+        raise InputError(
+            f"{path}: --value_range is for floats [N, T, H, W, C], this is {loaded.dtype} of shape "
+            f"{list(loaded.shape)}"
+        )
+    return loaded
+
+
+def _content(path: Path) -> str:
+    if path.is_dir():
+        whole = hashlib.sha256()
+        for picture in _pictures(path):
+            whole.update(f"{picture.name} {_content(picture)}\n".encode())
+        return whole.hexdigest()
+    status = path.stat()
+    return _file_content(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=65536)
+def _file_content(path: Path, *state: int) -> str:
+    del state  # a changed file is read again
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
