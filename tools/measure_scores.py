@@ -1,0 +1,212 @@
+"""Measures what moves FVD, on any folder of videos: the figures of docs/evaluation.md.
+
+    python tools/measure_scores.py VIDEOS --output measured
+
+The first half of each video is compared with its second half. What is measured, each into a file
+of OUTPUT: the scores of 2, 10, 100, ... samples (`samples.json` and `score_by_samples.png`), what
+each part of a rule moves (`rules.json`), and what a lossy codec moves (`codecs.json`). Logits are
+cached, so that an interrupted measurement resumes.
+"""
+
+import argparse
+import dataclasses
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from trivd_tf.metrics import FeatureExtractor
+from trivd_tf.metrics.uncertainty import Resampling, estimate_fvd, estimate_kvd
+from trivd_tf.scoring import RULES, Rule
+from trivd_tf.scoring.clips import Clip, choose, read_clips, shuffled
+from trivd_tf.scoring.curve import by_samples
+from trivd_tf.scoring.features import (
+    FeatureCache,
+    default_cache_dir,
+    logits_of,
+    measure_lengths,
+)
+from trivd_tf.scoring.plots import draw_by_samples
+from trivd_tf.scoring.readers import Video, find_videos
+
+# The shortest clips that I3D takes: the bias is that of longer ones, the time half of it.
+SMALL = Rule(frames=9, size=128, crop="center")
+COUNTS = (2, 10, 100)
+
+
+@dataclasses.dataclass(frozen=True)
+class Halves:
+    """Clips of the first half of each video, and of its second half."""
+
+    videos: list[Video]
+    first: list[Clip]
+    second: list[Clip]
+
+
+def halves(folder: Path, hop: int, samples: int, span: int) -> Halves:
+    """Windows `hop` frames apart; none reaches from one half into the other."""
+    videos = shuffled(find_videos(folder)[0], seed=0)
+    cache = FeatureCache(default_cache_dir(), i3d("tf1_bilinear").model, "tf1_bilinear")
+    lengths, _ = measure_lengths(videos, RULES["reference"], "all", cache, "videos")
+    starts: tuple[list[range], list[range]] = ([], [])
+    for length in lengths:
+        starts[0].append(range(0, length // 2 - span + 1, hop))
+        starts[1].append(range(length // 2, length - span + 1, hop))
+    chosen = [choose(side, None) for side in starts]
+    number = min(samples, *map(len, chosen))
+    return Halves(videos, *(clips[:number] for clips in chosen))
+
+
+_EXTRACTORS: dict[str, FeatureExtractor] = {}
+
+
+def i3d(resize: str) -> FeatureExtractor:
+    """I3D with a resize rule; the weights are read once."""
+    if resize not in _EXTRACTORS:
+        _EXTRACTORS[resize] = FeatureExtractor(resize=resize)
+    return _EXTRACTORS[resize]
+
+
+def logits(videos: list[Video], clips: list[Clip], rule: Rule) -> np.ndarray:
+    """By a rule, from the cache where they are there."""
+    extractor = i3d(rule.resize)
+    cache = FeatureCache(default_cache_dir(), extractor.model, rule.resize)
+    return logits_of(videos, clips, rule, extractor, cache, f"{len(clips)} clips")
+
+
+def resampling_of(first: list[Clip], second: list[Clip], *, paired: bool = False) -> Resampling:
+    """Clips of one video go together."""
+    return Resampling(
+        [clip.video for clip in first], [clip.video for clip in second], paired=paired
+    )
+
+
+def measure_samples(folder: Path, samples: int, output: Path) -> dict:
+    """Bias, extrapolation and KVD over the number of samples."""
+    sets = halves(folder, 4, samples, SMALL.span)
+    first, second = (logits(sets.videos, clips, SMALL) for clips in (sets.first, sets.second))
+    counts = [count for count in COUNTS if count < len(first)] + [len(first)]
+    points = by_samples(first, second, counts)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(first))
+    found = []
+    for count in counts:
+        chosen = order[:count]
+        # Clip by clip: of two clips, two videos cannot be asked for.
+        resampling = Resampling(np.arange(count), np.arange(count))
+        estimate = estimate_fvd(first[chosen], second[chosen], resampling)
+        kvd = estimate_kvd(first[chosen], second[chosen], resampling)
+        found.append({"samples": count, **dataclasses.asdict(estimate), "kvd": kvd.__dict__})
+    draw_by_samples(points, estimate.fvd, estimate.infinite, kvd, output / "score_by_samples.png")
+    return {"mean over subsets": [dataclasses.asdict(p) for p in points], "one subset": found}
+
+
+def measure_rules(folder: Path, samples: int) -> dict:
+    """FVD of the halves by each rule, and FVD of the same clips by two rules."""
+    reference = RULES["reference"]
+    changes = {
+        "reference": {},
+        "resize tf2_bilinear": {"resize": "tf2_bilinear"},
+        "resize tf2_bilinear, crop center": {"resize": "tf2_bilinear", "crop": "center"},
+        "size 64, crop center": {"size": 64, "crop": "center"},
+        "stride 2": {"stride": 2},
+    }
+    # Windows that hold a clip of stride 2 too, so that each rule sees the same starts.
+    sets = halves(folder, 31, samples, 31)
+    found, of_reference = {}, np.zeros(0)
+    for name, change in changes.items():
+        rule = dataclasses.replace(reference, **change)
+        first, second = (logits(sets.videos, clips, rule) for clips in (sets.first, sets.second))
+        if name == "reference":
+            of_reference = first
+        found[name] = {
+            "halves": both(first, second, resampling_of(sets.first, sets.second)),
+            "same clips, against the reference's": both(
+                of_reference, first, resampling_of(sets.first, sets.first, paired=True)
+            ),
+        }
+        found[name]["halves, biased covariance"] = estimate_fvd(
+            first, second, resampling_of(sets.first, sets.second), covariance="biased"
+        ).fvd.__dict__
+    return {"clips": len(sets.first), "rules": found}
+
+
+def measure_codecs(folder: Path, samples: int, output: Path) -> dict:
+    """FVD of clips against themselves, written as a lossy file; beside the halves' distance."""
+    codecs = {
+        "h264 crf 23 (the default)": ("libx264", {"crf": "23"}),
+        "h264 crf 30": ("libx264", {"crf": "30"}),
+        "mpeg4, the default bit rate": ("mpeg4", {}),
+    }
+    found = {}
+    for size in (64,):
+        rule = Rule(size=size, crop="center")
+        sets = halves(folder, rule.span, samples, rule.span)
+        first, second = (logits(sets.videos, clips, rule) for clips in (sets.first, sets.second))
+        of_size = {"halves": both(first, second, resampling_of(sets.first, sets.second))}
+        for name, (codec, options) in codecs.items():
+            place = output / f"{size} {name}"
+            place.mkdir(parents=True, exist_ok=True)
+            encoded = []
+            for number, clip in enumerate(sets.first):
+                path = place / f"{number:04d}.mp4"
+                if not path.exists():
+                    ((_, frames),) = read_clips(sets.videos[clip.video], [clip.start], rule)
+                    encode(path, frames, codec, options)
+                encoded.append(path)
+            videos = sorted(find_videos(place)[0], key=lambda video: video.name)
+            coded = logits(videos, [Clip(n, 0) for n in range(len(videos))], Rule())
+            paired = resampling_of(sets.first, sets.first, paired=True)
+            of_size[name] = {
+                **both(first, coded, paired),
+                "the halves, the second uncoded": both(
+                    coded, second, resampling_of(sets.first, sets.second)
+                ),
+            }
+        found[f"{size} x {size}"] = {"clips": len(sets.first), **of_size}
+    return found
+
+
+def both(first: np.ndarray, second: np.ndarray, resampling: Resampling) -> dict:
+    """FVD and KVD with their intervals."""
+    estimate = estimate_fvd(first, second, resampling)
+    kvd = estimate_kvd(first, second, resampling)
+    return {**dataclasses.asdict(estimate), "kvd": kvd.__dict__}
+
+
+def encode(path: Path, frames: np.ndarray, codec: str, options: dict[str, str]) -> None:
+    """Writes a clip as people do: YUV with half the colours' resolution."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(25), options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("videos", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--samples", type=int, default=400, help="clips of either half")
+    parser.add_argument("--rule_samples", type=int, default=16)
+    parser.add_argument("--only", choices=("samples", "rules", "codecs"))
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    measurements = {
+        "samples": lambda: measure_samples(args.videos, args.samples, args.output),
+        "rules": lambda: measure_rules(args.videos, args.rule_samples),
+        "codecs": lambda: measure_codecs(args.videos, args.rule_samples, args.output),
+    }
+    for name, measure in measurements.items():
+        if args.only in (None, name):
+            text = json.dumps(measure(), indent=1)
+            (args.output / f"{name}.json").write_text(text, encoding="utf-8")
+            print(f"{name}:\n{text}")
+
+
+if __name__ == "__main__":
+    main()
