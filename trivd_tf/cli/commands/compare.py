@@ -1,13 +1,13 @@
-"""Train several configurations under one budget, score them alike, and report side by side.
+"""Train several configurations under one budget and compare their scores.
 
-Every --gin_file with every seed is a cell of a grid: trained from the start for the same number of
-steps, or the same minutes of training time, on the same data, then scored. The report
-(OUTPUT/comparison.md and .json, plots, videos of the same clips continued by each model) has the
-paper's figure beside each measured one where there is one.
+Every --gin_file with every seed is a cell of a grid. All cells are trained from scratch for the
+same number of steps, or the same minutes of training time, on the same data, and evaluated with the
+same protocol. The report (OUTPUT/comparison.md and .json, plots, videos of the same clips continued
+by each model) lists the paper's figures next to the measured ones.
 
-The same command again goes on: finished cells are not run again, a cell that was cut off goes on
-from its checkpoint, and more configurations and seeds may be added. --minutes counts the compiled
-training loops alone, without the first compilation, checkpoints and scoring.
+Running the command again resumes the comparison: finished cells are kept, an interrupted cell
+resumes from its checkpoint, and configurations and seeds can be added. --minutes counts the
+compiled training loops only, without the first compilation, checkpoints and evaluation.
 
 example:
   trivd compare --gin_file table2_conv_gru_small --gin_file table2_tsru_p_small \\
@@ -50,13 +50,15 @@ _SETTINGS = "settings.json"
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Declares the flags of `trivd compare`."""
     parser.add_argument(
-        "--output", metavar="DIR", required=True, help="where cells and the report are kept"
+        "--output", metavar="DIR", required=True, help="directory of the cells and the report"
     )
     add_compared_flags(parser)
     budget = parser.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--steps", metavar="N", type=positive_number, help="steps of every cell")
     budget.add_argument(
-        "--minutes", metavar="M", type=_minutes, help="minutes of training of every cell"
+        "--steps", metavar="N", type=positive_number, help="training steps per cell"
+    )
+    budget.add_argument(
+        "--minutes", metavar="M", type=_minutes, help="minutes of training per cell"
     )
     parser.add_argument(
         "--seeds",
@@ -64,7 +66,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         type=natural_number,
         nargs="+",
         default=[0],
-        help="one cell a seed for each configuration (default: 0)",
+        help="seeds; one cell per configuration and seed (default: 0)",
     )
     parser.add_argument(
         "--again",

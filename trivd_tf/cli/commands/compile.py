@@ -1,14 +1,14 @@
-"""Tell what a train step needs on a TPU, on a machine that has none.
+"""Estimate a train step's TPU memory and cost without a TPU.
 
 Compiles the real train step (discriminator and generator updates, Adam, synchronised batch norm)
-for the topology with the TPU's own compiler, and prints for each replica the memory of arguments
-and temporaries, the peak, FLOPs, bytes moved and the collectives, or the out-of-memory that the TPU
-would give. A full-size step takes minutes; what is recorded in --output is not compiled again, so
-that an interrupted command goes on where it was. Several --gin_file are configurations of their
-own. Needs the [aot] extra: pip install '.[aot]'.
+for the topology with the TPU's own compiler, and prints, per replica, the memory of arguments and
+temporaries, the peak, FLOPs, bytes accessed and the collectives, or the out-of-memory error that a
+TPU would report. A full-size step takes minutes to compile; programs that are recorded in --output
+are not compiled again, so an interrupted command resumes. Each --gin_file is a separate
+configuration. Requires the [aot] extra: pip install '.[aot]'.
 
 TPUStrategy runs a step as two programs, `discriminators` (twice) and `generator`; "other" is what
-the job keeps in memory besides a program's arguments. GB are 10^9 bytes.
+the job keeps in memory in addition to a program's arguments. GB are 10^9 bytes.
 
 example:
   trivd compile --gin_file bouncing_digits --topology v3:2x2
@@ -44,7 +44,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--replica_batch",
         metavar="N",
         type=positive_number,
-        help="samples on each replica (default: the configured batch, shared)",
+        help="samples per replica (default: the configured batch divided by the replicas)",
     )
     group.add_argument(
         "--programs",
@@ -55,7 +55,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--find_batch",
         action="store_true",
-        help="look for the largest batch on each replica that fits, from --replica_batch on",
+        help="find the largest batch per replica that fits, starting from --replica_batch",
     )
     parser.add_argument(
         "--output",

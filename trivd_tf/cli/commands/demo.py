@@ -1,8 +1,8 @@
 """Try a model in the browser.
 
-Serves a page on this machine: drop a clip or pick an example, choose seed, length and how many
-futures, and watch them side by side with what really followed and the motion over them. The page
-asks no other host for anything, and keeps nothing of what is uploaded. Ctrl-C ends it.
+Serves a page on this machine: drop a clip or pick an example, choose the seed, the length and the
+number of futures, and compare them with the real continuation and the motion field. The page makes
+no request to other hosts and stores no uploads. Press Ctrl-C to stop the server.
 
 example:
   trivd demo
@@ -42,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=natural_number,
         default=7860,
-        help="to listen on; 0 takes any that is free (default: 7860)",
+        help="port to listen on; 0 selects a free one (default: 7860)",
     )
     parser.add_argument(
         "--host",

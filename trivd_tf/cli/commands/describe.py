@@ -1,14 +1,14 @@
-"""Tell what networks a configuration makes and what they cost, without training.
+"""Show the networks of a configuration and their cost, without training.
 
-Prints every layer's output, parameters and FLOPs, and what a training step costs in each part:
-generator, encoder, each discriminator. Several --gin_file stand side by side. Neither data nor
-weights are needed, so the largest model is described on any machine.
+Prints the output shape, parameters and FLOPs of every layer, and the cost of a training step per
+network: generator, encoder, each discriminator. Several --gin_file are shown side by side. Neither
+data nor weights are needed, so models of any size can be described on any machine.
 
-FLOP: two for each multiply-add of a convolution, matrix product or warp; "forward" is one sample,
-"step" the whole global batch with all discriminator updates. GB: what the operations of a step read
-and write, each by itself.
+FLOPs count two per multiply-add of convolutions, matrix products and warps; "forward" is one
+sample, "step" is the global batch with all discriminator updates. GB are the bytes that the
+operations of a step read and write, counted per operation.
 
-With --views, draws what each discriminator sees of a clip of yours (the paper's Fig. 1).
+--views draws the view that each discriminator has of a clip (Fig. 1 of the paper).
 
 example:
   trivd describe --gin_file table3_trivd_gan_fp
@@ -37,12 +37,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Declares the flags of `trivd describe`."""
     add_compared_flags(parser)
     parser.add_argument(
-        "--summary", action="store_true", help="only the costs by part, without the layers"
+        "--summary", action="store_true", help="show the cost per network only, without the layers"
     )
-    parser.add_argument("--json", metavar="FILE", help="also write everything to this file")
+    parser.add_argument(
+        "--json", metavar="FILE", help="also write the description to this JSON file"
+    )
     group = parser.add_argument_group("views")
     group.add_argument(
-        "--views", metavar="CLIP", help="a video file: draw what each discriminator sees of it"
+        "--views",
+        metavar="CLIP",
+        help="a video file: draw the view that each discriminator has of it",
     )
     group.add_argument(
         "--output",
@@ -51,7 +55,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="the picture; with several --gin_file their names are added (default: views.png)",
     )
     group.add_argument(
-        "--seed", metavar="N", type=natural_number, default=0, help="of crops and sampled frames"
+        "--seed",
+        metavar="N",
+        type=natural_number,
+        default=0,
+        help="seed of the crops and sampled frames",
     )
 
 

@@ -1,9 +1,9 @@
-"""Score a trained or an exported model, next to simple baselines.
+"""Evaluate a trained or exported model against simple baselines.
 
 Prints a table (FVD, IS, PSNR, SSIM) of the model, of copying the last frame, and of real against
 real at the same number of samples, with all that the scores depend on, and writes it as report.md
 and report.json to MODEL_DIR/evaluations/STEP/PROTOCOL/. Without --protocol the run's own options
-count. An evaluation that was cut off goes on where it stopped when it is started again.
+count. An interrupted evaluation resumes when the same command is run again.
 
 example:
   trivd evaluate --model_dir runs/mine

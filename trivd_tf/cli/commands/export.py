@@ -1,8 +1,9 @@
 """Write a trained model as a TensorFlow SavedModel.
 
 It holds the averaged weights and the standing statistics, and runs without this package: in Python
-(`tensorflow_hub.load`), in TensorFlow Serving, with `saved_model_cli`. Beside it lie a model card,
-the labels, the configuration and requests that warm a server up; EXPORT_DIR.tar.gz holds it all.
+(`tensorflow_hub.load`), in TensorFlow Serving, with `saved_model_cli`. The directory also contains
+a model card, the labels, the configuration and warm-up requests for a server; EXPORT_DIR.tar.gz is
+an archive of it.
 
 example:
   trivd export --model_dir runs/mine --export_dir exported/mine

@@ -1,9 +1,9 @@
-"""Continue your own clips.
+"""Predict the continuation of your own clips.
 
-For every clip, --output gets an animation (GIF and MP4), a sheet of its frames (PNG), the motion
-field (PNG, where the model has one) and each future alone (MP4). A clip that cannot be used is
-named and passed over; then the exit status is 2. No file is replaced but what this command wrote
-before and nobody has edited since.
+For every clip, the command writes to --output an animation (GIF and MP4), a sheet of frames (PNG),
+the motion field (PNG, if the model has one) and each future as a separate MP4. Clips that cannot be
+used are reported and skipped; the exit status is then 2. The command replaces only files that it
+wrote earlier and that have not been edited since.
 
 example:
   trivd predict --model small holiday.mp4 --output futures
@@ -78,7 +78,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--truncation",
         metavar="X",
         type=non_negative_number,
-        help="draw latents from within X only: less variety, safer pictures; 0 gives the one most "
+        help="truncate latents to [-X, X]: less diversity, higher fidelity; 0 gives the one most "
         "typical future (default: no truncation)",
     )
     parser.add_argument(

@@ -1,8 +1,8 @@
-"""Prepare a data set once: decoded at the training size, in shards, with a report.
+"""Prepare a data set: decode it once at the training size and store it in shards.
 
-Run it again after it was stopped or killed, and it goes on; on a finished set it does nothing and
-says so. OUTPUT is an ordinary TensorFlow Datasets folder, which `trivd train --data_dir OUTPUT`
-reads; OUTPUT/report.json says what was read, written and skipped, and why.
+Running the command again resumes an interrupted preparation; a finished set is left unchanged.
+OUTPUT is a TensorFlow Datasets folder that `trivd train --data_dir OUTPUT` reads;
+OUTPUT/report.json lists what was read, written and skipped, with reasons.
 
 sources:
   kinetics600   --videos FOLDER --annotations CSV...        official CSV files; videos named

@@ -1,9 +1,9 @@
 """Assemble the paper's Tables 1 to 4 from runs.
 
-Beside each of the paper's figures stands what `trivd evaluate --protocol ...` measured of that row,
-empty where nothing was. A run belongs to the row that its gin file (or its directory) is named
-after, such as table2_tsru_p; several trainings of one row give mean and unbiased standard
-deviation. Of each run its best step counts, where it was scored, else its last.
+The tables list the paper's figures next to those that `trivd evaluate --protocol ...` measured, and
+leave rows without a measurement empty. A run belongs to the row that its gin file or its directory
+is named after, such as table2_tsru_p; several training runs of a row give the mean and the unbiased
+standard deviation. The best step of each run counts if it was evaluated, otherwise the last one.
 
 example:
   trivd report runs/table2_tsru_p runs/table2_conv_gru --output report
@@ -24,10 +24,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "runs",
         metavar="RUN",
         nargs="+",
-        help="a model directory that was evaluated, or a directory that holds such",
+        help="an evaluated model directory, or a directory that contains some",
     )
     parser.add_argument(
-        "--output", metavar="DIR", help="also write tables.md and tables.json there"
+        "--output", metavar="DIR", help="also write tables.md and tables.json to this directory"
     )
 
 

@@ -1,12 +1,12 @@
-"""Train a model, or go on with one.
+"""Train a model, or resume training.
 
-Running the same command again goes on where the last run ended, from its newest checkpoint; then
---gin_file may be left out. Ctrl-C and SIGTERM save first; over several machines, a signal to any
-of them saves and stops all.
+Running the same command again resumes from the newest checkpoint; --gin_file can then be omitted.
+Ctrl-C and SIGTERM save a checkpoint before the command ends; with several machines, a signal to any
+of them saves and stops all of them.
 
 example:
   trivd train --gin_file folder --data_dir ~/videos --model_dir runs/mine
-  trivd train --model_dir runs/mine            # goes on with it
+  trivd train --model_dir runs/mine            # resumes it
   trivd train --gin_file small_on_folder --start_from small --data_dir ~/videos --model_dir runs/own
   trivd train --gin_file folder --data_dir ~/videos --model_dir runs/gpus --strategy mirrored
   trivd train --gin_file folder --data_dir ~/videos --model_dir gs://bucket/run --strategy tpu
@@ -53,7 +53,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--start_from",
         metavar="DIR_OR_NAME",
         help="begin with the weights of another run or of an export of the same networks, or of a "
-        "model that comes with the package (small, walks, digits); the optimisers begin anew. A "
+        "model that comes with the package (small, walks, digits); the optimizers start anew. A "
         "run that has a checkpoint resumes from it instead",
     )
     add_strategy_flags(parser)
