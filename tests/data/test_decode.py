@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.data.videos import cut_largest_picture, encode, moving_frames, numbered_frames
 from trivd_tf.base.errors import InputError
-from trivd_tf.data.files import decode
+from trivd_tf.data.files import container, decode
 from trivd_tf.data.files.decode import UnreadableVideo, decode_frames
 
 
@@ -193,13 +193,13 @@ def test_damage_that_the_decoder_paints_over_is_noticed(tmp_path):
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read(tmp_path / "missing.mp4")
-    with pytest.raises(InputError, match="not a file"):
+    with pytest.raises(InputError, match="a folder without numbered pictures"):
         read(tmp_path)
 
 
 def test_giant_frames_are_refused_before_memory_is_taken(tmp_path, monkeypatch):
     path = encode(tmp_path / "v.mkv", moving_frames(1))
-    monkeypatch.setattr(decode, "MAX_PIXELS", 48 * 64 - 1)
+    monkeypatch.setattr(container, "MAX_PIXELS", 48 * 64 - 1)
     with pytest.raises(UnreadableVideo, match="64 x 48 pixels"):
         read(path)
 

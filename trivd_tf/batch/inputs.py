@@ -30,6 +30,7 @@ class ClipShape:
     num_conditioning_frames: int
     size: FrameSize
     stride: int
+    fps: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +100,7 @@ class VideoFiles:
                         num_conditioning_frames=shape.num_conditioning_frames,
                         size=shape.size,
                         stride=shape.stride,
+                        fps=shape.fps,
                         window=self.window,
                     )
             except Exception as error:  # whatever one file does, the others go on
@@ -145,6 +147,7 @@ class PreparedClips:
             num_predicted_frames=self.num_predicted_frames,
             size=shape.size,
             stride=shape.stride,
+            fps=shape.fps,
         )
 
     def read(

@@ -114,7 +114,7 @@ def predict_batch(
         RunError: the pipeline stopped; the same call goes on.
     """
     model = _load(options.model)
-    shape = ClipShape(model.num_conditioning_frames, model.frame_size, model.stride)
+    shape = ClipShape(model.num_conditioning_frames, model.frame_size, model.stride, model.fps)
     if options.label is not None:
         model.predict(  # refused now, in one line, and not once a group
             np.zeros((1, *_clip_shape(shape)), np.uint8), labels=options.label, num_frames=1

@@ -194,6 +194,19 @@ def natural_number(text: str) -> int:
     return number
 
 
+def frame_rate(text: str) -> float:
+    """An argparse type: frames a second, above 0 and up to 1000."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 < rate <= 1000:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a number of frames a second above 0, at most 1000"
+        )
+    return rate
+
+
 def step_number(text: str) -> int | str:
     """An argparse type: `best`, or a number from 0 on."""
     if text == "best":

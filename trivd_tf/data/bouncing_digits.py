@@ -7,7 +7,7 @@ import numpy as np
 
 from trivd_tf.base.errors import InputError
 from trivd_tf.data import permutation, pipeline
-from trivd_tf.data.clips import ClipSpec, require_fraction, require_integer
+from trivd_tf.data.clips import ClipSpec, identity, require_fraction, require_integer
 from trivd_tf.data.source import ClipSource, check_split, digest
 
 _VERSION = 1  # of the drawing; part of the fingerprint
@@ -108,6 +108,11 @@ class BouncingDigits(ClipSource):
         return self._num_digits
 
     def prepare(self, clip: ClipSpec) -> None:
+        if clip.fps is not None:
+            raise InputError(
+                f"bouncing digits have no time stamps; received data.ClipSpec.fps = {clip.fps}: "
+                "leave it out, or set data.ClipSpec.stride"
+            )
         self._weights(clip)
         _digit_images()
 
@@ -118,7 +123,7 @@ class BouncingDigits(ClipSource):
     def fingerprint(self, clip: ClipSpec, split: str) -> str:
         check_split(split)
         options = {name: value for name, value in vars(self).items() if name.startswith("_")}
-        return f"{self.name}-{split}-{digest(_VERSION, options, dataclasses.asdict(clip), split)}"
+        return f"{self.name}-{split}-{digest(_VERSION, options, identity(clip), split)}"
 
     def evaluation_centers(self, clip: ClipSpec, *, split: str, num_clips: int) -> np.ndarray:
         """True centres of mass of the digits in the first `num_clips` evaluation clips.

@@ -22,6 +22,18 @@ def require_fraction(owner: str, field: str, value: object) -> None:
         raise InputError(f"{owner}.{field} must lie between 0 and 1; received {value!r}")
 
 
+def require_rate(owner: str, field: str, value: object) -> None:
+    """Raises `InputError` unless `value` is None or a frame rate above 0 and up to 1000."""
+    if value is None:
+        return
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if isinstance(value, bool) or not number or not 0 < float(str(value)) <= 1000:
+        raise InputError(
+            f"{owner}.{field} must be None or a number of frames a second above 0, at most 1000; "
+            f"received {value!r}"
+        )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipSpec:
     """The clips that a model sees (architecture, section 1).
@@ -34,18 +46,22 @@ class ClipSpec:
         is `size`), then cropped: at random in training, in the centre in evaluation. (64, 64) is
         kept as 64.
       stride: every stride-th frame of the video is taken; 1 is "without frame skipping".
+      fps: frames a second that a video is brought to before `stride` counts them, by its time
+        stamps, so that all videos play at one speed; None takes every coded frame.
     """
 
     num_conditioning_frames: int = 5
     num_predicted_frames: int = 11
     size: FrameSize = 64
     stride: int = 1
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         require_integer("ClipSpec", "num_conditioning_frames", self.num_conditioning_frames, 1)
         require_integer("ClipSpec", "num_predicted_frames", self.num_predicted_frames, 1)
         require_integer("ClipSpec", "stride", self.stride, 1)
         size = checked_model_size("ClipSpec.size", self.size)
+        require_rate("ClipSpec", "fps", self.fps)
         object.__setattr__(self, "size", size)  # frozen: the one form of what was written
 
     @property
@@ -71,6 +87,12 @@ class ClipSpec:
     def num_windows(self, num_video_frames: int) -> int:
         """Distinct clips in a video of that many frames, one for every frame it can start at."""
         return max(0, num_video_frames - self.span + 1)
+
+
+def identity(clip: ClipSpec) -> dict[str, object]:
+    """What a clip's pixels depend on, for keys; fields that stand at "off" are left out."""
+    fields = dataclasses.asdict(clip)
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def resized_shape(height: int, width: int, size: FrameSize) -> tuple[int, int]:

@@ -102,6 +102,7 @@ def _of_folder(predictor: Predictor, folder: Path, max_frames: int) -> list[Exam
                 size=predictor.frame_size,
                 num_continuation_frames=max_frames,
                 stride=predictor.stride,
+                fps=predictor.fps,
             )
         except InputError as error:
             reason = f" ({error})"

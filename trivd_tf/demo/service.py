@@ -160,6 +160,7 @@ class Service:
                 num_continuation_frames=settings.num_frames,
                 window=settings.window,
                 stride=self.predictor.stride,
+                fps=self.predictor.fps,
             )
 
     def predict(self, clip: Clip, settings: Settings) -> Prediction:

@@ -93,7 +93,9 @@ def export_restored(
     """As `export_model`, from a model in memory."""
     export_dir = Path(export_dir)
     check_destination(export_dir, archive=archive)
-    graph = ExportedGraph(restored.generator, weight_type=weight_type, stride=restored.stride)
+    graph = ExportedGraph(
+        restored.generator, weight_type=weight_type, stride=restored.stride, fps=restored.fps
+    )
     metadata = describe(restored, graph, weight_type)
     with whole_directory(export_dir) as partial:
         _save_graph(graph, partial)
@@ -132,6 +134,7 @@ def describe(restored: RestoredModel, graph: ExportedGraph, weight_type: str) ->
         "num_predicted_frames": generator.num_predicted_frames,
         "frame_size": generator.frame_size,
         "stride": restored.stride,
+        "fps": restored.fps,
         "latent_size": generator.latent_size,
         "num_classes": graph.num_classes,
         "has_motion": graph.has_motion,

@@ -31,9 +31,17 @@ class ExportedGraph:
         weight_type: `float32`, or `float16` or `bfloat16` to store kernels in half the space; they
             are computed with as float32 all the same.
         stride: every stride-th frame was used in training; kept for those who load the model.
+        fps: frames a second that videos were brought to, kept likewise; None is every coded frame.
     """
 
-    def __init__(self, generator: Any, *, weight_type: str = "float32", stride: int = 1) -> None:
+    def __init__(
+        self,
+        generator: Any,
+        *,
+        weight_type: str = "float32",
+        stride: int = 1,
+        fps: float | None = None,
+    ) -> None:
         if weight_type not in WEIGHT_TYPES:
             raise ValueError(
                 f"weight_type must be one of {', '.join(WEIGHT_TYPES)}. Received: {weight_type!r}"
@@ -47,6 +55,7 @@ class ExportedGraph:
         self._horizon_shape = (self.num_predicted_frames, *frame)
         self.latent_size = int(generator.latent_size)
         self.stride = stride
+        self.fps = fps
         self.has_motion = bool(generator.has_motion)
         self.num_classes = int(generator.num_classes)
         self.has_classes = self.num_classes > 1

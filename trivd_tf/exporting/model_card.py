@@ -53,10 +53,14 @@ def _head(metadata: dict[str, Any]) -> str:
     size = size_text(metadata["frame_size"])
     stride = metadata["stride"]
     every = "consecutive frames" if stride == 1 else f"one frame in {stride}"
+    if metadata.get("fps"):
+        every += f" of a video brought to {metadata['fps']:g} frames a second"
+    else:
+        every += " of a video"
     return (
         f"# {metadata['title']}\n\n"
         f"A video prediction model (TrIVD-GAN family): {count} frames of {size} pixels "
-        f"in ({every} of a video), the {steps} that may follow out. "
+        f"in ({every}), the {steps} that may follow out. "
         f"{metadata['parameters']:,} parameters, stored as {metadata['weight_type']}; averaged "
         "weights, standing statistics, inference only.\n"
     )

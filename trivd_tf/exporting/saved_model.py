@@ -16,7 +16,7 @@ def save(graph: ExportedGraph, directory: str | os.PathLike[str]) -> None:
 
     What `tf.saved_model.load` and `hub.load` give back is callable as `serving_default`, has
     `variables`, `trainable_variables` and `regularization_losses`, a method of each signature's
-    name, `stride` and `num_classes`.
+    name, `stride`, `fps` (0 where every coded frame of a video counts) and `num_classes`.
     """
     functions = _functions(graph)
     root = tf.train.Checkpoint()
@@ -24,6 +24,7 @@ def save(graph: ExportedGraph, directory: str | os.PathLike[str]) -> None:
     root.trainable_variables = [weight for weight in graph.weights if weight.trainable]
     root.regularization_losses = []
     root.stride = tf.Variable(graph.stride, trainable=False, dtype=tf.int32, name="stride")
+    root.fps = tf.Variable(graph.fps or 0.0, trainable=False, dtype=tf.float32, name="fps")
     root.num_classes = tf.Variable(
         graph.num_classes, trainable=False, dtype=tf.int32, name="num_classes"
     )

@@ -168,6 +168,7 @@ def _read(predictor: Predictor, path: Path, num_frames: int | None, window: str)
         num_continuation_frames=num_frames or predictor.num_predicted_frames,
         window=window,
         stride=predictor.stride,
+        fps=predictor.fps,
     )
 
 

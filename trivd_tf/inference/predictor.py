@@ -34,11 +34,17 @@ class GeneratorPredictor(Predictor):
     Args:
         generator: with averaged weights and standing statistics in place.
         stride: of the frames it was trained on.
+        fps: frames a second that videos were brought to first; None is every coded frame.
         class_names: of its classes.
     """
 
     def __init__(
-        self, generator: Any, *, stride: int = 1, class_names: tuple[str, ...] = ()
+        self,
+        generator: Any,
+        *,
+        stride: int = 1,
+        fps: float | None = None,
+        class_names: tuple[str, ...] = (),
     ) -> None:
         self.generator = generator
         self.num_conditioning_frames = generator.num_conditioning_frames
@@ -47,6 +53,7 @@ class GeneratorPredictor(Predictor):
         self.latent_size = generator.latent_size
         self.has_motion = generator.has_motion
         self.stride = stride
+        self.fps = fps
         self.num_classes = generator.num_classes
         self.class_names = class_names
         signature = [
@@ -91,6 +98,8 @@ class SavedModelPredictor(Predictor):
             self.latent_size = inputs["z"].shape[-1]
             self.num_predicted_frames = self._plain.structured_outputs["frames"].shape[1]
             self.stride = int(self._model.stride.numpy())
+            if hasattr(self._model, "fps"):  # exports of 1.0 have none
+                self.fps = float(self._model.fps.numpy()) or None
             if "labels" in inputs:
                 self.num_classes = int(self._model.num_classes.numpy())
                 self.class_names = _class_names(Path(path), self.num_classes)
@@ -168,7 +177,10 @@ def load_predictor(
         standing_batch_size=standing_batch_size,
     )
     return GeneratorPredictor(
-        restored.generator, stride=restored.stride, class_names=restored.labels
+        restored.generator,
+        stride=restored.stride,
+        fps=restored.fps,
+        class_names=restored.labels,
     )
 
 

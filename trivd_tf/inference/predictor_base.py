@@ -25,6 +25,7 @@ class Predictor(abc.ABC):
         latent_size: length of z.
         has_motion: whether the model has a motion field.
         stride: every stride-th frame of a video was used in training.
+        fps: frames a second that videos are brought to first; None takes every coded frame.
         num_classes: of a model that was trained with class labels; 1 without, None where only
             the server that runs the model knows.
         class_names: of those classes, in their order; empty where they are not known.
@@ -36,6 +37,7 @@ class Predictor(abc.ABC):
     latent_size: int
     has_motion: bool
     stride: int = 1
+    fps: float | None = None
     num_classes: int | None = 1
     class_names: tuple[str, ...] = ()
 

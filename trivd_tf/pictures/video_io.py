@@ -16,9 +16,8 @@ from trivd_tf.base.frame_size import FrameSize, height_width
 from trivd_tf.base.storage import whole_file
 from trivd_tf.data.clips import crop_offset, require_integer
 from trivd_tf.data.files.decode import decode_frames, probe
+from trivd_tf.data.files.timing import plausible_rate
 
-DEFAULT_FRAME_RATE = 25.0  # for files that state none
-_FASTEST_FRAME_RATE = 120.0  # what a header states beyond this is a time base, not a rate
 _WIDEST_ASPECT = 32  # a longer strip has nothing in its centre square that is worth predicting
 _PALETTE_PIXELS = 200_000  # enough to choose 256 colours from
 _GIF_TICK = 0.01  # seconds; GIF delays are whole hundredths
@@ -50,21 +49,25 @@ def read_clip(
     num_continuation_frames: int = 0,
     window: str = "first",
     stride: int = 1,
+    fps: float | None = None,
     max_decoded_frames: int | None = None,
 ) -> Clip:
     """Reads what a model needs of a video file, as evaluation sees it.
 
     Frames are resized until they just cover `size` (a square: until the smallest side is `size`)
-    and the centre is cropped; every coded frame counts once, whatever its time stamp.
+    and the centre is cropped.
 
     Args:
-        path: any container that libav reads, of any size, aspect and frame rate.
+        path: any container that libav reads, of any size, aspect and frame rate, or a folder of
+            numbered pictures.
         num_conditioning_frames: Tc.
         size: side of the square frames, or (height, width); H x W above.
         num_continuation_frames: how many real frames after them to read where the file has them.
         window: `first` takes the first Tc frames, so that the real continuation is known; `last`
             takes the last Tc, so that the prediction goes on where the file ends.
         stride: every stride-th frame, as the model was trained.
+        fps: frames a second that the clip is brought to first, by its time stamps; None counts
+            every coded frame once.
         max_decoded_frames: with `last`, refuse files with more frames than this.
 
     Raises:
@@ -77,16 +80,17 @@ def read_clip(
     require_integer("read_clip", "num_conditioning_frames", num_conditioning_frames, 1)
     require_integer("read_clip", "num_continuation_frames", num_continuation_frames, 0)
     require_integer("read_clip", "stride", stride, 1)
-    rate = _frame_rate(path)
+    rate = _frame_rate(path, fps)
     span = (num_conditioning_frames - 1) * stride + 1
     if window == "first":
         longest = span + num_continuation_frames * stride
         frames = [
-            _centre(frame, size) for frame in decode_frames(path, max_frames=longest, size=size)
+            _centre(frame, size)
+            for frame in decode_frames(path, max_frames=longest, size=size, fps=fps)
         ]
         found = len(frames)
     else:
-        frames, found = _last_frames(path, size, span, max_decoded_frames)
+        frames, found = _last_frames(path, size, fps, span, max_decoded_frames)
     if len(frames) < span:
         needed = f"{span}" if stride == 1 else f"{span} (every {stride}th of them)"
         raise InputError(
@@ -102,8 +106,8 @@ def read_clip(
     )
 
 
-def _frame_rate(path: Path) -> float:
-    """Frames a second from the header, after a look at the sides; a default where it is absurd."""
+def _frame_rate(path: Path, fps: float | None) -> float:
+    """Frames a second to show; a default where the header's is absurd. Refuses long strips."""
     info = probe(path)
     sides = sorted((info.height, info.width))
     if sides[0] * _WIDEST_ASPECT < sides[1]:
@@ -111,9 +115,7 @@ def _frame_rate(path: Path) -> float:
             f"{path}: frames of {info.width} x {info.height}; sides of at most "
             f"{_WIDEST_ASPECT} to 1 are read"
         )
-    if 0 < info.frame_rate <= _FASTEST_FRAME_RATE:
-        return info.frame_rate
-    return DEFAULT_FRAME_RATE
+    return plausible_rate(info.frame_rate if fps is None else fps)
 
 
 def _centre(frame: np.ndarray, size: FrameSize) -> np.ndarray:
@@ -124,12 +126,12 @@ def _centre(frame: np.ndarray, size: FrameSize) -> np.ndarray:
 
 
 def _last_frames(
-    path: Path, size: FrameSize, span: int, max_decoded_frames: int | None
+    path: Path, size: FrameSize, fps: float | None, span: int, max_decoded_frames: int | None
 ) -> tuple[list[np.ndarray], int]:
     """The last `span` frames (fewer where there are fewer) and how many the file holds."""
     kept: collections.deque[np.ndarray] = collections.deque(maxlen=span)
     found = 0
-    for frame in decode_frames(path, size=size):
+    for frame in decode_frames(path, size=size, fps=fps):
         found += 1
         if max_decoded_frames is not None and found > max_decoded_frames:
             raise InputError(

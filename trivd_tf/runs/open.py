@@ -24,6 +24,7 @@ class RestoredModel:
     Attributes:
         generator: with averaged weights and standing statistics.
         stride: every stride-th frame of a video was used in training.
+        fps: frames a second that videos were brought to; None took every coded frame.
         title: name of the experiment, for people.
         data: what it was trained on.
         labels: the class names, one where the model has the dummy class only.
@@ -38,6 +39,7 @@ class RestoredModel:
 
     generator: Generator
     stride: int = 1
+    fps: float | None = None
     title: str = "TrIVD-GAN"
     data: str = "unknown"
     labels: tuple[str, ...] = ("dummy",)
@@ -89,6 +91,7 @@ def open_run(
     return RestoredModel(
         generator=generator,
         stride=experiment.clip.stride,
+        fps=experiment.clip.fps,
         title=experiment.title or "TrIVD-GAN",
         data=experiment.data.name,
         labels=experiment.labels,

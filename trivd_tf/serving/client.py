@@ -30,6 +30,7 @@ class ServerPredictor(Predictor):
         retries: how often to try again while the server is away or overloaded.
         max_message_bytes: largest gRPC message to send or receive.
         stride: every stride-th frame of a video is given to the model; the server does not tell it.
+        fps: frames a second that videos are brought to first; None takes every coded frame.
 
     Raises:
         InputError: no address, or another model than `trivd export` makes.
@@ -44,6 +45,7 @@ class ServerPredictor(Predictor):
         retries: int = 3,
         max_message_bytes: int = 2**28,
         stride: int = 1,
+        fps: float | None = None,
     ) -> None:
         if not timeout > 0:
             raise InputError(f"timeout must be a positive number of seconds; received {timeout!r}")
@@ -51,6 +53,7 @@ class ServerPredictor(Predictor):
         self.timeout = timeout
         self.retries = retries
         self.stride = stride
+        self.fps = fps
         self._transport = _connect(self.address, max_message_bytes)
         self._read_shapes(self._try(lambda left: self._transport.signatures(left)))
 

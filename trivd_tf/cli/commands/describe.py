@@ -131,6 +131,7 @@ def _draw(args: argparse.Namespace, outputs: list[Path]) -> int:
             num_conditioning_frames=spec.num_frames,
             size=spec.size,
             stride=spec.stride,
+            fps=spec.fps,
         )
         sheet = views_sheet(experiment, clip.conditioning, seed=args.seed)
         print(write_png(path, sheet))

@@ -25,6 +25,7 @@ from trivd_tf.cli.flags import (
     add_seed_flag,
     add_standing_flags,
     add_step_flag,
+    frame_rate,
     local_output,
     natural_number,
     positive_number,
@@ -125,6 +126,13 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
         help="give the model every N-th frame of a clip, as it was trained (`stride` in "
         "export.json); the server does not tell (default: 1)",
     )
+    group.add_argument(
+        "--fps",
+        metavar="RATE",
+        type=frame_rate,
+        help="bring a clip to so many frames a second first, as it was trained (`fps` in "
+        "export.json); the server does not tell (default: every coded frame)",
+    )
 
 
 def positive_seconds(text: str) -> float:
@@ -192,6 +200,7 @@ def _server_options(args: argparse.Namespace) -> dict[str, Any]:
         "retries": args.retries,
         "max_message_bytes": args.max_message_mb and args.max_message_mb * 2**20,
         "stride": args.stride,
+        "fps": args.fps,
     }
     given = {name: value for name, value in given.items() if value is not None}
     if given and args.server is None:

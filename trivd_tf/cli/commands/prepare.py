@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import argparse
 
-from trivd_tf.cli.flags import add_runner_flag, beam_flags_from, positive_number
+from trivd_tf.cli.flags import add_runner_flag, beam_flags_from, frame_rate, positive_number
 from trivd_tf.cli.signals import Terminated
 
 KINDS = ("kinetics600", "ucf101", "bair", "moving_mnist", "folder", "freedom_walks", "gymnasium")
@@ -126,6 +126,13 @@ def _add_storage(parser: argparse.ArgumentParser) -> None:
         "frames just cover it (default: 64)",
     )
     group.add_argument(
+        "--fps",
+        metavar="RATE",
+        type=frame_rate,
+        help="bring videos to so many frames a second, by their time stamps; the clips' "
+        "data.ClipSpec.fps must then be the same (default: every coded frame)",
+    )
+    group.add_argument(
         "--encoding",
         choices=("raw", "jpeg"),
         default="raw",
@@ -186,6 +193,7 @@ def run(args: argparse.Namespace) -> int:
             hold=args.hold,
             policy=args.policy,
             size=args.size,
+            fps=args.fps,
             encoding=args.encoding,
             jpeg_quality=args.jpeg_quality,
             videos_per_shard=args.videos_per_shard,

@@ -1,7 +1,8 @@
 """Decoded videos on disk, memory-mapped, so that no video is decoded twice.
 
 A file per video, named by a hash of what it depends on (path, size, time of change, frame size,
-decoding rules): a changed video gets a new name. It appears whole or not at all.
+frame rate, decoding rules, the decoder's version): a changed video gets a new name. It appears
+whole or not at all.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.base.storage import remove_leftovers, whole_file, write_whole
 from trivd_tf.data.files import decode
+from trivd_tf.data.files.listing import signature
 
 _ADVICE = "free space there, or name another folder with cache_dir"
 
@@ -30,22 +32,27 @@ def default_cache_dir() -> Path:
 
 
 class FrameCache:
-    """Decoded frames of videos at one size.
+    """Decoded frames of videos at one size and frame rate.
 
-    Each entry is a .npy file of uint8 `[N, H, W, 3]`, or a .bad.json file that says why the video
-    cannot be read, so that a damaged video is not decoded again either.
+    Each entry is a .npy file of uint8 `[N, H, W, 3]` with a .rate.json file of the video's own
+    frame rate, or a .bad.json file that says why the video cannot be read, so that a damaged video
+    is not decoded again either.
 
     Args:
       directory: where entries are kept; made when missing.
       size: what the frames just cover (`resized_shape`): for a square, their smallest side.
+      fps: frames a second, as of `ClipSpec`; None takes every coded frame.
 
     Raises:
       InputError: the directory cannot be written to.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, size: FrameSize):
+    def __init__(
+        self, directory: str | os.PathLike[str], *, size: FrameSize, fps: float | None = None
+    ):
         self._directory = Path(directory)
         self._size = size
+        self._fps = fps
         self._stopped = threading.Event()
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -75,20 +82,23 @@ class FrameCache:
             self._decode(path, entry)
         return entry, np.load(entry, mmap_mode="r")
 
+    def frame_rate(self, path: Path) -> float:
+        """The video's own frames a second, after it was read; 0.0 where it states none."""
+        try:
+            return float(json.loads(_rate(self._entry(path)).read_text())["frame_rate"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+
     def stop(self) -> None:
         """Makes reads under way in other threads give up: the user wants to leave."""
         self._stopped.set()
 
     def _entry(self, path: Path) -> Path:
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         identity = (
-            str(path.resolve()),
-            status.st_size,
-            status.st_mtime_ns,
+            os.path.realpath(path),
+            signature(path),
             self._size,
+            self._fps,
             decode.DECODING_RULES,
         )
         name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
@@ -103,6 +113,9 @@ class FrameCache:
         try:
             with whole_file(entry, advice=_ADVICE) as temporary:
                 _write_frames(temporary, self._until_stopped(path))
+            rate = decode.probe(path).frame_rate
+            with contextlib.suppress(RunError):
+                write_whole(_rate(entry), json.dumps({"frame_rate": rate}))
         except decode.UnreadableVideo as error:
             reason = str(error).removeprefix(f"{path}: ")
             with contextlib.suppress(RunError):
@@ -110,7 +123,7 @@ class FrameCache:
             raise
 
     def _until_stopped(self, path: Path) -> Iterator[np.ndarray]:
-        for frame in decode.decode_frames(path, size=self._size):
+        for frame in decode.decode_frames(path, size=self._size, fps=self._fps):
             if self._stopped.is_set():
                 raise RunError(f"{path}: decoding was stopped")
             yield frame
@@ -118,6 +131,10 @@ class FrameCache:
 
 def _bad(entry: Path) -> Path:
     return entry.with_suffix(".bad.json")
+
+
+def _rate(entry: Path) -> Path:
+    return entry.with_suffix(".rate.json")
 
 
 def _write_frames(path: Path, frames: Iterator[np.ndarray]) -> None:

@@ -14,8 +14,10 @@ from trivd_tf.base.errors import InputError
 from trivd_tf.base.progress import Progress
 from trivd_tf.base.storage import is_address
 from trivd_tf.data import pipeline
-from trivd_tf.data.clips import ClipSpec, cut_clip, require_fraction, require_integer
+from trivd_tf.data.clips import ClipSpec, cut_clip, identity, require_fraction, require_integer
 from trivd_tf.data.files.cache import FrameCache, default_cache_dir
+from trivd_tf.data.files.listing import Found, find_videos, num_bytes, signature
+from trivd_tf.data.files.timing import describe_rates
 from trivd_tf.data.source import ClipSource, check_split, digest
 from trivd_tf.data.splits import Part, split_videos
 from trivd_tf.data.windows import WindowTable, random_positions
@@ -45,10 +47,11 @@ class _Table:
 
 @dataclasses.dataclass(frozen=True)
 class _Decoded:
-    """Frames of one video: their place in the cache and their number."""
+    """Frames of one video: their place in the cache, their number, and the video's own rate."""
 
     entry: Path
     length: int
+    frame_rate: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +66,9 @@ class _Prepared:
 class VideoFolder(ClipSource):
     """Clips from every video in a folder and its subfolders, whatever the format.
 
-    Videos are decoded once, at the size of the clips, into a cache. Training sees every window of
-    every training video once an epoch, in random order. Files that cannot be used are named once,
-    with the reason, and left out.
+    A subfolder of numbered pictures is one video. Videos are decoded once, at the size of the
+    clips, into a cache. Training sees every window of every training video once an epoch, in random
+    order. Files that cannot be used are named once, with the reason, and left out.
 
     Args:
       data_dir: the folder. Files and folders whose name begins with a dot are passed over.
@@ -128,21 +131,24 @@ class VideoFolder(ClipSource):
         return f"{self.name}-{split}-{digest(self._prepared[clip].identity, split)}"
 
     def _prepare(self, clip: ClipSpec) -> _Prepared:
-        files = self._list_files()
-        cache = FrameCache(self._cache_dir, size=clip.size)
+        found = self._list_videos()
+        files = found.videos
+        cache = FrameCache(self._cache_dir, size=clip.size, fps=clip.fps)
         decoded, problems = self._decode_all(files, cache)
         for path, frames in decoded.items():
             if frames.length < clip.span:
                 problems[path] = (
                     f"{path}: too short, {frames.length} frames where a clip takes {clip.span}"
                 )
-        self._name_skipped(files, problems)
+        others = {path: f"{path}: {problem}" for path, problem in found.problems.items()}
+        self._name_skipped([*files, *others], {**problems, **others})
         usable = [path for path in files if path not in problems]
         if not usable:
             raise InputError(
-                f"{self._data_dir}: none of its {len(files)} files is a readable video of at "
-                f"least {clip.span} frames"
+                f"{self._data_dir}: none of its {len(files) + len(others)} files is a readable "
+                f"video of at least {clip.span} frames"
             )
+        self._warn_of_rates([decoded[path].frame_rate for path in usable], clip)
         parts = split_videos(
             [str(path.relative_to(self._data_dir)) for path in usable],
             [decoded[path].length for path in usable],
@@ -168,36 +174,31 @@ class VideoFolder(ClipSource):
             _LOG.warning("%d of %d files in %s skipped", len(problems), len(files), self._data_dir)
         self._named.update(news)
 
-    def _identity(self, usable: list[Path], parts: dict[str, list[Part]], clip: ClipSpec) -> str:
-        videos = [
-            (str(path.relative_to(self._data_dir)), path.stat().st_size, path.stat().st_mtime_ns)
-            for path in usable
-        ]
-        windows = {split: [dataclasses.astuple(part) for part in parts[split]] for split in parts}
-        return digest(videos, windows, dataclasses.asdict(clip))
+    def _warn_of_rates(self, rates: list[float], clip: ClipSpec) -> None:
+        """A window counts frames: the same movement is faster in a video of fewer a second."""
+        mixed = describe_rates(rates) if clip.fps is None else ""
+        if mixed and mixed not in self._named:
+            _LOG.warning(
+                "%s: videos of different frame rates (%s) play at different speeds to the model; "
+                "set data.ClipSpec.fps, perhaps to the lowest of them, to bring all to one rate",
+                self._data_dir, mixed,
+            )  # fmt: skip
+            self._named.add(mixed)
 
-    def _list_files(self) -> list[Path]:
+    def _identity(self, usable: list[Path], parts: dict[str, list[Part]], clip: ClipSpec) -> str:
+        videos = [(str(path.relative_to(self._data_dir)), *signature(path)) for path in usable]
+        windows = {split: [dataclasses.astuple(part) for part in parts[split]] for split in parts}
+        return digest(videos, windows, identity(clip))
+
+    def _list_videos(self) -> Found:
         if not self._data_dir.is_dir():
             raise InputError(
                 f"{self._data_dir}: no such folder; --data_dir must name a folder of videos"
             )
-        files = []
-        # Links may lead to the same place twice, or in circles.
-        seen = {self._cache_dir.resolve()}
-
-        def is_new(path: Path) -> bool:
-            place = path.resolve()
-            if path.name.startswith(".") or place in seen:
-                return False
-            seen.add(place)
-            return True
-
-        for folder, subfolders, names in os.walk(self._data_dir, followlinks=True):
-            subfolders[:] = [name for name in sorted(subfolders) if is_new(Path(folder, name))]
-            files += [Path(folder, name) for name in sorted(names) if is_new(Path(folder, name))]
-        if not files:
+        found = find_videos(self._data_dir, skip={self._cache_dir})
+        if not found.videos and not found.problems:
             raise InputError(f"{self._data_dir}: the folder is empty; put videos into it")
-        return sorted(files)
+        return found
 
     def _decode_all(
         self, files: list[Path], cache: FrameCache
@@ -208,9 +209,9 @@ class VideoFolder(ClipSource):
 
         def read(path: Path) -> _Decoded:
             entry, frames = cache.read(path)
-            return _Decoded(entry, len(frames))
+            return _Decoded(entry, len(frames), cache.frame_rate(path))
 
-        sizes = {path: path.stat().st_size for path in files if path.is_file()}
+        sizes = {path: num_bytes(path) for path in files if path.exists()}
         waiting = {path for path in sizes if path not in cache}
         with (
             Progress("decoding videos", total=len(waiting), unit="file") as progress,

@@ -15,7 +15,7 @@ from typing import Any
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import FrameSize, checked_size
 from trivd_tf.base.storage import absolute
-from trivd_tf.data.clips import require_fraction, require_integer
+from trivd_tf.data.clips import require_fraction, require_integer, require_rate
 from trivd_tf.data.prepare import layout
 from trivd_tf.data.prepare.plan import ENCODINGS, Plan
 from trivd_tf.data.prepare.run import options_of, run
@@ -65,6 +65,7 @@ _WAYS: dict[str, tuple[_Way, ...]] = {
     ),
 }
 KINDS = tuple(_WAYS)
+_OF_FILES = ("kinetics600", "ucf101", "folder")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,11 @@ class Report:
                 f"  {split}: {numbers['videos']} videos, {numbers['frames']} frames, "
                 f"{numbers['bytes'] / 1e9:.3f} GB in {numbers['shards']} shards"
             )
+        if content.get("frame_rates") and not content.get("fps"):
+            lines.append(
+                f"Its videos have different frame rates ({content['frame_rates']}) and play at "
+                "different speeds to a model; --fps brings them to one."
+            )
         return "\n".join(lines)
 
 
@@ -116,6 +122,7 @@ def prepare(
     hold: int | None = None,
     policy: str | None = None,
     size: FrameSize = 64,
+    fps: float | None = None,
     encoding: str = "raw",
     jpeg_quality: int = 95,
     videos_per_shard: int = 64,
@@ -139,6 +146,8 @@ def prepare(
       seed: generated sets: fixes every frame, 0 by default.
       size: of the clips: smallest side of the stored frames, in pixels, or the (height, width)
         that they just cover.
+      fps: frames a second that videos are brought to by their time stamps, the `fps` of the clips;
+        None stores every coded frame.
       encoding: "raw", exact and fastest to read, or "jpeg", several times smaller.
       jpeg_quality: 1 to 100.
       videos_per_shard: at most so many videos a file; a killed run loses at most the files that
@@ -151,6 +160,12 @@ def prepare(
       RunError: writing failed; what was written stays, the same call goes on.
     """
     size = checked_size("prepare.size", size)
+    require_rate("prepare", "fps", fps)
+    if fps is not None and (tfds_dir or kind not in _OF_FILES):
+        raise InputError(
+            f"--fps {fps:g}: {kind} has no time stamps here; leave it out (sets of video files "
+            f"have them: {', '.join(_OF_FILES)} with --videos)"
+        )
     require_integer("prepare", "videos_per_shard", videos_per_shard, 1)
     if encoding not in ENCODINGS:
         raise InputError(f"the encoding must be raw or jpeg; received {encoding!r}")
@@ -174,6 +189,7 @@ def prepare(
     make_plan, used = _choose_plan(kind, given, size)
     storage: dict[str, Any] = {
         "size": size,
+        "fps": fps,
         "encoding": encoding,
         "jpeg_quality": jpeg_quality if encoding == "jpeg" else None,
         "videos_per_shard": videos_per_shard,
@@ -184,6 +200,7 @@ def prepare(
         output=output,
         options=options_of(kind=kind, **used, **storage),
         size=size,
+        fps=fps,
         encoding=encoding,
         jpeg_quality=jpeg_quality,
         videos_per_shard=videos_per_shard,

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import whole_file
+from trivd_tf.data.files.timing import describe_rates
 from trivd_tf.data.prepare import layout
 from trivd_tf.data.prepare.plan import Job, Plan, Shard
 
@@ -30,6 +31,7 @@ def finish(
     splits: dict[str, dict] = {}
     skipped = [vars(entry) for entry in plan.skipped]
     infos = []
+    rates: list[float] = []
     identity = hashlib.sha256()
     for split in sorted({shard.split for shard in shards}):
         mine = [shard for shard in shards if shard.split == split]
@@ -37,6 +39,7 @@ def finish(
         for note in notes:
             skipped += [{"split": split, **entry} for entry in note["skipped"]]
             identity.update(note["content"].encode())
+            rates += [row.get("frame_rate", 0.0) for row in note["stored"]]
         records = _write_index(job.output, split, notes, work)
         splits[split] = {
             "videos": sum(note["videos"] for note in notes),
@@ -60,6 +63,8 @@ def finish(
         "class_names": list(plan.class_names) if plan.class_names else None,
         "encoding": job.encoding,
         "size": job.size,
+        "fps": job.fps,
+        "frame_rates": describe_rates(rates),
         "listed": written + len(skipped),
         "read": sum(len(shard.items) for shard in shards),
         "written": written,

@@ -113,6 +113,7 @@ class Job:
       encoding: "raw" or "jpeg".
       jpeg_quality: 1 to 100.
       labelled: whether examples carry a label.
+      fps: frames a second that videos are brought to; None stores every coded frame.
     """
 
     output: str
@@ -124,6 +125,7 @@ class Job:
     encoding: str
     jpeg_quality: int
     labelled: bool
+    fps: float | None = None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))

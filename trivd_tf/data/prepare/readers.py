@@ -35,15 +35,15 @@ def _read_files(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]
         path = source_path(job, item)
         try:
             with local_file(path) as file:
-                yield item, _decode(file, job.size)
+                yield item, _decode(file, job.size, job.fps)
         except InputError as error:
             yield item, InputError(str(error).removeprefix(f"{path}: "))
 
 
-def _decode(path: str, size: FrameSize) -> Result:
+def _decode(path: str, size: FrameSize, fps: float | None) -> Result:
     try:
-        rate = decode.probe(path).frame_rate
-        return Video(np.stack(list(decode.decode_frames(path, size=size))), rate)
+        rate = fps or decode.probe(path).frame_rate
+        return Video(np.stack(list(decode.decode_frames(path, size=size, fps=fps))), rate)
     except InputError as error:
         return InputError(str(error).removeprefix(f"{path}: "))
 

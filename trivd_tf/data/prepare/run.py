@@ -26,6 +26,7 @@ def run(
     output: str,
     options: Mapping[str, Any],
     size: FrameSize,
+    fps: float | None,
     encoding: str,
     jpeg_quality: int,
     videos_per_shard: int,
@@ -37,7 +38,7 @@ def run(
       make_plan: called without arguments for a `Plan` when there is none yet in `output`.
       output: folder of the data set.
       options: all that the data depend on; kept, and compared when `output` exists.
-      size, encoding, jpeg_quality: as in `Job`.
+      size, fps, encoding, jpeg_quality: as in `Job`.
       videos_per_shard: at most so many videos a file.
       beam_flags: options for Apache Beam.
 
@@ -59,6 +60,7 @@ def run(
         reader_options=dict(plan.reader_options),
         root=plan.root,
         size=size,
+        fps=fps,
         encoding=encoding,
         jpeg_quality=jpeg_quality,
         labelled=bool(plan.class_names),

@@ -81,6 +81,7 @@ def _examples(job: Job, item: Item, video: Video) -> Iterator[tuple[bytes, dict]
             "height": piece.shape[1],
             "width": piece.shape[2],
             "label": item.label,
+            "frame_rate": float(video.frame_rate),
         }
         if job.encoding == "raw":
             pixels = np.ascontiguousarray(piece).tobytes()

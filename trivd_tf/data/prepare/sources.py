@@ -1,6 +1,7 @@
 """Files to prepare from: of this machine, or at addresses that tf.io.gfile reads (gs://...)."""
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,27 +10,46 @@ import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import is_address
+from trivd_tf.data.files.listing import group
+from trivd_tf.data.files.stills import is_animated, is_picture
 
 
-def list_files(folder: str) -> list[str]:
-    """Files below a folder, relative to it, sorted; names that begin with a dot are passed over.
+def list_videos(folder: str) -> tuple[list[str], dict[str, str]]:
+    """Videos below a folder, relative to it, sorted; names that begin with a dot are passed over.
+
+    Returns:
+      Files and folders of numbered pictures; and by folder, why the pictures there are no video.
 
     Raises:
       InputError: there is no such folder, or nothing in it.
     """
     if not tf.io.gfile.isdir(folder):
         raise InputError(f"{folder}: no such folder; name the folder that holds the videos")
-    files = []
+    videos: list[str] = []
+    problems: dict[str, str] = {}
     for place, subfolders, names in _walk(folder):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        files += [
-            os.path.relpath(os.path.join(place, name), folder)
-            for name in names
-            if not name.startswith(".")
-        ]
-    if not files:
+        seen = sorted(name for name in names if not name.startswith("."))
+        files, pictures, problem = group(seen, functools.partial(_is_animated, place))
+        here = os.path.relpath(place, folder)
+        videos += [os.path.normpath(os.path.join(here, name)) for name in files]
+        if problem:
+            problems[here] = problem
+        elif pictures:
+            videos.append(here)
+    if not videos and not problems:
         raise InputError(f"{folder}: the folder is empty; put the videos into it")
-    return sorted(files)
+    return sorted(videos), problems
+
+
+def list_files(folder: str) -> list[str]:
+    """The videos of `list_videos` alone; pictures that are none are passed over."""
+    return list_videos(folder)[0]
+
+
+def _is_animated(folder: str, name: str) -> bool:
+    """At an address every file named like a picture counts as one: a look would fetch it."""
+    return not is_address(folder) and is_animated(os.path.join(folder, name))
 
 
 def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
@@ -74,7 +94,18 @@ def local_file(path: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         copy = os.path.join(folder, os.path.basename(path))
         try:
-            tf.io.gfile.copy(path, copy)
+            _fetch(path, copy)
         except tf.errors.OpError as error:
             raise InputError(f"{path}: cannot be read ({error.message})") from error
         yield copy
+
+
+def _fetch(path: str, copy: str) -> None:
+    """Copies a file, or the pictures of a folder."""
+    if not tf.io.gfile.isdir(path):
+        tf.io.gfile.copy(path, copy)
+        return
+    os.mkdir(copy)
+    for name in tf.io.gfile.listdir(path):
+        if is_picture(name):
+            tf.io.gfile.copy(os.path.join(path, name), os.path.join(copy, name))

@@ -99,6 +99,13 @@ class Prepared(ClipSource):
                 f"{self._data_dir} was prepared at size {stored}, clips of {clip.size} were asked "
                 f"for; set data.ClipSpec.size = {stored} or prepare it with --size {wanted}"
             )
+        rate = self._report.get("fps")
+        if clip.fps != rate:
+            raise InputError(
+                f"{self._data_dir} was prepared at {_rate(rate)}, clips at {_rate(clip.fps)} were "
+                f"asked for; set data.ClipSpec.fps = {rate} or prepare it "
+                + ("without --fps" if clip.fps is None else f"with --fps {clip.fps:g}")
+            )
         for split in SPLITS:
             if (clip, split) not in self._tables:
                 if split not in self._opened:
@@ -117,7 +124,7 @@ class Prepared(ClipSource):
 
     def fingerprint(self, clip: ClipSpec, split: str) -> str:
         check_split(split)
-        identity = (self._report["content"], self._stored_splits(split), dataclasses.asdict(clip))
+        identity = (self._report["content"], self._stored_splits(split), clips.identity(clip))
         return f"{self._report['kind']}-{split}-{digest(identity)}"
 
     @functools.cached_property
@@ -227,6 +234,10 @@ class Prepared(ClipSource):
         parts = [range(first, count, self._num_readers) for first in range(self._num_readers)]
         list(self._readers.map(read, parts))
         return (strips, crops, labels) if encoded else (video, labels)
+
+
+def _rate(fps: float | None) -> str:
+    return "the videos' own frame rates" if fps is None else f"{fps:g} frames a second"
 
 
 def _load_table(path: str) -> np.ndarray:

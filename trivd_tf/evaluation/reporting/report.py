@@ -186,6 +186,7 @@ def describe_scoring(
         "frames": f"{clip.num_conditioning_frames} given + {clip.num_predicted_frames}",
         "size": clip.size,
         "stride": clip.stride,
+        **({} if clip.fps is None else {"frames_per_second": clip.fps}),
         "fvd": f"logits of {options.i3d or 'I3D Kinetics-400'}, given frames included",
         "inception_score": "softmax of the same network, one split",
         "resize": f"{options.resize} to 224 x 224",

@@ -3,8 +3,8 @@
 import os
 
 from trivd_tf.base.storage import absolute
-from trivd_tf.data.prepare.plan import Item, Plan
-from trivd_tf.data.prepare.sources import list_files
+from trivd_tf.data.prepare.plan import Item, Plan, Skipped
+from trivd_tf.data.prepare.sources import list_videos
 from trivd_tf.data.source import digest
 
 _MIN_TEST_FILES = 2
@@ -15,7 +15,7 @@ def plan_folder(*, videos: str, train_fraction: float) -> Plan:
 
     Files are shared out by a hash of their names. By time, testing gets the end of each video.
     """
-    files = list_files(videos)
+    files, problems = list_videos(videos)
     num_test = round(len(files) * (1 - train_fraction))
     if num_test >= _MIN_TEST_FILES:
         test = set(sorted(files, key=digest)[:num_test])
@@ -33,5 +33,6 @@ def plan_folder(*, videos: str, train_fraction: float) -> Plan:
         reader="files",
         root=absolute(videos),
         splits=splits,
+        skipped=[Skipped("train", name, name, reason) for name, reason in problems.items()],
         description=f"Videos of the folder {os.path.basename(videos.rstrip('/'))}.",
     )

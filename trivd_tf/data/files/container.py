@@ -1,0 +1,289 @@
+"""One video file through libav: the stream that a player shows, its packets, frames and end."""
+
+import mmap
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from types import TracebackType
+
+import av
+from av.codec.codec import UnknownCodecError
+from av.stream import Disposition
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.data.files.interlacing import Deinterlacer
+from trivd_tf.data.files.orientation import Orientation, of_frame
+
+MAX_PIXELS = 2**26  # a frame of 8192 x 8192, 200 MB as RGB
+
+# libav "plays" text files as terminal recordings.
+_NOT_VIDEO_FORMATS = frozenset({"tty"})
+# A picture that belongs to a sound file or to a list of chapters.
+_NO_VIDEO = int(Disposition.attached_pic | Disposition.timed_thumbnails)
+# libav's own decoders of these drop the layer of transparency.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+_GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
+# Beyond this, the pixel aspect is a damaged header rather than a picture.
+_WIDEST_PIXEL = 8
+
+# A frame as libav decoded it, and how it has to be turned.
+Decoded = tuple[av.VideoFrame, Orientation]
+
+
+class UnreadableVideo(InputError):
+    """The file's content is at fault: not a video, corrupt, truncated, or without a frame."""
+
+
+def check_dimensions(path: str | os.PathLike[str], width: int, height: int) -> None:
+    """Raises `UnreadableVideo` where a frame has more than `MAX_PIXELS` pixels."""
+    if width * height > MAX_PIXELS:
+        raise UnreadableVideo(
+            f"{path}: frames of {width} x {height} pixels; at most {MAX_PIXELS} pixels a frame "
+            "are decoded"
+        )
+
+
+class VideoFile:
+    """A regular local file, opened; nothing that the file may refer to is opened.
+
+    Args:
+      path: the file.
+
+    Attributes:
+      container: libav's container.
+      stream: the video stream that a player shows: never a cover picture.
+      pixel_aspect: width of a pixel divided by its height, a `Fraction`.
+      frame_rate: frames a second according to the header, 0.0 where it does not say.
+      corrupt_start: frames that were passed over because the file begins between key frames.
+
+    Raises:
+      InputError: the file is missing or may not be read.
+      UnreadableVideo: it is no video, or its frames are larger than `MAX_PIXELS`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self._path = path
+        self.container = _open(path)
+        try:
+            self.stream = _shown_stream(self.container, path)
+            context = self.stream.codec_context
+            check_dimensions(path, context.width, context.height)
+        except BaseException:
+            self.container.close()
+            raise
+        self.pixel_aspect = _pixel_aspect(self.stream)
+        self.frame_rate = float(self.stream.average_rate or self.stream.guessed_rate or 0)
+        self.corrupt_start = 0
+
+    def __enter__(self) -> "VideoFile":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.container.close()
+
+    def frames(self) -> Iterator[Decoded]:
+        """Yields every frame in the order of display; `UnreadableVideo` at the first damage."""
+        # Files side by side use the cores better than threads within one codec.
+        self.stream.thread_type = "NONE"
+        end = _End(self.stream)
+        weave = Deinterlacer()
+        count = 0
+        try:
+            for frame in self._decoded(end):
+                for whole in weave(frame):
+                    check_dimensions(self._path, whole.width, whole.height)
+                    yield whole, of_frame(whole)
+                    count += 1
+            for whole in weave.flush():
+                yield whole, of_frame(whole)
+                count += 1
+        except (av.FFmpegError, ValueError) as error:
+            where = f"after frame {count}" if count else "before the first frame"
+            raise UnreadableVideo(
+                f"{self._path}: corrupt or truncated {where} ({_reason(error)})"
+            ) from error
+        except _Corrupt:
+            raise UnreadableVideo(
+                f"{self._path}: corrupt or truncated after frame {count}"
+            ) from None
+        if not count:
+            raise UnreadableVideo(f"{self._path}: holds no frame that can be decoded")
+        end.check(self._path, self.container, count)
+
+    def _decoded(self, end: "_End") -> Iterator[av.VideoFrame]:
+        decoder = _alpha_decoder(self.stream)
+        begun = False  # whether a key frame was seen
+        for packet in self.container.demux(self.stream):
+            end.saw_packet(packet)
+            begun = begun or packet.is_keyframe
+            try:
+                frames = packet.decode() if decoder is None else decoder.decode(packet)
+            except av.InvalidDataError:
+                # A stream that was joined late (broadcast) begins with frames that cannot be
+                # decoded, for what they refer to came before.
+                if begun:
+                    raise
+                self.corrupt_start += 1
+                continue
+            for frame in frames:
+                if frame.is_corrupt or packet.is_corrupt:
+                    if not begun:
+                        self.corrupt_start += 1
+                        continue
+                    raise _Corrupt
+                yield frame
+
+
+class _Corrupt(Exception):
+    """libav marked a frame as damaged, and gave it all the same."""
+
+
+class _End:
+    """Tells a file that ends from one that was cut off between two frames."""
+
+    def __init__(self, stream: av.VideoStream) -> None:
+        self._stream = stream
+        self._last_time = 0.0
+        # Edit lists hide packets: the header counts them, the index of what is shown does not.
+        indexed = len(stream.index_entries) if "mp4" in stream.container.format.name else 0
+        self._expected = min(stream.frames, indexed) if indexed else stream.frames
+        self._hidden = 0
+
+    def saw_packet(self, packet: av.Packet) -> None:
+        self._hidden += packet.is_discard
+        if packet.pts is not None and packet.time_base is not None:
+            time = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self._last_time = max(self._last_time, time)
+
+    def check(
+        self,
+        path: str | os.PathLike[str],
+        container: av.container.InputContainer,
+        count: int,
+    ) -> None:
+        """Raises `UnreadableVideo` where the header promises clearly more than was there."""
+        expected = self._expected - self._hidden
+        # Some sound files count frames that are never shown (packed bit streams).
+        if expected * 0.95 - 2 > count:
+            raise UnreadableVideo(
+                f"{path}: truncated, {count} of the {expected} frames it should hold"
+            )
+        duration = _matroska_duration(self._stream.metadata)
+        if duration - self._last_time > max(0.1, 0.02 * duration):
+            raise UnreadableVideo(
+                f"{path}: truncated, {self._last_time:.2f} of the {duration:.2f} seconds it "
+                "should last"
+            )
+        if container.format.name == "gif" and not _gif_is_whole(path):
+            raise UnreadableVideo(f"{path}: truncated after frame {count}")
+
+
+def _gif_is_whole(path: str | os.PathLike[str]) -> bool:
+    """Whether a GIF ends between two of its blocks (GIF89a, appendix A); libav does not tell.
+
+    The trailer may be missing, and anything may follow it: all frames are there.
+    """
+    with (
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        try:
+            place = 13 + _gif_colours(data[10])
+            while place < len(data):
+                kind = data[place]
+                if kind == _GIF_IMAGE:
+                    place += 11 + _gif_colours(data[place + 9])
+                elif kind == _GIF_EXTENSION:
+                    place += 2
+                else:  # the trailer, or what is no block
+                    return True
+                while length := data[place]:
+                    place += 1 + length
+                place += 1
+        except IndexError:
+            return False
+    return True
+
+
+def _gif_colours(flags: int) -> int:
+    """Bytes of the table of colours that the flags announce."""
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _matroska_duration(metadata: dict[str, str]) -> float:
+    """Seconds in Matroska's DURATION tag, such as 00:00:02.600000000; 0 where there is none."""
+    try:
+        hours, minutes, seconds = metadata.get("DURATION", "").split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return 0.0
+
+
+def _open(path: str | os.PathLike[str]) -> av.container.InputContainer:
+    if not os.path.exists(path):
+        raise InputError(f"{path}: no such file")
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: not a file; choose a video file or a folder of pictures")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: may not be read; check its permissions")
+    try:
+        # "file:" keeps a colon in the name from being read as a protocol.
+        container = av.open(
+            "file:" + os.fspath(path),
+            options={"protocol_whitelist": "file"},
+            metadata_errors="ignore",
+        )
+    except av.FFmpegError as error:
+        raise UnreadableVideo(
+            f"{path}: not a video, or its header is damaged ({_reason(error)})"
+        ) from error
+    if container.format.name in _NOT_VIDEO_FORMATS or not container.streams.video:
+        container.close()
+        raise UnreadableVideo(f"{path}: not a video (no video stream in it)")
+    return container
+
+
+def _shown_stream(
+    container: av.container.InputContainer, path: str | os.PathLike[str]
+) -> av.VideoStream:
+    """The stream that libav's own player shows, cover pictures and thumbnails left out."""
+    videos = [s for s in container.streams.video if not int(s.disposition) & _NO_VIDEO]
+    if not videos:
+        raise UnreadableVideo(f"{path}: not a video (its only picture is a cover)")
+    stream = videos[0]
+    if len(videos) > 1:
+        best = container.streams.best("video")
+        stream = next((s for s in videos if best is not None and s.index == best.index), stream)
+    if stream.codec_context is None:
+        raise UnreadableVideo(f"{path}: no decoder for its codec")
+    return stream
+
+
+def _pixel_aspect(stream: av.VideoStream) -> Fraction:
+    aspect = stream.sample_aspect_ratio
+    if not aspect or not Fraction(1, _WIDEST_PIXEL) <= aspect <= _WIDEST_PIXEL:
+        return Fraction(1)
+    return aspect
+
+
+def _alpha_decoder(stream: av.VideoStream) -> av.VideoCodecContext | None:
+    """The decoder that also reads a WebM's transparency; None where the usual one does."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return None
+    try:
+        decoder = av.VideoCodecContext.create(name, "r")
+    except UnknownCodecError:
+        return None  # this build of libav has no such decoder: the colours alone
+    assert isinstance(decoder, av.VideoCodecContext)
+    decoder.thread_count = 1
+    return decoder
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

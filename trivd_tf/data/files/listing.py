@@ -1,0 +1,115 @@
+"""The videos in a folder: files, and folders of numbered pictures."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.data.files import stills
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a folder holds.
+
+    Attributes:
+      videos: files and folders of numbered pictures, sorted. Whether they can be decoded is not
+        known yet.
+      problems: what is left out, by the folder it lies in: pictures that are no video.
+    """
+
+    videos: list[Path]
+    problems: dict[Path, str]
+
+
+def find_videos(root: Path, *, skip: Collection[Path] = ()) -> Found:
+    """Lists the videos in a folder and its subfolders.
+
+    Names that begin with a dot are passed over. Links are followed; what two names lead to is
+    listed once.
+
+    Args:
+      root: the folder; it may itself hold numbered pictures.
+      skip: folders that are not looked into.
+    """
+    videos: list[Path] = []
+    problems: dict[Path, str] = {}
+    # Links may lead to the same place twice, in circles, or to themselves.
+    seen = {os.path.realpath(path) for path in skip}
+
+    def is_new(path: str) -> bool:
+        place = os.path.realpath(path)
+        if os.path.basename(path).startswith(".") or place in seen:
+            return False
+        seen.add(place)
+        return True
+
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = [name for name in sorted(subfolders) if is_new(os.path.join(folder, name))]
+        new = [name for name in sorted(names) if is_new(os.path.join(folder, name))]
+        files, pictures, problem = group(new, lambda name: stills.is_animated(Path(folder, name)))  # noqa: B023
+        videos += [Path(folder, name) for name in files]
+        if problem:
+            problems[Path(folder)] = problem
+        elif pictures:
+            videos.append(Path(folder))
+    return Found(sorted(videos), problems)
+
+
+def group(
+    names: Sequence[str], is_animated: Callable[[str], bool]
+) -> tuple[list[str], list[str], str]:
+    """Sorts out the names in one folder.
+
+    Args:
+      names: of its files.
+      is_animated: whether a file that is named like a picture is an animation. It is asked for
+        the first picture, and for the others where that one is.
+
+    Returns:
+      The files that are videos of their own; the pictures that make up one video; and why there is
+      no such video though there are pictures, else "".
+    """
+    pictures = [name for name in names if stills.is_picture(name)]
+    if pictures and is_animated(pictures[0]):
+        pictures = [name for name in pictures if not is_animated(name)]
+    still = set(pictures)
+    files = [name for name in names if name not in still]
+    if not pictures:
+        return files, [], ""
+    if len(pictures) == 1:
+        return files, [], f"{pictures[0]} is one picture, not a video"
+    try:
+        return files, stills.in_order(pictures), ""
+    except InputError as error:
+        return files, [], str(error)
+
+
+def signature(path: Path) -> tuple[object, ...]:
+    """What changes when a video changes: size and time of change, of each picture in a folder.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    try:
+        if not path.is_dir():
+            status = path.stat()
+            return (status.st_size, status.st_mtime_ns)
+        with os.scandir(path) as entries:
+            pictures = [entry for entry in entries if stills.is_picture(entry.name)]
+            states = [(entry.name, entry.stat()) for entry in pictures]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    return tuple(sorted((name, state.st_size, state.st_mtime_ns) for name, state in states))
+
+
+def num_bytes(path: Path) -> int:
+    """Size of a video in bytes, of all its pictures; 0 where it cannot be read."""
+    try:
+        if not path.is_dir():
+            return path.stat().st_size
+        with os.scandir(path) as entries:
+            return sum(entry.stat().st_size for entry in entries if stills.is_picture(entry.name))
+    except OSError:
+        return 0

@@ -1,0 +1,92 @@
+"""Time stamps: when each frame is shown, and which frames a target frame rate takes."""
+
+import collections
+from collections.abc import Iterable, Iterator
+
+from trivd_tf.data.files.container import Decoded
+
+DEFAULT_FRAME_RATE = 25.0  # for files that state none
+_FASTEST_FRAME_RATE = 120.0  # what a header states beyond this is a time base, not a rate
+_LONGEST_FRAME = 10.0  # seconds; a longer gap is damage, and is closed
+
+
+def plausible_rate(rate: float) -> float:
+    """A header's frame rate, or the default where it is none."""
+    return rate if 0 < rate <= _FASTEST_FRAME_RATE else DEFAULT_FRAME_RATE
+
+
+def describe_rates(rates: Iterable[float]) -> str:
+    """The frame rates of videos that differ by more than a tenth, with how many have each.
+
+    Empty where they agree; videos that state no rate (0.0) do not count.
+    """
+    counts = collections.Counter(round(rate, 2) for rate in rates if rate > 0)
+    if not counts or max(counts) <= 1.1 * min(counts):
+        return ""
+    listed = [f"{rate:g} ({counts[rate]})" for rate in sorted(counts)]
+    if len(listed) > 6:
+        listed = [*listed[:3], "...", *listed[-3:]]
+    return ", ".join(listed)
+
+
+def at_rate(frames: Iterator[Decoded], fps: float, *, nominal_rate: float) -> Iterator[Decoded]:
+    """Takes `fps` frames a second of playing time.
+
+    Frame k of the result is the one that is on the screen at k / fps seconds: the nearest frame
+    that is not later (within a tick of the file's clock, for clocks of milliseconds round). So a
+    slow video repeats frames and a fast one loses some, and all play at the same speed. Time begins
+    with the first frame and ends when the last one's duration is over.
+
+    Of several frames with one stamp the last counts. A missing stamp, one that goes back, and one
+    more than ten seconds later continue at the file's nominal rate.
+
+    Args:
+      frames: in the order of display.
+      fps: frames a second wanted.
+      nominal_rate: the file's own, for frames without a usable stamp.
+    """
+    clock = _Clock(1 / plausible_rate(nominal_rate))
+    taken = 0
+    held: Decoded | None = None
+    for decoded in frames:
+        start = clock.start(decoded[0])
+        tolerance = min(clock.tick, 0.25 / fps) + 1e-9
+        while held is not None and taken / fps < start - tolerance:
+            yield held
+            taken += 1
+        held = decoded
+    while held is not None and taken / fps < clock.end - 1e-9:
+        yield held
+        taken += 1
+
+
+class _Clock:
+    """Seconds since the first frame, never going back."""
+
+    def __init__(self, period: float) -> None:
+        self._period = period  # of a frame, in seconds
+        self._offset: float | None = None
+        self._last = 0.0
+        self.tick = 0.0
+        self.end = 0.0
+
+    def start(self, frame) -> float:  # type: ignore[no-untyped-def]
+        """When the frame is shown; updates `tick` and `end` with it."""
+        base = frame.time_base
+        stamp = None if frame.pts is None or base is None else float(frame.pts * base)
+        if self._offset is None:
+            start = 0.0
+            if stamp is not None:
+                self._offset = stamp
+        else:
+            start = self._last + self._period if stamp is None else stamp - self._offset
+            if not self._last <= start <= self._last + _LONGEST_FRAME:
+                start = self._last + self._period
+                if stamp is not None:
+                    self._offset = stamp - start
+        duration = float(frame.duration * base) if base is not None and frame.duration else 0.0
+        if not 0 < duration <= _LONGEST_FRAME:
+            duration = start - self._last if start > self._last else self._period
+        self._last, self.end = start, max(self.end, start + duration)
+        self.tick = float(base) if base is not None else 0.0
+        return start
