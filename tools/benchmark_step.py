@@ -1,4 +1,6 @@
-"""Times the train step of a gin file against the rate of a large convolution in the same run.
+"""Times the train step of a gin file against the rate of large convolutions in the same run.
+
+On a GPU also its memory, and how long the host takes to launch a step's operations.
 
 example:
   python tools/benchmark_step.py --gin_file quickstart --data_dir ~/videos
@@ -19,61 +21,128 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # as `trivd train` runs
 import tensorflow as tf
 
 from trivd_tf import config
-from trivd_tf.description.graph_costs import flops, traced
+from trivd_tf.description.graph_costs import count_operations, flops, traced
 from trivd_tf.training.checkpoints import Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.distribution.devices import kind_of
 from trivd_tf.training.distribution.strategy import make_strategy
 from trivd_tf.training.loop import build_step, make_iterator
+from trivd_tf.training.replica_programs import ReplicaPrograms
 
 _FORWARD_AND_BACKWARD = 3  # a convolution and its two gradients cost the same
 
 
-class Yardstick:
-    """A 3x3 convolution, 64 to 64 channels, forward and backward, on 16 frames of 64 x 64."""
+# Convolutions that fill a device, forward and backward: channels, images and their side.
+_ON_CPU = ((64, 16, 64),)
+_ON_GPU = ((192, 64, 64), (384, 64, 32), (768, 128, 16))
 
-    def __init__(self) -> None:
-        self._inputs = tf.random.normal([16, 64, 64, 64])
-        self._kernel = tf.random.normal([3, 3, 64, 64])
-        self._run = tf.function(self._gradients, autograph=False)
-        self._run()
+
+class Yardstick:
+    """The fastest of a few 3x3 convolutions, forward and backward.
+
+    Args:
+        dtype: of images and kernels.
+        shapes: (channels, images, side) of each; those that fill the device when left out.
+    """
+
+    def __init__(
+        self,
+        dtype: tf.DType = tf.float32,
+        shapes: tuple[tuple[int, int, int], ...] | None = None,
+    ) -> None:
+        if shapes is None:
+            shapes = _ON_GPU if tf.config.list_physical_devices("GPU") else _ON_CPU
+        candidates = [self._convolution(dtype, *shape) for shape in shapes]
+        self._run, self._work = candidates[0]
+        if len(candidates) > 1:
+            self._run, self._work = max(candidates, key=self._quick_rate)
         self.rates: list[float] = []
 
-    def _gradients(self) -> list[tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch([self._inputs, self._kernel])
-            outputs = tf.nn.conv2d(self._inputs, self._kernel, 1, "SAME")
-        return tape.gradient(outputs, [self._inputs, self._kernel], output_gradients=outputs)
+    @staticmethod
+    def _convolution(dtype: tf.DType, channels: int, images: int, side: int):
+        inputs = tf.cast(tf.random.normal([images, side, side, channels]), dtype)
+        kernel = tf.cast(tf.random.normal([3, 3, channels, channels]), dtype)
+
+        @tf.function(autograph=False)
+        def gradients() -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                tape.watch([inputs, kernel])
+                outputs = tf.nn.conv2d(inputs, kernel, 1, "SAME")
+            found = tape.gradient(outputs, [inputs, kernel], output_gradients=outputs)
+            # One number: copying gradients to the host would be timed too.
+            with tf.control_dependencies(found):
+                return tf.cast(found[1][0, 0, 0, 0], tf.float32)
+
+        gradients()
+        work = 2 * images * side**2 * channels**2 * 9 * _FORWARD_AND_BACKWARD
+        return gradients, work
+
+    @staticmethod
+    def _quick_rate(candidate) -> float:
+        run, work = candidate
+        run().numpy()
+        started = time.perf_counter()
+        run().numpy()
+        return work / (time.perf_counter() - started)
 
     def measure(self, seconds: float = 2.0) -> None:
         """Adds rates (FLOP/s) measured for about this long."""
-        work = 2 * 16 * 64 * 64 * 64 * 64 * 9 * _FORWARD_AND_BACKWARD
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             start = time.perf_counter()
-            self._run()[1].numpy()
-            self.rates.append(work / (time.perf_counter() - start))
+            self._run().numpy()
+            self.rates.append(self._work / (time.perf_counter() - start))
 
 
-def step_flops(step, experiment, strategy) -> dict[str, int]:
-    """What the updates of one step cost on all replicas, each traced once."""
+def graphs(step, experiment, strategy) -> dict[str, tuple[int, tf.Graph]]:
+    """How often a step runs each update, and its graph."""
     clip, batch = experiment.clip, step.replica_batch_size
     spec = {
         "video": tf.TensorSpec([batch, clip.num_frames, clip.height, clip.width, 3], tf.uint8),
         "label": tf.TensorSpec([batch], tf.int32),
     }
     number, update = tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int32)
-    count = experiment.training.discriminator_steps
 
-    def cost(function, *specs) -> int:
-        def run(*given) -> None:
-            strategy.run(function, args=given)
-
-        return flops(traced(run, *specs))
+    def graph(function, *specs) -> tf.Graph:
+        return traced(lambda *given: strategy.run(function, args=given), *specs)
 
     return {
-        "discriminator updates": count * cost(step.update_discriminators, spec, number, update),
-        "generator update": cost(step.update_generator, spec, number),
+        "discriminator updates": (
+            experiment.training.discriminator_steps,
+            graph(step.update_discriminators, spec, number, update),
+        ),
+        "generator update": (1, graph(step.update_generator, spec, number)),
     }
+
+
+def device_memory() -> dict[str, float]:
+    """What the first GPU's allocator has given out, now and at most; nothing without a GPU."""
+    if not tf.config.list_logical_devices("GPU"):
+        return {}
+    found = tf.config.experimental.get_memory_info("GPU:0")
+    return {f"device_memory_{name}_gib": found[name] / 2**30 for name in ("current", "peak")}
+
+
+def launching_seconds(step, batch) -> float:
+    """Seconds that the host takes to hand one step's updates to a device, not to compute them.
+
+    Only where devices run on their own is it less than the step itself: on a GPU.
+    """
+    programs = ReplicaPrograms(step)
+    number = tf.constant(0, tf.int64)
+
+    @tf.function(autograph=False)
+    def run(batch) -> tf.Tensor:
+        for update in range(step.options.discriminator_steps):
+            programs.discriminators(batch, number, tf.constant(update))
+        return programs.generator(batch, number)
+
+    run(batch).numpy()
+    started = time.perf_counter()
+    result = run(batch)
+    launched = time.perf_counter() - started
+    result.numpy()
+    return launched
 
 
 def repeated(batch, strategy: tf.distribute.Strategy):
@@ -103,7 +172,9 @@ def measure(
     """Runs `loops` compiled loops of `steps` steps, the yardstick before and after each."""
     experiment.data.prepare(experiment.clip)
     step = build_step(experiment, strategy, seed)
-    costs = step_flops(step, experiment, strategy)
+    of_step = graphs(step, experiment, strategy)
+    costs = {name: count * flops(graph) for name, (count, graph) in of_step.items()}
+    operations = sum(count * count_operations(graph) for count, graph in of_step.values())
     loop = CompiledLoop(step, strategy, Counters())
     iterator = make_iterator(experiment, strategy, seed, 0)
     started = time.perf_counter()
@@ -122,16 +193,26 @@ def measure(
         yardstick.measure()
         rate = (before + statistics.median(yardstick.rates[-5:])) / 2
         shares.append(sum(costs.values()) / seconds[-1] / rate)
+    accelerator = device_memory()
+    if kind_of(strategy) == "GPU":
+        bfloat16 = Yardstick(tf.bfloat16)
+        bfloat16.measure()
+        rate = statistics.median(bfloat16.rates) / 1e9
+        accelerator |= {"bfloat16_convolution_gflop_a_second": rate}
+        if strategy.num_replicas_in_sync == 1:
+            accelerator["seconds_to_launch_a_step"] = launching_seconds(step, next(at_once))
     clips = experiment.training.batch_size * (experiment.training.discriminator_steps + 1)
     return {
         "seconds_a_step": statistics.median(seconds),
         "clips_a_second": clips / statistics.median(seconds),
         "gflop_a_step": sum(costs.values()) / 1e9,
         **{f"gflop_{name.replace(' ', '_')}": cost / 1e9 for name, cost in costs.items()},
+        "operations_a_step": operations,
         "convolution_gflop_a_second": statistics.median(yardstick.rates) / 1e9,
         "share_of_convolution_rate": statistics.median(shares),
         "share_waiting_for_data": statistics.median(waiting),
         "first_call_seconds": first,
+        **accelerator,
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from trivd_tf.cli import tensorflow_log
 from trivd_tf.cli.tensorflow_log import held_back_stderr
 
 
@@ -43,3 +44,33 @@ def test_importing_tensorflow_and_running_it_prints_nothing():
     )
     assert done.returncode == 0
     assert done.stderr == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("has_driver", "visible", "expected"),
+    [(True, None, 1), (True, "0", 1), (True, "", 0), (True, "-1", 0), (False, None, 0)],
+)
+def test_a_gpu_without_libraries_is_one_warning(
+    has_driver, visible, expected, monkeypatch, tmp_path, capsys
+):
+    driver = tmp_path / "version"
+    if has_driver:
+        driver.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54\n")
+    monkeypatch.setattr(tensorflow_log, "NVIDIA_DRIVER", str(driver))
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    tensorflow_log._warn_of_an_unused_gpu()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == expected
+    assert all(line.startswith("trivd: warning: this machine has an NVIDIA GPU") for line in lines)
+
+
+def test_memory_of_a_gpu_grows_as_needed(monkeypatch):
+    for given, expected in ((None, "true"), ("false", "false")):
+        monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH", raising=False)
+        if given:
+            monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", given)
+        tensorflow_log.import_tensorflow(debug=True)
+        assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == expected

@@ -17,15 +17,21 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
+# Linux has this file where the driver of an NVIDIA GPU is loaded.
+NVIDIA_DRIVER = "/proc/driver/nvidia/version"
+
 
 def import_tensorflow(*, debug: bool = False) -> None:
     """Imports TensorFlow and Keras; silently, unless `debug`."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    # Otherwise one process takes all of a GPU's memory, and predicting beside a training fails.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     logging.basicConfig(format="trivd: %(levelname)s: %(message)s", level=logging.WARNING)
     for level in ("warning", "error"):
         logging.addLevelName(getattr(logging, level.upper()), level)
     if debug:
         importlib.import_module("keras")
+        _warn_of_an_unused_gpu()
         return
     # 2 leaves errors; warnings and information of the C++ side are for those who debug it.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -39,6 +45,22 @@ def import_tensorflow(*, debug: bool = False) -> None:
         tf.config.list_physical_devices()
     tf.get_logger().setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
+    _warn_of_an_unused_gpu()
+
+
+def _warn_of_an_unused_gpu() -> None:
+    """One line where the machine has an NVIDIA GPU that TensorFlow has no libraries for."""
+    import tensorflow as tf
+
+    is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
+    if is_hidden or not os.path.exists(NVIDIA_DRIVER) or tf.config.list_physical_devices("GPU"):
+        return
+    print(
+        "trivd: warning: this machine has an NVIDIA GPU, but TensorFlow does not find CUDA's "
+        "libraries: computing on the CPU (pip install 'tensorflow[and-cuda]' brings them; "
+        "CUDA_VISIBLE_DEVICES= silences this)",
+        file=sys.stderr,
+    )
 
 
 @contextlib.contextmanager

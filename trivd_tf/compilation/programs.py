@@ -63,7 +63,7 @@ class Emitter:
     def __init__(self, experiment: Experiment, num_replicas: int):
         set_determinism(experiment.training, "TPU")
         self._strategy = OneReplicaStrategy(num_replicas)
-        self._step = build_step(experiment, self._strategy, seed=0)
+        self._step = build_step(experiment, self._strategy, seed=0, device_kind="TPU")
         self._programs = ReplicaPrograms(self._step)
         self._clip = experiment.clip
 

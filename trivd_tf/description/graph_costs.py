@@ -16,6 +16,7 @@ _FREE = {
     *("Identity", "IdentityN", "Reshape", "ExpandDims", "Squeeze", "Const", "Shape", "NoOp"),
     *("Placeholder", "StopGradient", "PreventGradient", "ReadVariableOp", "ShapeN", "Rank"),
 }
+_NOT_RUN = {"Const", "Identity", "IdentityN", "Placeholder", "NoOp"}
 # The warp multiplies mostly zeros; what it has to do is k*k multiply-adds a value.
 _WARP = "pixelwise_warp"
 
@@ -38,6 +39,27 @@ def expanded(listed: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
             yield from operations(function.graph)
         else:
             yield operation
+
+
+def count_operations(graph: tf.Graph) -> int:
+    """Operations that a device is given to run: one for a function that XLA compiles.
+
+    Constants, identities and arguments are left out.
+    """
+    return sum(operation.type not in _NOT_RUN for operation in _launched(graph.get_operations()))
+
+
+def _launched(listed: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
+    for operation in listed:
+        if operation.type in _CALLS and not _is_compiled(operation):
+            function = operation.graph._get_function(operation.get_attr("f").name)
+            yield from _launched(function.graph.get_operations())
+        else:
+            yield operation
+
+
+def _is_compiled(call: tf.Operation) -> bool:
+    return "_XlaMustCompile" in call.node_def.attr and call.get_attr("_XlaMustCompile")
 
 
 def _size(tensor: tf.Tensor) -> int:

@@ -32,6 +32,9 @@ class TrainingOptions:
         precision: `float32`, `mixed_bfloat16` or `float64`.
         recompute: run residual blocks again in the backward pass instead of keeping what they
             computed: less memory, more time, the same result.
+        jit_compile: have XLA compile the small operations of a step (spectral norms, batch norms,
+            the recurrent step, penalty, optimiser, average) to one operation each: `auto` (on one
+            GPU), True (on one device) or False. A TPU compiles whole updates anyway.
         deterministic: whether a run repeats to the last bit: `auto` (yes where all devices are
             CPUs, where it costs little; no on GPU and TPU), True or False.
         steps_per_loop: generator updates in one call of the compiled loop.
@@ -62,6 +65,7 @@ class TrainingOptions:
     mix_over_replicas: bool = False
     precision: str = "float32"
     recompute: bool = False
+    jit_compile: bool | str = "auto"
     deterministic: bool | str = "auto"
     steps_per_loop: int = 100
     checkpoint_every_steps: int = 1000
@@ -96,8 +100,9 @@ class TrainingOptions:
                 self._refuse(name, "at least 0 and below 1")
         if self.precision not in PRECISIONS:
             self._refuse("precision", f"one of {', '.join(PRECISIONS)}")
-        if self.deterministic not in (True, False, "auto"):
-            self._refuse("deterministic", 'True, False or "auto"')
+        for name in ("jit_compile", "deterministic"):
+            if getattr(self, name) not in (True, False, "auto"):
+                self._refuse(name, 'True, False or "auto"')
         if self.optimizer not in ("adam", "sgd"):
             self._refuse("optimizer", "adam or sgd")
 

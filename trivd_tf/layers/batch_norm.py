@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trivd_tf.layers import islands
 from trivd_tf.layers.spectral_norm import SpectralDense, power_iteration_in_training
 from trivd_tf.layers.state import replicated_state
 from trivd_tf.layers.walk import sublayers
@@ -115,6 +116,11 @@ class PerStepBatchNorm(keras.layers.Layer):
         self, frames: tf.Tensor, condition: tf.Tensor | None = None, training: bool = False
     ) -> tf.Tensor:
         """Normalises `[T, B, H, W, C]`; `condition` is `[B, D]` (conditional only)."""
+        return islands.island(self._normalize)(frames, condition, training)
+
+    def _normalize(
+        self, frames: tf.Tensor, condition: tf.Tensor | None, training: bool
+    ) -> tf.Tensor:
         if training:
             mean, variance = synchronized_moments(frames)
             if self._collecting:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trivd_tf.layers.spectral_norm import prepared_layers, using_kernels
 from trivd_tf.layers.walk import sublayers
 
 
@@ -37,12 +38,15 @@ def _recomputed(layer: keras.layers.Layer, *inputs: tf.Tensor, **options: Any) -
     trainable, state = layer.trainable_variables, layer.non_trainable_variables
     # As arguments, not as variables: so their gradients reach any tape, on any replica.
     weights = [tf.convert_to_tensor(variable) for variable in (*trainable, *state)]
+    spectral, kernels = prepared_layers(layer)
     first, last = len(inputs), len(inputs) + len(trainable)
+    end = last + len(state)
 
     def run(*given: tf.Tensor) -> tf.Tensor:
-        outputs, _ = layer.stateless_call(
-            list(given[first:last]), list(given[last:]), *given[:first], **options
-        )
+        with using_kernels(spectral, given[end:]):
+            outputs, _ = layer.stateless_call(
+                list(given[first:last]), list(given[last:end]), *given[:first], **options
+            )
         return outputs
 
     @tf.custom_gradient
@@ -56,7 +60,7 @@ def _recomputed(layer: keras.layers.Layer, *inputs: tf.Tensor, **options: Any) -
 
         return run(*given), gradient
 
-    return forgetful(*inputs, *weights)
+    return forgetful(*inputs, *weights, *kernels)
 
 
 def _after(upstream: tf.Tensor, value: tf.Tensor) -> tf.Tensor:

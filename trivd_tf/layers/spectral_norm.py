@@ -16,12 +16,14 @@ exactly what it was.
 """
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from trivd_tf.layers import islands
 from trivd_tf.layers.state import replicated_state
 from trivd_tf.layers.walk import sublayers
 
@@ -37,6 +39,16 @@ def _unit(vector: tf.Tensor) -> tf.Tensor:
     return vector * tf.math.rsqrt(tf.maximum(tf.reduce_sum(vector * vector), 1e-24))
 
 
+def _product(matrix: tf.Tensor, vector: tf.Tensor, *, transpose: bool = False) -> tf.Tensor:
+    """`matrix` or its transpose times `vector`."""
+    if not islands.are_compiled():
+        return tf.linalg.matvec(matrix, vector, transpose_a=transpose)
+    # XLA makes one pass over the matrix of this, and has no product to tune for each shape.
+    if transpose:
+        return tf.reduce_sum(matrix * vector[:, None], axis=0)
+    return tf.reduce_sum(matrix * vector, axis=1)
+
+
 def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
     """First singular value of `kernel` as seen from `u`; differentiable in `kernel` only.
 
@@ -48,7 +60,7 @@ def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         A scalar, `v^T W u` with `v = W u / |W u|` (no gradient through u and v).
     """
     matrix = as_matrix(kernel)
-    product = tf.linalg.matvec(matrix, tf.stop_gradient(u))
+    product = _product(matrix, tf.stop_gradient(u))
     v = tf.stop_gradient(_unit(product))
     return tf.reduce_sum(v * product)
 
@@ -56,8 +68,8 @@ def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 def next_u(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
     """One power iteration: `u <- unit(W^T unit(W u))`; u as it was where that is 0."""
     matrix = as_matrix(kernel)
-    v = _unit(tf.linalg.matvec(matrix, u))
-    product = tf.linalg.matvec(matrix, v, transpose_a=True)
+    v = _unit(_product(matrix, u))
+    product = _product(matrix, v, transpose=True)
     return tf.where(tf.reduce_any(product != 0), _unit(product), u)
 
 
@@ -114,6 +126,9 @@ class SpectralLayer(keras.layers.Layer):
 
     def normalized_kernel(self) -> tf.Tensor:
         """The kernel over its first singular value, in the layer's compute dtype."""
+        prepared = _PREPARED.kernels.get(id(self))
+        if prepared is not None:
+            return prepared
         kernel = tf.convert_to_tensor(self.kernel)
         if self.spectral_norm:
             kernel = kernel / tf.maximum(self.singular_value(), self.epsilon)
@@ -249,12 +264,17 @@ def spectral_layers(root: keras.layers.Layer) -> Iterator[SpectralLayer]:
 
 def power_iterate(root: keras.layers.Layer, steps: int = 1) -> None:
     """Moves every `u` in `root` by `steps` power iterations on the current weights."""
-    for layer in spectral_layers(root):
-        kernel = tf.convert_to_tensor(layer.kernel)
-        u = tf.convert_to_tensor(layer.u)
-        for _ in range(steps):
-            u = next_u(kernel, u)
-        layer.u.assign(u)  # type: ignore[union-attr]
+    layers = list(spectral_layers(root))
+
+    def iterate() -> None:
+        for layer in layers:
+            kernel = tf.convert_to_tensor(layer.kernel)
+            u = tf.convert_to_tensor(layer.u)
+            for _ in range(steps):
+                u = next_u(kernel, u)
+            layer.u.assign(u)  # type: ignore[union-attr]
+
+    islands.island(iterate)()
 
 
 def set_power_iteration(root: keras.layers.Layer, in_training: bool) -> None:
@@ -278,3 +298,46 @@ def power_iteration_in_training(root: keras.layers.Layer, in_training: bool) -> 
     finally:
         for layer, iterates in before:
             layer.iterates_in_training = iterates
+
+
+class _Prepared(threading.local):
+    """Normalised kernels by the `id` of their layer; each replica is traced in its own thread."""
+
+    def __init__(self) -> None:
+        self.kernels: dict[int, tf.Tensor] = {}
+
+
+_PREPARED = _Prepared()
+
+
+@contextlib.contextmanager
+def using_kernels(layers: Sequence[SpectralLayer], kernels: Sequence[tf.Tensor]) -> Iterator[None]:
+    """Within it each of `layers` takes its own of `kernels` as its normalised kernel."""
+    before = _PREPARED.kernels
+    own = {id(layer): kernel for layer, kernel in zip(layers, kernels, strict=True)}
+    _PREPARED.kernels = before | own
+    try:
+        yield
+    finally:
+        _PREPARED.kernels = before
+
+
+def prepared_layers(root: keras.layers.Layer) -> tuple[list[SpectralLayer], list[tf.Tensor]]:
+    """The layers in `root` whose kernels are prepared here, and these kernels."""
+    layers = [layer for layer in spectral_layers(root) if id(layer) in _PREPARED.kernels]
+    return layers, [_PREPARED.kernels[id(layer)] for layer in layers]
+
+
+@contextlib.contextmanager
+def normalized_at_once(root: keras.layers.Layer) -> Iterator[None]:
+    """Within it `root` uses kernels that were normalised by one operation, if islands are compiled.
+
+    Weights that change within it are not seen.
+    """
+    if not islands.are_compiled():
+        yield
+        return
+    layers = list(spectral_layers(root))
+    kernels = islands.island(lambda: [layer.normalized_kernel() for layer in layers])()
+    with using_kernels(layers, kernels):
+        yield

@@ -1,5 +1,7 @@
 """The losses of the paper: hinge, mixed projection and the orthogonality penalty."""
 
+from typing import Any
+
 import tensorflow as tf
 
 
@@ -60,12 +62,23 @@ def orthogonal_penalty(kernel: tf.Tensor) -> tf.Tensor:
     Returns:
         A scalar.
     """
-    matrix = tf.reshape(kernel, [-1, kernel.shape[-1]])
-    rows, columns = matrix.shape
-    if columns <= rows:
-        gram = tf.matmul(matrix, matrix, transpose_a=True)
-        # Without its diagonal rather than minus its squares: nothing cancels near orthogonality.
-        return tf.reduce_sum(tf.square(tf.linalg.set_diag(gram, tf.zeros([columns], gram.dtype))))
-    gram = tf.matmul(matrix, matrix, transpose_b=True)
-    lengths = tf.reduce_sum(tf.square(matrix), axis=0)
-    return tf.reduce_sum(tf.square(gram)) - tf.reduce_sum(tf.square(lengths))
+    shape = [-1, kernel.shape[-1]]
+
+    @tf.custom_gradient
+    def penalty(matrix: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        rows, columns = matrix.shape
+        if columns <= rows:
+            # Without its diagonal rather than minus its squares: nothing cancels near
+            # orthogonality.
+            gram = tf.matmul(matrix, matrix, transpose_a=True)
+            gram = tf.linalg.set_diag(gram, tf.zeros([columns], gram.dtype))
+            # 4 W (W^T W * (1 - I)): both factors of a symmetric product by one product.
+            return tf.reduce_sum(tf.square(gram)), lambda upstream: tf.matmul(
+                matrix, 4.0 * upstream * gram
+            )
+        gram = tf.matmul(matrix, matrix, transpose_b=True)
+        lengths = tf.reduce_sum(tf.square(matrix), axis=0)
+        value = tf.reduce_sum(tf.square(gram)) - tf.reduce_sum(tf.square(lengths))
+        return value, lambda upstream: 4.0 * upstream * (tf.matmul(gram, matrix) - matrix * lengths)
+
+    return penalty(tf.reshape(kernel, shape))

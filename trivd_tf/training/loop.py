@@ -24,7 +24,12 @@ from trivd_tf.layers.recompute import recomputable_layers
 from trivd_tf.training.adam import FusedAdam
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
-from trivd_tf.training.distribution.devices import kind_of, set_determinism
+from trivd_tf.training.distribution.devices import (
+    compiles_islands,
+    kind_of,
+    reporting_out_of_memory,
+    set_determinism,
+)
 from trivd_tf.training.distribution.strategy import replica_batch_size
 from trivd_tf.training.distribution.workers import Watchdog, Workers
 from trivd_tf.training.ema import WeightAverage
@@ -48,9 +53,28 @@ class LoopResult:
     was_stopped: bool
 
 
-def build_step(experiment: Experiment, strategy: tf.distribute.Strategy, seed: int) -> GanStep:
-    """Networks, optimisers and the average, all under `strategy`."""
+def build_step(
+    experiment: Experiment,
+    strategy: tf.distribute.Strategy,
+    seed: int,
+    *,
+    device_kind: str | None = None,
+) -> GanStep:
+    """Networks, optimisers and the average, all under `strategy`.
+
+    Args:
+        experiment: what is trained.
+        strategy: the devices.
+        seed: of the weights and of everything random in the step.
+        device_kind: `CPU`, `GPU` or `TPU`; the strategy's own when left out.
+
+    Raises:
+        InputError: the networks or the options do not fit the devices.
+    """
     options = experiment.training
+    jit_compile = compiles_islands(
+        options, device_kind or kind_of(strategy), strategy.num_replicas_in_sync
+    )
     keras.utils.set_random_seed(seed)
     with strategy.scope():
         generator = experiment.build_generator()
@@ -80,6 +104,7 @@ def build_step(experiment: Experiment, strategy: tf.distribute.Strategy, seed: i
         num_replicas=strategy.num_replicas_in_sync,
         seed=seed,
         class_conditional=experiment.class_conditional,
+        jit_compile=jit_compile,
     )
 
 
@@ -217,6 +242,7 @@ class _Run:
     ):
         self._options = experiment.training
         self._checkpoints = checkpoints
+        self._counters = counters
         self._workers = workers
         self._loop = CompiledLoop(step, strategy, counters)
         self._iterator = make_iterator(experiment, strategy, seed, int(counters.clips))
@@ -243,7 +269,10 @@ class _Run:
             while done < options.num_steps and not self._workers.any(stop.is_set()):
                 count = 1 if done == first else _steps_to_next_event(done, options)
                 started = time.perf_counter()
-                with self._watchdog.watching(done):
+                with (
+                    self._watchdog.watching(done),
+                    reporting_out_of_memory(options, lambda: int(self._counters.step)),
+                ):
                     metrics = self._loop(self._iterator, count)
                 seconds = time.perf_counter() - started
                 if on_loop:

@@ -13,9 +13,11 @@ import tensorflow as tf
 
 from trivd_tf.base.pixels import float_tensor
 from trivd_tf.experiment import TrainingOptions
+from trivd_tf.layers.islands import compiling_islands, island
 from trivd_tf.layers.spectral_norm import (
     SpectralEmbedding,
     SpectralLayer,
+    normalized_at_once,
     power_iterate,
     spectral_layers,
 )
@@ -52,6 +54,7 @@ class GanStep:
         replica_batch_size, num_replicas: how the global batch is shared.
         seed: of everything random in the step.
         class_conditional: give the networks the data's labels, else the dummy class 0.
+        jit_compile: have XLA compile the step's islands (`layers.islands`).
     """
 
     generator: Generator
@@ -64,6 +67,7 @@ class GanStep:
     num_replicas: int
     seed: int
     class_conditional: bool = False
+    jit_compile: bool = False
 
     def __post_init__(self) -> None:
         # `_apply` sums gradients over replicas, so that their norm is the global batch's.
@@ -123,6 +127,12 @@ class GanStep:
         choices = model.draw(count, videos.shape[1], tuple(videos.shape[2:4]), seed)
         return model.view(videos, {name: self._own_rows(rows) for name, rows in choices.items()})
 
+    def _scores(
+        self, model: Discriminator, view: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        with normalized_at_once(model):
+            return model.scores(view, labels)
+
     def _mix(self, model: Discriminator, r_x: tf.Tensor, r_xy: tf.Tensor) -> tf.Tensor:
         if self.options.mix_over_replicas and self.num_replicas > 1:
             r_xy = tf.distribute.get_replica_context().all_gather(r_xy, axis=0)
@@ -136,9 +146,10 @@ class GanStep:
         """Conditioning frames followed by a fresh prediction, `[B, Tc + T, H, W, 3]`."""
         count = self.generator.num_conditioning_frames
         conditioning = float_tensor(batch["video"][:, :count], self._dtype)
-        predicted = self.generator(
-            conditioning, self.draw_latents(seed), labels=self._labels(batch), training=True
-        )
+        with normalized_at_once(self.generator):
+            predicted = self.generator(
+                conditioning, self.draw_latents(seed), labels=self._labels(batch), training=True
+            )
         return tf.concat([conditioning, predicted], axis=1)
 
     def update_discriminators(
@@ -154,7 +165,10 @@ class GanStep:
         Returns:
             This replica's losses, mean scores and gradient norm, scalars.
         """
-        seed = self._seed(step, update)
+        with compiling_islands(self.jit_compile):
+            return self._update_discriminators(batch, self._seed(step, update))
+
+    def _update_discriminators(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         seeds = tf.random.experimental.stateless_split(seed, 1 + 2 * len(self.discriminators))
         predicted = tf.stop_gradient(self.predict(batch, seeds[0]))
         real = float_tensor(batch["video"], self._dtype)
@@ -172,7 +186,7 @@ class GanStep:
                     self._view(model, real, seeds[1 + 2 * index]),
                     self._view(model, predicted, seeds[2 + 2 * index]),
                 ]
-                r_x, r_xy = model.scores(tf.concat(views, axis=0), labels)
+                r_x, r_xy = self._scores(model, tf.concat(views, axis=0), labels)
                 halves = zip(tf.split(r_x, 2), tf.split(r_xy, 2), strict=True)
                 on_real, on_predicted = [self._mix(model, *half) for half in halves]
                 terms.append(losses.hinge_discriminator_loss(on_real, on_predicted))
@@ -193,7 +207,14 @@ class GanStep:
 
         Args and returns are those of `update_discriminators`.
         """
-        seed = self._seed(step, self.options.discriminator_steps)
+        with compiling_islands(self.jit_compile):
+            metrics = self._update_generator(
+                batch, self._seed(step, self.options.discriminator_steps)
+            )
+            self._update_average(step + 1)
+            return metrics
+
+    def _update_generator(self, batch: Batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         seeds = tf.random.experimental.stateless_split(seed, 1 + len(self.discriminators))
         power_iterate(self.generator)
         weights = self.generator.trainable_variables
@@ -204,7 +225,7 @@ class GanStep:
             tape.watch(sources)
             videos = self.predict(batch, seeds[0])
             for index, model in enumerate(self.discriminators):
-                scores = model.scores(self._view(model, videos, seeds[1 + index]), labels)
+                scores = self._scores(model, self._view(model, videos, seeds[1 + index]), labels)
                 terms.append(losses.hinge_generator_loss(self._mix(model, *scores)))
                 metrics[f"{model.name}/generator_loss"] = terms[-1]
             penalty = self.penalty()
@@ -221,8 +242,10 @@ class GanStep:
         metrics["generator/gradient_norm"] = self._apply(
             self.generator_optimizer, tape.gradient(loss, sources), weights
         )
-        self.average.update(step + 1)
         return metrics
+
+    def _update_average(self, step: tf.Tensor) -> None:
+        island(self.average.update)(step)
 
     def prediction_difference(self, batch: Batch, videos: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Mean absolute difference of real frames and predicted ones, or the mean of several draws.
@@ -254,13 +277,21 @@ class GanStep:
         if self.num_replicas > 1:
             replica = tf.distribute.get_replica_context()
             summed = replica.all_reduce(tf.distribute.ReduceOp.SUM, summed)
-        optimizer.apply(summed, weights)
-        return tf.linalg.global_norm(summed)
+
+        def apply(*gradients: tf.Tensor) -> tf.Tensor:
+            optimizer.apply(list(gradients), weights)
+            return tf.linalg.global_norm(gradients)
+
+        return island(apply)(*summed)
 
     def penalty(self) -> tf.Tensor:
         """The orthogonality penalty, before its weight, on the generator's raw weights."""
         kernels = penalized_kernels(self.generator)
-        return tf.add_n([losses.orthogonal_penalty(tf.convert_to_tensor(k)) for k in kernels])
+
+        def penalty() -> tf.Tensor:
+            return tf.add_n([losses.orthogonal_penalty(tf.convert_to_tensor(k)) for k in kernels])
+
+        return island(penalty)()
 
     def singular_values(self) -> dict[str, tf.Tensor]:
         """The largest first singular value of each network's raw weights."""

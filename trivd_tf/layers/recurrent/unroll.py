@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trivd_tf.layers import islands
 from trivd_tf.layers.recurrent.base import RecurrentCell, Structure
 
 MODES = ("function", "python", "while")
@@ -83,7 +84,8 @@ def _python_loop(
     ]
     step: Callable[..., Any] = cell.step
     if trace_once:
-        step = tf.function(step).get_concrete_function(by_step[0], state, weights)
+        compiled = tf.function(step, jit_compile=islands.are_compiled() or None)
+        step = compiled.get_concrete_function(by_step[0], state, weights)
     outputs, warps = [], []
     for now in by_step:
         output, state, warp = step(now, state, weights)

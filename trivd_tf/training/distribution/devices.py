@@ -1,8 +1,12 @@
-"""What the devices of a run decide: whether its operations are deterministic."""
+"""What the devices of a run decide: determinism, what XLA compiles, and how memory runs out."""
+
+import contextlib
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 from tensorflow.python.framework import config as tf_config
 
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.experiment import TrainingOptions
 
 
@@ -33,3 +37,49 @@ def set_determinism(options: TrainingOptions, kind: str) -> None:
         tf.config.experimental.enable_op_determinism()
     elif options.deterministic is False:
         tf_config.disable_op_determinism()
+
+
+def compiles_islands(options: TrainingOptions, kind: str, num_replicas: int) -> bool:
+    """Whether XLA compiles the small operations of a step to `layers.islands`.
+
+    Raises:
+        InputError: asked for on several devices, whose batch norms reduce over replicas.
+    """
+    if kind == "TPU":  # compiles whole updates
+        return False
+    if options.jit_compile == "auto":
+        return kind == "GPU" and num_replicas == 1
+    if options.jit_compile and num_replicas > 1:
+        raise InputError(
+            f"TrainingOptions.jit_compile is True on {num_replicas} replicas, but compiled parts "
+            'cannot reduce over replicas: use "auto" or False, or --strategy one_device'
+        )
+    return bool(options.jit_compile)
+
+
+# An allocation that fails inside of a program of XLA comes as an internal error.
+_MEMORY_SIGNS = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY", "Out of memory", "out of memory")
+
+
+@contextlib.contextmanager
+def reporting_out_of_memory(options: TrainingOptions, step: Callable[[], int]) -> Iterator[None]:
+    """Turns TensorFlow's pages about an allocation that failed into one RunError.
+
+    Args:
+        options: of the run; the message names its batch size and what to lower.
+        step: tells the steps done.
+    """
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, tf.errors.InternalError) as error:
+        is_memory = isinstance(error, tf.errors.ResourceExhaustedError)
+        if not is_memory and not any(sign in str(error) for sign in _MEMORY_SIGNS):
+            raise
+        ways = ["a smaller TrainingOptions.batch_size", "a smaller channel_multiplier"]
+        if not options.recompute:
+            ways.insert(0, "TrainingOptions.recompute = True")
+        raise RunError(
+            f"out of memory on the device after step {step()}, with batch_size "
+            f"{options.batch_size}: use {', '.join(ways[:-1])} or {ways[-1]}; the last checkpoint "
+            "is kept, and the same command resumes from it"
+        ) from error

@@ -1,0 +1,78 @@
+"""Carries out the checks of `check_accelerator.py` and reports them; needs no device itself."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class Failure(Exception):
+    """A check's result is not what it must be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One thing to find out.
+
+    Attributes:
+        name: as reported.
+        run: returns what was measured; raises Failure, or what the check ran into.
+        needs: `accelerator`, or nothing.
+    """
+
+    name: str
+    run: Callable[[], dict[str, Any]]
+    needs: str = ""
+
+
+def carry_out(checks: list[Check], kind: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Runs what can be run on this kind of device; a check that fails stops no other.
+
+    Returns:
+        For each check `name`, `status` (`passed`, `failed` or `left out`), `seconds`, and what was
+        `found` or the `reason`.
+    """
+    rows = []
+    for check in checks:
+        row: dict[str, Any] = {"name": check.name, "seconds": 0.0}
+        started = time.perf_counter()
+        if check.needs and kind == "CPU":
+            row |= {"status": "left out", "reason": f"needs an {check.needs}"}
+        else:
+            try:
+                row |= {"status": "passed", "found": check.run()}
+            except Exception as error:  # whatever it is, the others are still worth knowing
+                reason = str(error).strip().splitlines() or [type(error).__name__]
+                row |= {"status": "failed", "reason": reason[0]}
+        row["seconds"] = round(time.perf_counter() - started, 1)
+        rows.append(row)
+        say(f"{row['status']:9} {row['seconds']:6.1f} s  {check.name}  {row.get('reason', '')}")
+    return rows
+
+
+def step_row(name: str, found: dict[str, Any]) -> str:
+    """A line of the table of timed steps."""
+    share = f"{found['share_of_convolution_rate']:.0%}"
+    first = f"{found['first_call_seconds']:.0f}"
+    seconds = f"{found['seconds_a_step']:.3f}"
+    return f"| {name} | {seconds} | {share} | {found['operations_a_step']:,.0f} | {first} |"
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """The report as two tables: checks, and steps where they were timed."""
+    lines = [f"# {report['device']}, TensorFlow {report['tensorflow']}", ""]
+    lines += ["| check | | seconds | |", "|---|---|---:|---|"]
+    lines += [
+        f"| {row['name']} | {row['status']} | {row['seconds']:.1f} | {row.get('reason', '')} |"
+        for row in report["checks"]
+    ]
+    timed = [
+        (row["name"], row["found"])
+        for row in report["checks"]
+        if "seconds_a_step" in row.get("found", {})
+    ]
+    if timed:
+        lines += ["", "| | s a step | of convolution's rate | operations | first step, s |"]
+        lines += ["|---|---:|---:|---:|---:|"]
+        lines += [step_row(name, found) for name, found in timed]
+    return "\n".join(lines) + "\n"

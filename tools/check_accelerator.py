@@ -1,0 +1,344 @@
+"""Checks a GPU or a TPU from end to end: numbers, repeatability, every command, and speed.
+
+A tiny model is trained, killed and resumed, evaluated, exported and asked; one step's losses and
+gradients are compared with the CPU's; then `benchmark_step.py` times three widths in float32 and
+bfloat16. Without an accelerator it checks what needs none, and names what it leaves out.
+
+example:
+  python tools/check_accelerator.py --output checked
+  python tools/check_accelerator.py --output checked --skip_benchmarks
+
+Writes checked/accelerator.json and checked/accelerator.md; exit status 1 where a check fails.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from accelerator_report import Check, Failure, as_markdown, carry_out
+
+TOOLS = Path(__file__).resolve().parent
+WORKER = TOOLS / "accelerator_worker.py"
+# TensorFlow's own words for "no GPU here".
+CPU_ONLY = {"CUDA_VISIBLE_DEVICES": "-1"}
+WIDTHS = (8, 32, 48)
+PRECISIONS = ("float32", "mixed_bfloat16")
+# Largest difference of losses and gradients, over the largest value.
+TOLERANCES = {"without TF32": 1e-4, "with TF32": 5e-2, "mixed_bfloat16": 2e-1}
+TINY = (
+    "models.generator.channel_multiplier = 1",
+    "models.discriminators.channel_multiplier = 1",
+    "models.discriminators.num_sampled_frames = 2",
+    "data.ClipSpec.num_conditioning_frames = 2",
+    "data.ClipSpec.num_predicted_frames = 2",
+    "data.ClipSpec.size = 16",
+    "training.TrainingOptions.batch_size = 4",
+    "training.TrainingOptions.num_steps = 4",
+    "training.TrainingOptions.steps_per_loop = 1",
+    "training.TrainingOptions.checkpoint_every_steps = 1",
+    "training.TrainingOptions.sample_every_steps = 0",
+    "evaluation.EvaluationOptions.num_samples = 8",
+    "evaluation.EvaluationOptions.batch_size = 4",
+    "evaluation.EvaluationOptions.standing_batches = 1",
+    "evaluation.EvaluationOptions.standing_batch_size = 4",
+)
+
+
+@dataclasses.dataclass
+class Machine:
+    """Runs commands in processes of their own, in one folder.
+
+    Attributes:
+        folder: everything is written there.
+        kind: `CPU`, `GPU` or `TPU`.
+        strategy: flags of `trivd train` for the accelerator.
+    """
+
+    folder: Path
+    kind: str
+    strategy: tuple[str, ...] = ()
+
+    def python(self, *arguments: Any, **environment: str) -> str:
+        """What a Python process prints.
+
+        Raises:
+            Failure: it failed; with the last line that it wrote.
+        """
+        done = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env=self.environment(**environment),
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            raise Failure(lines[-1])
+        return done.stdout
+
+    @staticmethod
+    def environment(**changes: str) -> dict[str, str]:
+        """This process's, with the package of this checkout."""
+        paths = [str(TOOLS.parent), os.environ.get("PYTHONPATH", "")]
+        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        return {**os.environ, **quiet, **changes}
+
+    def worker(self, task: str, *arguments: Any, **environment: str) -> dict[str, Any]:
+        """What `accelerator_worker.py` finds."""
+        return json.loads(self.python(WORKER, task, *arguments, **environment).splitlines()[-1])
+
+    def train_command(self, name: str, *bindings: str, flags: tuple[str, ...] = ()) -> list[str]:
+        """A `trivd train` of the tiny model into the folder `name`."""
+        command = ["-m", "trivd_tf", "train", "--gin_file", "bouncing_digits", "--seed", "3"]
+        for binding in (*TINY, "training.TrainingOptions.deterministic = True", *bindings):
+            command += ["--gin_bindings", binding]
+        return [*command, "--model_dir", str(self.folder / name), *(flags or self.strategy)]
+
+    def train(self, name: str, *bindings: str, flags: tuple[str, ...] = ()) -> None:
+        """Trains the tiny model to its end."""
+        self.python(*self.train_command(name, *bindings, flags=flags))
+
+    def losses(self, name: str) -> list[dict[str, float]]:
+        """A run's `losses.jsonl`."""
+        text = (self.folder / name / "losses.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+
+def compare_with_cpu(machine: Machine, name: str) -> dict[str, Any]:
+    """One step's losses and gradients on the accelerator against the CPU's, in float32."""
+    precision = name if name == "mixed_bfloat16" else "float32"
+    tf32 = "on" if name == "with TF32" else "off"
+    own, cpu = machine.folder / f"{precision}_{tf32}.npz", machine.folder / "cpu.npz"
+    if not cpu.exists():
+        machine.worker("step", cpu, "float32", "off", **CPU_ONLY)
+    machine.worker("step", own, precision, tf32)
+    found = machine.worker("compare", cpu, own, **CPU_ONLY)
+    worst = max(found["losses"], found["gradients"])
+    if not worst <= TOLERANCES[name]:
+        raise Failure(f"differs by {worst:.2g}, more than {TOLERANCES[name]:g}: {found}")
+    return {**found, "tolerance": TOLERANCES[name]}
+
+
+def check_same_run(machine: Machine, one: str, other: str) -> dict[str, Any]:
+    """Losses and last checkpoints are equal to the last bit."""
+    if machine.losses(one) != machine.losses(other):
+        raise Failure(f"losses of {one} and {other} differ")
+    found = machine.worker(
+        "same_checkpoints", machine.folder / one, machine.folder / other, **CPU_ONLY
+    )
+    if found["different"]:
+        raise Failure(f"{len(found['different'])} variables differ, {found['different'][0]} first")
+    return {"steps": len(machine.losses(one)), "variables": found["variables"]}
+
+
+def two_runs(machine: Machine) -> dict[str, Any]:
+    """`deterministic = True` repeats a run to the last bit."""
+    machine.train("first")
+    machine.train("second")
+    return check_same_run(machine, "first", "second")
+
+
+def kill_and_resume(machine: Machine) -> dict[str, Any]:
+    """A run that is killed (SIGKILL) after a checkpoint ends as one that was not."""
+    process = subprocess.Popen(
+        [sys.executable, *machine.train_command("killed")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=machine.environment(),
+    )
+    checkpoints = machine.folder / "killed" / "checkpoints"
+    with contextlib.suppress(ProcessLookupError):
+        while process.poll() is None and not list(checkpoints.glob("ckpt-*.index")):
+            time.sleep(0.02)
+        process.kill()
+    process.wait()
+    left = sorted(path.stem for path in checkpoints.glob("ckpt-*.index"))
+    machine.train("killed")
+    return {"killed_after": left, **check_same_run(machine, "first", "killed")}
+
+
+def trains(machine: Machine, name: str, *bindings: str, flags: tuple[str, ...] = ()) -> dict:
+    """A run in another way ends with finite losses."""
+    machine.train(name, *bindings, flags=flags)
+    last = machine.losses(name)[-1]
+    if not all(abs(value) < 1e6 for value in last.values()):
+        raise Failure(f"losses are {last}")
+    return {"last_losses": last}
+
+
+def mirrored(machine: Machine) -> dict[str, Any]:
+    """All GPUs, or two devices made of the CPU."""
+    flags = ("--strategy", "mirrored")
+    if machine.kind != "GPU":
+        flags += ("--logical_devices", "2")
+    return trains(machine, "mirrored", flags=flags)
+
+
+def evaluate(machine: Machine) -> dict[str, Any]:
+    """`trivd evaluate`, I3D included."""
+    table = machine.python("-m", "trivd_tf", "evaluate", "--model_dir", machine.folder / "first")
+    return {"table": table.strip().splitlines()}
+
+
+def export(machine: Machine) -> dict[str, Any]:
+    """`trivd export`; the export predicts the same on the accelerator and on the CPU."""
+    exported = machine.folder / "exported"
+    command = ("-m", "trivd_tf", "export", "--model_dir", machine.folder / "first")
+    machine.python(*command, "--export_dir", exported)
+    here, there = machine.folder / "here.npz", machine.folder / "on_cpu.npz"
+    machine.worker("predict", exported, here)
+    machine.worker("predict", exported, there, **CPU_ONLY)
+    found = machine.worker("compare", there, here, **CPU_ONLY)
+    if not found["losses"] <= 2e-2:
+        raise Failure(f"the export's frames differ by {found['losses']:.2g} of their range")
+    return {"difference_from_cpu": found["losses"]}
+
+
+def predict(machine: Machine) -> dict[str, Any]:
+    """`trivd predict` continues a clip."""
+    clip, futures = machine.folder / "clip.gif", machine.folder / "futures"
+    machine.worker("clip", clip, **CPU_ONLY)
+    command = ("-m", "trivd_tf", "predict", "--model", machine.folder / "exported", clip)
+    written = machine.python(*command, "--output", futures).split()
+    if not written or not all(Path(path).stat().st_size for path in written):
+        raise Failure(f"nothing was written to {futures}")
+    return {"files": [Path(path).name for path in written]}
+
+
+def demo(machine: Machine) -> dict[str, Any]:
+    """`trivd demo` answers one request."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trivd_tf", "demo", "--model", machine.folder / "exported"]
+        + ["--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=machine.environment(),
+    )
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        if not address.startswith("http"):
+            _, errors = process.communicate(timeout=60)
+            raise Failure((errors.strip().splitlines() or ["it ended"])[-1])
+        content = (machine.folder / "clip.gif").read_bytes()
+        request = urllib.request.Request(
+            f"{address}api/predict", data=content, headers={"X-Trivd": "1"}
+        )
+        started = time.perf_counter()
+        with urllib.request.urlopen(request, timeout=120) as response:
+            answer = json.load(response)
+        return {"seconds": time.perf_counter() - started, "parts": sorted(answer)}
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def benchmark(machine: Machine, width: int, precision: str) -> dict[str, Any]:
+    """`benchmark_step.py` at one width, 64 x 64, 5 -> 11 frames, batch 16."""
+    result = machine.folder / f"step_{width}_{precision}.json"
+    command = [TOOLS / "benchmark_step.py", "--gin_file", "bouncing_digits"]
+    for binding in (
+        f"models.generator.channel_multiplier = {width}",
+        f"models.discriminators.channel_multiplier = {width}",
+        "data.ClipSpec.num_conditioning_frames = 5",
+        "data.ClipSpec.num_predicted_frames = 11",
+        "data.ClipSpec.size = 64",
+        f"training.TrainingOptions.batch_size = {8 if width == WIDTHS[0] else 16}",
+        f"training.TrainingOptions.precision = '{precision}'",
+    ):
+        command += ["--gin_bindings", binding]
+    machine.python(*command, "--loops", 3, "--steps", 5, "--json", result)
+    return json.loads(result.read_text(encoding="utf-8"))
+
+
+def tool(machine: Machine, name: str, *arguments: Any) -> dict[str, Any]:
+    """What another tool prints."""
+    return {"printed": machine.python(TOOLS / name, *arguments).strip().splitlines()}
+
+
+def all_checks(machine: Machine, *, benchmarks: bool) -> list[Check]:
+    """In the order in which they run: later ones use what earlier ones wrote."""
+    checks = [
+        Check(
+            f"a step against the CPU's, {name}",
+            _bound(compare_with_cpu, machine, name),
+            "accelerator",
+        )
+        for name in TOLERANCES
+    ]
+    checks += [
+        Check("two deterministic runs are the same", _bound(two_runs, machine)),
+        Check("kill and resume", _bound(kill_and_resume, machine)),
+        Check(
+            "mixed_bfloat16 trains",
+            lambda: trains(
+                machine, "bfloat16", "training.TrainingOptions.precision = 'mixed_bfloat16'"
+            ),
+        ),
+        Check("mirrored trains", _bound(mirrored, machine)),
+        Check("evaluate", _bound(evaluate, machine)),
+        Check("export", _bound(export, machine)),
+        Check("predict", _bound(predict, machine)),
+        Check("demo", _bound(demo, machine)),
+    ]
+    if benchmarks:
+        of_i3d = ("benchmark_i3d.py", "--batch_sizes", 32)
+        of_export = ("benchmark_export.py", "--channel_multiplier", 48, "--calls", 100)
+        timed = {
+            "clips a second through I3D": _bound(tool, machine, *of_i3d),
+            "exported against in process": _bound(tool, machine, *of_export),
+        }
+        for width in WIDTHS:
+            for name in PRECISIONS:
+                timed[f"step, ch {width}, {name}"] = _bound(benchmark, machine, width, name)
+        checks += [Check(name, run, "accelerator") for name, run in timed.items()]
+    return checks
+
+
+def _bound(function: Callable[..., dict[str, Any]], *arguments: Any) -> Callable[[], dict]:
+    return lambda: function(*arguments)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Checks this machine."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder of the two reports")
+    parser.add_argument("--skip_benchmarks", action="store_true", help="time no steps")
+    parser.add_argument("--only", help="run only the checks whose name contains this")
+    args = parser.parse_args(argv)
+    args.output.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        machine = Machine(Path(folder), "CPU")
+        found = machine.worker("device")
+        machine.kind = found["kind"]
+        if machine.kind == "TPU":
+            machine.strategy = ("--strategy", "tpu", "--tpu", "local")
+        print(f"{found['device']}, TensorFlow {found['tensorflow']}", flush=True)
+        checks = all_checks(machine, benchmarks=not args.skip_benchmarks)
+        wanted = [check for check in checks if args.only is None or args.only in check.name]
+        rows = carry_out(wanted, machine.kind, lambda line: print(line, flush=True))
+    report = {**found, "seconds": round(time.perf_counter() - started, 1), "checks": rows}
+    (args.output / "accelerator.json").write_text(json.dumps(report, indent=1) + "\n")
+    (args.output / "accelerator.md").write_text(as_markdown(report))
+    failed = [row["name"] for row in rows if row["status"] == "failed"]
+    print(f"{len(rows)} checks, {len(failed)} failed, {report['seconds']:.0f} s: {args.output}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
