@@ -78,7 +78,7 @@ def compare(reference: str, other: str) -> dict[str, float]:
             group = name.split("/")[0]
             size = scale if group == "losses" else np.abs(one[name]).max()
             difference = np.abs(one[name] - two[name]).max() / max(size, 1e-30)
-            found[group] = max(found[group], float(difference))
+            found[group] = float(np.maximum(found[group], difference))  # keeps NaN
     return found
 
 
