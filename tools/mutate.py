@@ -1,0 +1,231 @@
+"""Breaks the paper's rules one at a time and checks that a test notices each.
+
+Every entry of `tools/mutations` changes one place in a copy of the tree and names the tests that
+must fail. It is caught when at least one of them fails with the change and all of them pass
+without it. TensorFlow is imported once; each change is tried in a fork of that process.
+
+    python tools/mutate.py                      all of them; those done before are not repeated
+    python tools/mutate.py --only tsru_p_blend  one
+    python tools/mutate.py --table docs/testing.md   writes the table of what was found
+
+The exit status is 1 where a change survives.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from typing import Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from tools.mutations import MUTATIONS, Mutation
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COPIED = ("trivd_tf", "tests", "gin", "tools", "export", "pyproject.toml", "setup.py")
+BEGIN, END = "<!-- mutations: begin -->", "<!-- mutations: end -->"
+TIMEOUT = 900
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a change.
+
+    Attributes:
+        status: "caught", "survived", "broken" (the tests could not even be collected) or
+            "timeout".
+        test: the first test that failed.
+        seconds: that it took.
+    """
+
+    status: str
+    test: str
+    seconds: float
+
+
+def run_tests(tree: pathlib.Path, tests: list[str], log: pathlib.Path, *options: str) -> int:
+    """pytest's exit status in a fork of this process; -1 after `TIMEOUT` seconds."""
+    child = os.fork()
+    if child == 0:
+        _in_fork(tree, tests, log, options)
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return -1
+        time.sleep(0.05)
+
+
+def _in_fork(
+    tree: pathlib.Path, tests: list[str], log: pathlib.Path, options: tuple[str, ...]
+) -> None:
+    status = 3
+    try:
+        with log.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        os.chdir(tree)
+        sys.path[:] = [str(tree), *(p for p in sys.path if pathlib.Path(p or ".") != ROOT)]
+        os.environ["PYTHONPATH"] = str(tree)
+        import pytest
+
+        flags = ["-q", "-p", "no:cacheprovider", "--tb=line", "-rfE", *options]
+        status = int(pytest.main([*flags, *(f"tests/{test}" for test in tests)]))
+        sys.stdout.flush()
+    finally:
+        os._exit(status)
+
+
+def failed_test(log: str) -> str:
+    """The first test that failed or could not be set up."""
+    found = re.search(r"^(?:FAILED|ERROR) tests/(\S+)", log, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def try_mutation(mutation: Mutation, tree: pathlib.Path, log: pathlib.Path) -> Outcome:
+    """Applies a change to the copy, runs its tests, and takes it back."""
+    path = tree / "trivd_tf" / mutation.file
+    text = path.read_text(encoding="utf-8")
+    start = time.monotonic()
+    try:
+        path.write_text(mutation.applied(text), encoding="utf-8")
+        status = run_tests(tree, list(mutation.tests), log, "-x")
+    finally:
+        path.write_text(text, encoding="utf-8")
+    names = {0: "survived", 1: "caught", -1: "timeout"}
+    content = log.read_text(encoding="utf-8", errors="replace")
+    test = failed_test(content)
+    outcome = names.get(status, "broken")
+    return Outcome(
+        outcome if outcome != "caught" or test else "broken", test, time.monotonic() - start
+    )
+
+
+def copy_tree(target: pathlib.Path) -> pathlib.Path:
+    """The tree, without what Python compiled: a change of the same length must not be missed."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, target / name)
+    return target
+
+
+def key_of(mutation: Mutation) -> str:
+    """Changes with the mutation, the file that it changes and the files of its tests."""
+    digest = hashlib.sha256(repr(mutation).encode())
+    files = [ROOT / "trivd_tf" / mutation.file]
+    files += [ROOT / "tests" / test.partition("::")[0] for test in mutation.tests]
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def table(mutations: list[Mutation], results: dict[str, Any]) -> str:
+    """Markdown: the rule that was broken, where, what caught it, seconds."""
+    done = [(one, results[one.name]) for one in mutations if one.name in results]
+    caught = sum(result["status"] == "caught" for _, result in done)
+    seconds = sum(result["seconds"] for _, result in done)
+    lines = [
+        f"{caught} of {len(done)} changes are caught; all of them take {seconds / 60:.0f} minutes.",
+        "",
+        "| name | the rule that is broken | in | caught by | s |",
+        "|---|---|---|---|---:|",
+    ]
+    for one, result in done:
+        test = result["test"].partition(" ")[0] if result["status"] == "caught" else "**nothing**"
+        lines.append(
+            f"| {one.name} | {one.rule} | `{one.file}` | `{test}` | {result['seconds']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def write_table(page: pathlib.Path, text: str) -> None:
+    """Puts the table between its two marks in a Markdown page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", metavar="NAME", action="append", help="may be repeated")
+    parser.add_argument("--list", action="store_true", help="print the names, run nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="only check that every fragment occurs once"
+    )
+    parser.add_argument(
+        "--results", type=pathlib.Path, default=ROOT / ".mutations.json", metavar="FILE"
+    )
+    parser.add_argument("--table", type=pathlib.Path, metavar="PAGE", help="a Markdown page")
+    arguments = parser.parse_args(argv)
+    chosen = [one for one in MUTATIONS if not arguments.only or one.name in arguments.only]
+    if arguments.list:
+        print("\n".join(f"{one.name}: {one.rule}" for one in chosen))
+        return 0
+    for one in chosen:
+        one.applied((ROOT / "trivd_tf" / one.file).read_text(encoding="utf-8"))
+    if arguments.check:
+        print(f"{len(chosen)} changes apply")
+        return 0
+    results = json.loads(arguments.results.read_text()) if arguments.results.exists() else {}
+    todo = [one for one in chosen if results.get(one.name, {}).get("key") != key_of(one)]
+    if todo:
+        _run(todo, results, arguments.results)
+    if arguments.table:
+        write_table(arguments.table, table(MUTATIONS, results))
+    missed = [one.name for one in chosen if results[one.name]["status"] != "caught"]
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} caught")
+    for name in missed:
+        print(f"not caught: {name} ({results[name]['status']})")
+    return 1 if missed else 0
+
+
+def _run(todo: list[Mutation], results: dict[str, Any], path: pathlib.Path) -> None:
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    import keras  # noqa: F401
+    import pytest  # noqa: F401
+    import scipy.ndimage  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    with tempfile.TemporaryDirectory() as folder:
+        tree = copy_tree(pathlib.Path(folder) / "tree")
+        log = pathlib.Path(folder) / "log"
+        tests = list(dict.fromkeys(test for one in todo for test in one.tests))
+        # All in one process: what tests share is made once.
+        if run_tests(tree, tests, log):
+            sys.exit(f"without any change, these tests fail:\n{log.read_text()[-3000:]}")
+        print(f"{len(tests)} selections of tests pass without a change", flush=True)
+        for one in todo:
+            outcome = try_mutation(one, tree, log)
+            results[one.name] = {"key": key_of(one), **dataclasses.asdict(outcome)}
+            path.write_text(json.dumps(results, indent=1) + "\n")
+            print(
+                f"{one.name}: {outcome.status} {outcome.test} {outcome.seconds:.1f} s", flush=True
+            )
+            if outcome.status == "broken":
+                print(log.read_text(errors="replace")[-1500:], flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
