@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trivd_tf import config, data
 from trivd_tf.evaluation.paper_tables.paper_figures import PAPER_ROWS, describe, rows_of_run
+from trivd_tf.evaluation.protocols import find_protocol
 from trivd_tf.experiment import Experiment
 from trivd_tf.training import train
 from trivd_tf.training.loop import build_step, make_iterator
@@ -204,3 +205,18 @@ def test_test_splits_are_those_of_the_tables(reduced):
         source = reduced(name).data
         assert isinstance(source, data.Kinetics600)
         assert source._splits["test"] == split
+
+
+def test_runs_of_the_paper_score_as_many_clips_as_their_protocols():
+    protocols = {"kinetics600": "kinetics600_val", "ucf101": "ucf101"}
+    protocols |= {name: name for name in ("bair_original", "bair_balanced")}
+    checked = 0
+    for name in RUNS:
+        text = text_of(name)
+        if 'include "training/paper.gin"' not in text:
+            continue
+        kind = re.search(r'include "data/(\w+)\.gin"', text)[1]
+        scored = config.parse([name], data_dir="nowhere").build().evaluation.num_samples
+        assert scored == find_protocol(protocols[kind]).options.num_samples, name
+        checked += 1
+    assert checked > 20

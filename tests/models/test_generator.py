@@ -51,10 +51,13 @@ def test_motion_has_the_frames_size_and_the_stages_add_up(generator, inputs):
     np.testing.assert_allclose(frames, generator(*inputs), atol=1e-6)
     _, stages = generator.predict_with_stage_motion(*inputs)
     assert [stage.shape[2] for stage in stages] == [2, 4, 8]
-    # Fields of one displacement everywhere: 8 d1 + 4 d2 in pixels of the frames.
+    # Fields of one displacement everywhere: 4 d2 + 2 d3 in pixels of the frames.
     constant = [tf.ones_like(stage) * tf.constant([1.0, -0.5]) for stage in stages]
     combined = generator.combine_motion(constant)
-    np.testing.assert_allclose(combined, np.broadcast_to([12.0, -6.0], flow.shape), atol=1e-5)
+    np.testing.assert_allclose(combined, np.broadcast_to([6.0, -3.0], flow.shape), atol=1e-5)
+    coarsest = generator.combine_motion(constant, ("stage_1", "stage_2"))
+    np.testing.assert_allclose(coarsest, np.broadcast_to([12.0, -6.0], flow.shape), atol=1e-5)
+    assert Generator(1, motion_levels=2).motion_stages == ("stage_1", "stage_2")
 
 
 def test_vector_based_units_have_a_motion_field_too(inputs):
@@ -97,6 +100,8 @@ def test_first_affine_and_class_embedding_are_not_spectrally_normalised(generato
         layer.name for layer in sublayers(generator, spectral_norm.SpectralLayer) if layer.u is None
     ]
     assert sorted(plain) == ["affine", "embedding"]
+    normalised = Generator(1, embedding_spectral_norm=True, num_classes=3).embedding
+    assert normalised.u is not None
 
 
 @pytest.mark.parametrize(
@@ -105,6 +110,8 @@ def test_first_affine_and_class_embedding_are_not_spectrally_normalised(generato
         ({"frame_size": 20}, "multiple of 8"),
         ({"hidden_widths": "both"}, "'out' or 'in'"),
         ({"motion_levels": 4}, "motion_levels"),
+        ({"motion_stages": ("stage_4",)}, "motion_stages must be some of stage_1"),
+        ({"motion_stages": "stage_2"}, "motion_stages must be some of stage_1"),
         ({"recurrent_unit": "gru"}, "one of"),
     ],
 )

@@ -104,8 +104,12 @@ class PerStepBatchNorm(keras.layers.Layer):
             self.gain.build(condition_shape)
             self.offset.build(condition_shape)
         else:
-            self.gain = self.add_weight(name="gain", shape=(channels,), initializer="ones")
-            self.offset = self.add_weight(name="offset", shape=(channels,), initializer="zeros")
+            self.gain = self.add_weight(
+                name="gain", shape=(channels,), initializer="ones", autocast=False
+            )
+            self.offset = self.add_weight(
+                name="offset", shape=(channels,), initializer="zeros", autocast=False
+            )
         shape = (self.num_steps, channels)
         self.standing_mean = replicated_state(self, "standing_mean", shape, "zeros")
         self.standing_variance = replicated_state(self, "standing_variance", shape, "ones")

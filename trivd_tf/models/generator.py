@@ -1,6 +1,7 @@
 """The TrIVD-GAN / DVD-GAN-FP generator (architecture, section 2)."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from trivd_tf.models.pixel_unit import PixelUnit
 from trivd_tf.ops import video, warp
 
 NUM_STAGES = 3
+STAGES = tuple(f"stage_{number}" for number in range(1, NUM_STAGES + 1))
 _HIDDEN_WIDTHS = (8, 4, 2)
 _INPUT_WIDTHS = (8, 8, 4)
 
@@ -138,8 +140,12 @@ class Generator(keras.Model):
         post_kernel_size: of the convolution after the recurrent unit, 3 or 1.
         unit_options: more arguments of `make_cell`.
         wide_encoder_blocks: as in the discriminator blocks.
-        motion_levels: how many stages, coarsest first, `predict_with_motion` combines (2 in the
-            paper's Fig. 3).
+        embedding_spectral_norm: of the class embedding. Off, as in BigGAN; the paper's text excepts
+            the first linear map alone (docs/architecture.md, "Open choices").
+        motion_stages: whose fields `predict_with_motion` combines, of `stage_1` (the coarsest) to
+            `stage_3`. The two finest: "lower" means finer
+            in the paper's Fig. 3.
+        motion_levels: what earlier versions called that many stages from the coarsest on.
         pixel_warp_size: k of a TSRU on the pixels, which moves the previous frame by up to
             (k - 1) / 2 pixels and blends it with what the head draws (`PixelUnit`); None for the
             paper's generator, which has none.
@@ -161,7 +167,9 @@ class Generator(keras.Model):
         post_kernel_size: int = 3,
         unit_options: dict[str, Any] | None = None,
         wide_encoder_blocks: bool = True,
-        motion_levels: int = 2,
+        embedding_spectral_norm: bool = False,
+        motion_stages: Sequence[str] = ("stage_2", "stage_3"),
+        motion_levels: int | None = None,
         pixel_warp_size: int | None = None,
         spectral_norm: bool = True,
         spectral_epsilon: float = 1e-4,
@@ -178,8 +186,7 @@ class Generator(keras.Model):
         frame_size = from_height_width(*frame_shape)
         if hidden_widths not in ("out", "in"):
             raise ValueError(f"hidden_widths must be 'out' or 'in'. Received: {hidden_widths!r}")
-        if not 1 <= motion_levels <= NUM_STAGES:
-            raise ValueError(f"motion_levels must be 1 to {NUM_STAGES}. Received: {motion_levels}")
+        motion_stages = _chosen_stages(motion_stages, motion_levels)
         self._options: dict[str, Any] = {
             "channel_multiplier": channel_multiplier,
             "recurrent_unit": recurrent_unit,
@@ -193,7 +200,8 @@ class Generator(keras.Model):
             "post_kernel_size": post_kernel_size,
             "unit_options": dict(unit_options or {}),
             "wide_encoder_blocks": wide_encoder_blocks,
-            "motion_levels": motion_levels,
+            "embedding_spectral_norm": embedding_spectral_norm,
+            "motion_stages": motion_stages,
             "pixel_warp_size": pixel_warp_size,
             "spectral_norm": spectral_norm,
             "spectral_epsilon": spectral_epsilon,
@@ -206,7 +214,7 @@ class Generator(keras.Model):
         self.frame_size = frame_size
         self.latent_size = latent_size
         self.num_classes = num_classes
-        self.motion_levels = motion_levels
+        self.motion_stages = motion_stages
         self._build_layers(wide_encoder_blocks, hidden_widths)
 
     def _build_layers(self, wide_encoder_blocks: bool, hidden_widths: str) -> None:
@@ -221,7 +229,12 @@ class Generator(keras.Model):
         out = tuple(width * ch for width in _HIDDEN_WIDTHS)
         plain = {"spectral_norm": False, "dtype": self.dtype_policy}
         self.embedding = SpectralEmbedding(
-            self.num_classes, options["embedding_size"], name="embedding", **plain
+            self.num_classes,
+            options["embedding_size"],
+            spectral_norm=options["embedding_spectral_norm"],
+            epsilon=options["spectral_epsilon"],
+            name="embedding",
+            dtype=self.dtype_policy,
         )
         area = math.prod(self._first_shape)
         self.affine = SpectralDense(area * _INPUT_WIDTHS[0] * ch, name="affine", **plain)
@@ -380,7 +393,7 @@ class Generator(keras.Model):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """As `call`, with the motion field `[B, T, H, W, 2]` in pixels of the frames.
 
-        The fields of the first `motion_levels` stages are combined coarse to fine (paper, Fig. 3).
+        The fields of `motion_stages` are combined coarse to fine (paper, Fig. 3).
         With a TSRU on the pixels, the field is that unit's alone: it says where in the previous
         frame each pixel was read.
         """
@@ -389,13 +402,27 @@ class Generator(keras.Model):
         )
         return frames, self.combine_motion(flows)
 
-    def combine_motion(self, flows: list[tf.Tensor]) -> tf.Tensor:
-        """Stage fields `[B, T, h, w, 2]` to one full-size field `[B, T, H, W, 2]`."""
+    def combine_motion(
+        self, flows: list[tf.Tensor], stages: Sequence[str] | None = None
+    ) -> tf.Tensor:
+        """Stage fields to one field of the frames' size.
+
+        Args:
+            flows: `[B, T, h, w, 2]` of every stage, coarsest first.
+            stages: names of those that count; `motion_stages` when left out.
+
+        Returns:
+            `[B, T, H, W, 2]`, in pixels of the frames.
+        """
+        chosen = self.motion_stages if stages is None else _chosen_stages(stages)
         if self.pixels is not None:
             return flows[-1]
         steps = self.num_predicted_frames
-        levels = [video.fold_time(flow) for flow in flows[: self.motion_levels]]
-        # Levels that are left out count as no motion of their own.
+        # Stages that are left out, and the frames, have no motion of their own.
+        levels = [
+            video.fold_time(flow if name in chosen else tf.zeros_like(flow))
+            for name, flow in zip(STAGES, flows, strict=False)
+        ]
         while tuple(levels[-1].shape[1:3]) != self.frame_shape:
             batch, (height, width) = tf.shape(levels[-1])[0], levels[-1].shape[1:3]
             levels.append(tf.zeros([batch, 2 * height, 2 * width, 2], levels[-1].dtype))
@@ -408,3 +435,13 @@ class Generator(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._options}
+
+
+def _chosen_stages(names: Sequence[str], levels: int | None = None) -> tuple[str, ...]:
+    """Stages whose motion counts, checked; the `levels` coarsest where that is given."""
+    if levels is not None and not 1 <= levels <= NUM_STAGES:
+        raise ValueError(f"motion_levels must be 1 to {NUM_STAGES}. Received: {levels}")
+    chosen = tuple(names) if levels is None else STAGES[:levels]
+    if isinstance(names, str) or not chosen or not set(chosen) <= set(STAGES):
+        raise ValueError(f"motion_stages must be some of {', '.join(STAGES)}. Received: {names!r}")
+    return chosen

@@ -22,6 +22,8 @@ import tensorflow as tf
 from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralLayer, spectral_layers
 from trivd_tf.ops.warp import expected_flow
 
+_GATES = ("read", "update", "input_gate", "forget_gate", "output_gate")
+
 Structure = Any  # a tensor, or a tuple or dictionary of tensors
 
 
@@ -34,6 +36,7 @@ class RecurrentCell(keras.layers.Layer):
         kernel_size: of the convolutions of h and x.
         spectral_norm: divide every kernel by its first singular value.
         epsilon: lower bound of that divisor.
+        initial_gate_bias: where the biases of the gates' convolutions start.
     """
 
     has_motion = False
@@ -46,6 +49,7 @@ class RecurrentCell(keras.layers.Layer):
         kernel_size: int = 3,
         spectral_norm: bool = True,
         epsilon: float = 1e-4,
+        initial_gate_bias: float = 0.0,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -56,6 +60,7 @@ class RecurrentCell(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.spectral_norm = spectral_norm
         self.epsilon = epsilon
+        self.initial_gate_bias = initial_gate_bias
 
     def initial_state(self, encoding: tf.Tensor) -> Structure:
         """The state before the first step, from an encoding `[B, H, W, channels]`."""
@@ -119,6 +124,10 @@ class RecurrentCell(keras.layers.Layer):
             filters, name=name, dtype=self.dtype_policy, **{**defaults, **options}
         )
         layer.build((None, None, None, input_channels))
+        is_gate = name.removesuffix("_of_inputs") in _GATES
+        if self.initial_gate_bias and is_gate and layer.bias is not None:
+            with tf.init_scope():  # now, also where a graph is being traced
+                layer.bias.assign(tf.fill(layer.bias.shape, self.initial_gate_bias))
         return layer
 
     def get_config(self) -> dict[str, Any]:
@@ -129,6 +138,7 @@ class RecurrentCell(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "spectral_norm": self.spectral_norm,
             "epsilon": self.epsilon,
+            "initial_gate_bias": self.initial_gate_bias,
         }
 
 

@@ -32,6 +32,11 @@ class DynamicConvLSTM(LSTMCell):
 
     def __init__(self, channels: int, *, kernel_channels: int = 16, **kwargs: Any):
         super().__init__(channels, **kwargs)
+        if self.initial_gate_bias:
+            raise ValueError(
+                "DynamicConvLSTM starts all its biases at 0. "
+                f"Received: initial_gate_bias={self.initial_gate_bias}."
+            )
         self.kernel_channels = kernel_channels
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -15,6 +15,7 @@ from trivd_tf.layers.recurrent.base import Structure, convolve, softmax, width_o
 from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralLayer
 from trivd_tf.ops import warp
 
+_KERNEL_AXES = {"taps": 1, "kernels": 2}  # of [B, k*k, N]
 _POOLED = 4  # rows and columns left by the adaptive max-pool
 
 
@@ -107,6 +108,8 @@ class FactorizedTransform(TransformNetwork):
         num_kernels: N; k*k if None.
         dense_width: width of the hidden dense layer: "half_channels" (C/2) or "half_flattened"
             (half of the flattened pooled features), or a number.
+        kernel_softmax: over the "taps" of each kernel, or over the "kernels" at each tap.
+        selection_softmax: over the "kernels" at each pixel, or over "space" for each kernel.
         **kwargs: `TransformNetwork`'s.
     """
 
@@ -115,9 +118,22 @@ class FactorizedTransform(TransformNetwork):
         *,
         num_kernels: int | None = None,
         dense_width: str | int = "half_channels",
+        kernel_softmax: str = "taps",
+        selection_softmax: str = "kernels",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if kernel_softmax not in _KERNEL_AXES or selection_softmax not in ("kernels", "space"):
+            raise ValueError(
+                'kernel_softmax must be "taps" or "kernels", selection_softmax "kernels" or '
+                f'"space". Received: {kernel_softmax!r}, {selection_softmax!r}.'
+            )
+        if kernel_softmax == "kernels" and self.num_warps > 1:
+            raise ValueError(
+                f'kernel_softmax="kernels" is for one warp. Received: num_warps={self.num_warps}.'
+            )
+        self.kernel_softmax = kernel_softmax
+        self.selection_softmax = selection_softmax
         if dense_width not in ("half_channels", "half_flattened") and not (
             isinstance(dense_width, int) and dense_width >= 1
         ):
@@ -152,9 +168,9 @@ class FactorizedTransform(TransformNetwork):
         flat = tf.reshape(pooled, [-1, math.prod(pooled.shape[1:])])
         kernels = _dense(tf.nn.relu(_dense(flat, weights["hidden"])), weights["kernels"])
         kernels = tf.reshape(kernels, [-1, self.taps, self.num_kernels * self.num_warps])
-        kernels = softmax(kernels, axis=1)
+        kernels = softmax(kernels, axis=_KERNEL_AXES[self.kernel_softmax])
         return [
-            warp.factorized_weights(kernels_of_one, softmax(selection_of_one, axis=-1))
+            warp.factorized_weights(kernels_of_one, self._shares(selection_of_one))
             for kernels_of_one, selection_of_one in zip(
                 tf.split(kernels, self.num_warps, axis=-1),
                 tf.split(selection, self.num_warps, axis=-1),
@@ -162,11 +178,20 @@ class FactorizedTransform(TransformNetwork):
             )
         ]
 
+    def _shares(self, selection: tf.Tensor) -> tf.Tensor:
+        if self.selection_softmax == "kernels":
+            return softmax(selection, axis=-1)
+        shape = tf.shape(selection)
+        flat = tf.reshape(selection, [shape[0], shape[1] * shape[2], selection.shape[-1]])
+        return tf.reshape(softmax(flat, axis=1), shape)
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_kernels": self.num_kernels,
             "dense_width": self.dense_width,
+            "kernel_softmax": self.kernel_softmax,
+            "selection_softmax": self.selection_softmax,
         }
 
 

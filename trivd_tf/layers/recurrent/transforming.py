@@ -24,6 +24,9 @@ class TransformingCell(RecurrentCell):
         dense_width: of the factorised transform network.
         second_width: of the pixelwise transform network.
         num_warps: L, how many warped states f predicts.
+        warp_edges: what a warp reads outside of the frame: "zeros" or "replicate", the nearest
+            pixel.
+        kernel_softmax, selection_softmax: of the factorised transform network.
         **kwargs: `RecurrentCell`'s.
     """
 
@@ -39,6 +42,9 @@ class TransformingCell(RecurrentCell):
         dense_width: str | int = "half_channels",
         second_width: str | int = "half",
         num_warps: int = 1,
+        warp_edges: str = "zeros",
+        kernel_softmax: str = "taps",
+        selection_softmax: str = "kernels",
         **kwargs: Any,
     ):
         super().__init__(channels, **kwargs)
@@ -48,6 +54,13 @@ class TransformingCell(RecurrentCell):
         self.dense_width = dense_width
         self.second_width = second_width
         self.num_warps = num_warps
+        if warp_edges not in ("zeros", "replicate"):
+            raise ValueError(
+                f'warp_edges must be "zeros" or "replicate". Received: warp_edges={warp_edges!r}.'
+            )
+        self.warp_edges = warp_edges
+        self.kernel_softmax = kernel_softmax
+        self.selection_softmax = selection_softmax
         # Made here, so that a wrong option is reported before the first call.
         self.transform = self._make_transform()
 
@@ -64,7 +77,11 @@ class TransformingCell(RecurrentCell):
         if self.pixelwise:
             return PixelwiseTransform(second_width=self.second_width, **common)
         return FactorizedTransform(
-            num_kernels=self.num_kernels, dense_width=self.dense_width, **common
+            num_kernels=self.num_kernels,
+            dense_width=self.dense_width,
+            kernel_softmax=self.kernel_softmax,
+            selection_softmax=self.selection_softmax,
+            **common,
         )
 
     def warp_states(
@@ -78,7 +95,7 @@ class TransformingCell(RecurrentCell):
             weights: the transform network's, from `normalized_weights`.
         """
         warps = self.transform.warp_weights(features, weights)
-        warped = [warp.pixelwise_warp(state, one) for one in warps]
+        warped = [warp.pixelwise_warp(state, one, edges=self.warp_edges) for one in warps]
         return warped, warps[0] if len(warps) == 1 else tf.add_n(warps) / len(warps)
 
     def get_config(self) -> dict[str, Any]:
@@ -90,4 +107,7 @@ class TransformingCell(RecurrentCell):
             "dense_width": self.dense_width,
             "second_width": self.second_width,
             "num_warps": self.num_warps,
+            "warp_edges": self.warp_edges,
+            "kernel_softmax": self.kernel_softmax,
+            "selection_softmax": self.selection_softmax,
         }
