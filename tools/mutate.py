@@ -12,11 +12,14 @@ The exit status is 1 where a change survives.
 """
 
 import argparse
+import compileall
 import dataclasses
 import hashlib
+import importlib
 import json
 import os
 import pathlib
+import py_compile
 import re
 import shutil
 import signal
@@ -114,13 +117,16 @@ def try_mutation(mutation: Mutation, tree: pathlib.Path, log: pathlib.Path) -> O
 
 
 def copy_tree(target: pathlib.Path) -> pathlib.Path:
-    """The tree, without what Python compiled: a change of the same length must not be missed."""
+    """The tree, compiled by content: a change of the same length at the same time counts too."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, target / name)
+    # Compiled once for all forks; a file is compiled again where its content changed.
+    checked = py_compile.PycInvalidationMode.CHECKED_HASH
+    compileall.compile_dir(target, quiet=1, invalidation_mode=checked)
     return target
 
 
@@ -203,20 +209,15 @@ def _run(todo: list[Mutation], results: dict[str, Any], path: pathlib.Path) -> N
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    import keras  # noqa: F401
-    import pytest  # noqa: F401
-    import scipy.ndimage  # noqa: F401
-    import tensorflow  # noqa: F401
+    for name in ("tensorflow", "keras", "pytest", "scipy.ndimage", "gin", "av", "PIL.Image"):
+        importlib.import_module(name)
 
     with tempfile.TemporaryDirectory() as folder:
         tree = copy_tree(pathlib.Path(folder) / "tree")
         log = pathlib.Path(folder) / "log"
-        tests = list(dict.fromkeys(test for one in todo for test in one.tests))
-        # All in one process: what tests share is made once.
-        if run_tests(tree, tests, log):
-            sys.exit(f"without any change, these tests fail:\n{log.read_text()[-3000:]}")
-        print(f"{len(tests)} selections of tests pass without a change", flush=True)
-        for one in todo:
+        passed: set[str] = set()
+        for one in sorted(todo, key=lambda one: one.tests[0].partition("::")[0]):
+            _check_unchanged(one, todo, tree, log, passed)
             outcome = try_mutation(one, tree, log)
             results[one.name] = {"key": key_of(one), **dataclasses.asdict(outcome)}
             path.write_text(json.dumps(results, indent=1) + "\n")
@@ -225,6 +226,27 @@ def _run(todo: list[Mutation], results: dict[str, Any], path: pathlib.Path) -> N
             )
             if outcome.status == "broken":
                 print(log.read_text(errors="replace")[-1500:], flush=True)
+
+
+def _check_unchanged(
+    mutation: Mutation,
+    todo: list[Mutation],
+    tree: pathlib.Path,
+    log: pathlib.Path,
+    passed: set[str],
+) -> None:
+    """Exits unless the tests pass without a change; those of a file run at once."""
+    if set(mutation.tests) <= passed:
+        return
+    files = {test.partition("::")[0] for test in mutation.tests}
+    tests = {test for one in todo for test in one.tests if test.partition("::")[0] in files}
+    start = time.monotonic()
+    if run_tests(tree, sorted(tests - passed), log):
+        content = log.read_text(errors="replace")
+        sys.exit(f"without any change, these tests fail:\n{content[-3000:]}")
+    passed |= tests
+    seconds = time.monotonic() - start
+    print(f"unchanged: {', '.join(sorted(files))} passes, {seconds:.1f} s", flush=True)
 
 
 if __name__ == "__main__":
