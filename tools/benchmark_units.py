@@ -16,8 +16,8 @@ Columns:
     peak MB             growth of the process's peak memory over the first two steps (Linux)
     first s             the first call: tracing, optimising, one step
 
-The paper's figures (architecture, section 8) stand beside: ms a step at ch 48 and batch 512 on its
-own machines, so only the ratios compare.
+The paper's figures (docs/architecture.md, section 8) stand beside: ms a step at ch 48 and batch 512
+on its own machines, so only the ratios compare.
 """
 
 import argparse

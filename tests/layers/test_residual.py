@@ -1,4 +1,4 @@
-"""Residual blocks against NumPy and SciPy (architecture, sections 2 and 5), float64."""
+"""Residual blocks against NumPy and SciPy (docs/architecture.md, sections 2 and 5), float64."""
 
 import numpy as np
 import pytest

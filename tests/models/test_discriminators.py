@@ -122,7 +122,7 @@ def test_every_weight_gets_a_gradient(videos):
             assert np.abs(gradient).max() > 0, weight.path
 
 
-# Millions of parameters, from architecture.md, section 8.
+# Millions of parameters, from docs/architecture.md, section 8.
 @pytest.mark.parametrize(
     ("channels", "frame", "video"),
     [(48, 21.55, 22.71), (92, 79.14, 83.42), (120, 134.6, 141.9)],

@@ -120,7 +120,7 @@ def test_wrong_options_are_refused(options, message):
         Generator(1, **options)
 
 
-# Millions of parameters of generator and encoder, from architecture.md, section 8.
+# Millions of parameters of generator and encoder, from docs/architecture.md, section 8.
 SIZES = {
     "conv_gru": {48: 39.68, 92: 132.2, 120: 219.1},
     "tsru_c": {48: 44.52, 92: 149.6, 120: 248.6},

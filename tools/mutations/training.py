@@ -118,7 +118,7 @@ TRAINING = [
         "embedding_penalised",
         "the class embedding has no penalty",
         _STEP,
-        " and not isinstance(layer, SpectralEmbedding)",
+        "        if not isinstance(layer, SpectralEmbedding)\n",
         "",
         _FOOLED,
     ),

@@ -36,7 +36,7 @@ def require_rate(owner: str, field: str, value: object) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipSpec:
-    """The clips that a model sees (architecture, section 1).
+    """The clips that a model sees (docs/architecture.md, section 1).
 
     Attributes:
       num_conditioning_frames: frames given to the model (Kinetics-600 and UCF-101: 5, BAIR: 1).

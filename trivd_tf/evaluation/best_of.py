@@ -1,4 +1,4 @@
-"""SSIM of the best of l futures, frame by frame (paper, Fig. 5; architecture, section 7)."""
+"""SSIM of the best of l futures by frame (paper, Fig. 5; docs/architecture.md, section 7)."""
 
 import pathlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Scores a model next to simple baselines, by a protocol (architecture, section 7)."""
+"""Scores a model next to simple baselines, by a protocol (docs/architecture.md, section 7)."""
 
 import dataclasses
 import pathlib

@@ -1,4 +1,4 @@
-"""Protocols: all that a score depends on, fixed under a name (architecture, section 7).
+"""Protocols: all that a score depends on, fixed under a name (docs/architecture.md, section 7).
 
 `trivd evaluate --protocol NAME` scores any model by one of these, whatever its own configuration
 says; what a caller changes is written down as a deviation.

@@ -1,4 +1,4 @@
-"""What a training run is told: batch, optimisers, penalties, cadence (architecture, section 6)."""
+"""Options of a training run: batch, optimisers, cadence (docs/architecture.md, section 6)."""
 
 import dataclasses
 import math

@@ -35,7 +35,9 @@ def predict_horizon(
 def predict_horizon_with_motion(
     generator: Any, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
-    """As `predict_horizon`, and the motion fields, (dy, dx) pixels to the source (architecture, 4).
+    """As `predict_horizon`, and the motion fields.
+
+    They hold (dy, dx), pixels to the source (docs/architecture.md, section 4).
 
     Returns:
         Also `flow` `[B, T, S, S, 2]` in pixels of the frames, and each stage's own field

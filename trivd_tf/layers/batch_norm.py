@@ -1,11 +1,11 @@
-"""Batch norm whose statistics are independent for each time step (architecture, section 2).
+"""Batch norm whose statistics are independent for each time step (docs/architecture.md, section 2).
 
 Inputs are time-major, `[T, B, H, W, C]`: moments are taken over batch and space, over all replicas,
 never over time, and so have shape `[T, C]`. Gain and offset are shared over time.
 
 `training=True` normalises with the batch's moments. `training=False` uses the standing statistics:
 the mean of the moments of the batches seen since `reset_standing_statistics`, collected by forwards
-inside `collecting_standing_statistics` (architecture, section 6); 0 and 1 until then.
+inside `collecting_standing_statistics` (docs/architecture.md, section 6); 0 and 1 until then.
 """
 
 import contextlib

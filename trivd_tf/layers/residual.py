@@ -1,4 +1,4 @@
-"""Residual blocks of the generator and of the discriminators (architecture, sections 2 and 5)."""
+"""Residual blocks of all networks (docs/architecture.md, sections 2 and 5)."""
 
 from typing import Any
 

@@ -5,8 +5,8 @@ vector `u` (length: output channels). A forward computes
 
     v = W u / |W u|,    sigma = v^T W u,    W_normalised = W / max(sigma, eps)
 
-with the gradient stopped through u and v (architecture, section 6). One power iteration is
-`u <- W^T v / |W^T v|`.
+with the gradient stopped through u and v (docs/architecture.md, section 6). One power
+iteration is `u <- W^T v / |W^T v|`.
 
 As a layer of any Keras model, a call with `training=True`, as `fit` makes it, begins with one power
 iteration. This package's train step does that itself instead, `power_iterate(model)` once for each

@@ -111,7 +111,9 @@ def _error_sums(real: Any, predicted: Any, of_difference: Any) -> np.ndarray:
 
 
 def best_of(scores: Any) -> np.ndarray:
-    """Per sample, the scores of the draw with the best mean over time (architecture, Sec. 7).
+    """Per sample, the scores of the draw with the best mean over time.
+
+    See docs/architecture.md, section 7.
 
     The mean of the result never falls as draws are added.
 

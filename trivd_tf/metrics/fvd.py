@@ -36,7 +36,7 @@ def fvd(
         real: ``[N, T, H, W, 3]``, T at least 9, N at least 2; uint8, or floats of `value_range`.
             Grey videos, ``[N, T, H, W, 1]``, are repeated for the three channels.
         predicted: ``[M, T, h, w, 3]``, the same T. Conditioning frames belong in both or in
-            neither (architecture, Sec. 7: in both).
+            neither (docs/architecture.md, section 7: in both).
         resize: the rule by which frames get 224 x 224, see `resize_frames`.
         value_range: of floats: the values of black and white, such as ``(0, 1)`` or ``(-1, 1)``.
         covariance: ``unbiased`` (the reference code's), or ``biased``, divided by N (StyleGAN-V's).

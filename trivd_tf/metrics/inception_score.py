@@ -1,8 +1,8 @@
 """Inception Score of videos: exp of the mean KL divergence from p(y) to p(y | x).
 
 Salimans et al., "Improved Techniques for Training GANs" (2016). The paper does not say which
-classifier it used; here p(y | x) is the softmax of I3D's Kinetics-400 logits (architecture,
-Sec. 7).
+classifier it used; here p(y | x) is the softmax of I3D's Kinetics-400 logits (docs/architecture.md,
+section 7).
 """
 
 from collections.abc import Mapping

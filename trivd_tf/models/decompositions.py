@@ -1,4 +1,4 @@
-"""The nine ways of Table 1 to split the discriminator (architecture, section 5)."""
+"""The nine ways of Table 1 to split the discriminator (docs/architecture.md, section 5)."""
 
 import dataclasses
 from typing import Any

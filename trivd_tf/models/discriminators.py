@@ -1,4 +1,4 @@
-"""Frame and video discriminators (architecture, section 5)."""
+"""Frame and video discriminators (docs/architecture.md, section 5)."""
 
 from typing import Any
 

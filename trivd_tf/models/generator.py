@@ -1,4 +1,4 @@
-"""The TrIVD-GAN / DVD-GAN-FP generator (architecture, section 2)."""
+"""The TrIVD-GAN / DVD-GAN-FP generator (docs/architecture.md, section 2)."""
 
 import math
 from collections.abc import Sequence
@@ -136,7 +136,7 @@ class Generator(keras.Model):
         latent_size: length of z.
         embedding_size: length of the class features.
         num_classes: rows of the class embedding; 1 is the dummy class of video prediction.
-        hidden_widths: `out` (architecture's reading) or `in`: width of each recurrent unit.
+        hidden_widths: `out` (docs/architecture.md's reading) or `in`: width of each recurrent unit.
         post_kernel_size: of the convolution after the recurrent unit, 3 or 1.
         unit_options: more arguments of `make_cell`.
         wide_encoder_blocks: as in the discriminator blocks.
@@ -362,8 +362,8 @@ class Generator(keras.Model):
         """As `call`, with each stage's own motion field, `[B, T, h, w, 2]`, coarsest first.
 
         A field is the expected displacement under the warp's weights, (dy, dx) in that stage's
-        pixels, from a pixel to where its value comes from (architecture, section 4). The field of a
-        TSRU on the pixels, where the generator has one, comes last.
+        pixels, from a pixel to where its value comes from (docs/architecture.md, section 4). The
+        field of a TSRU on the pixels, where the generator has one, comes last.
 
         Raises:
             ValueError: where neither the recurrent unit nor the pixels are warped.

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def hinge_discriminator_loss(real: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
-    """`mean max(0, 1 - D(real)) + mean max(0, 1 + D(predicted))` (architecture, section 5).
+    """`mean max(0, 1 - D(real)) + mean max(0, 1 + D(predicted))` (docs/architecture.md, section 5).
 
     Args:
         real: a discriminator's outputs for real videos, any shape.

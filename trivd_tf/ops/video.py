@@ -1,4 +1,4 @@
-"""Views of videos: folding time, drawing frames, crops, downsampling (architecture, section 5).
+"""Views of videos: frames, crops, downsampling (docs/architecture.md, section 5).
 
 Videos are `[B, T, H, W, C]`. Random choices are stateless: a function of `seed` (two integers).
 """

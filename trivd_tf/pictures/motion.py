@@ -1,8 +1,9 @@
 """Motion fields as colour: hue is the direction, saturation the speed (paper, Fig. 3).
 
-A motion field holds (dy, dx) in pixels, from a pixel to where its value comes from (architecture,
-section 4): what moves, moves by its *negative*. Everything here draws the motion, not the field: a
-ball that moves right is drawn in the colour that the wheel shows on its right.
+A motion field holds (dy, dx) in pixels, from a pixel to where its value comes from
+(docs/architecture.md, section 4): what moves, moves by its *negative*. Everything here
+draws the motion, not the field: a ball that moves right is drawn in the colour that the wheel shows
+on its right.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Exponential moving average of the generator's weights (architecture, section 6)."""
+"""Exponential moving average of the generator's weights (docs/architecture.md, section 6)."""
 
 import keras
 import tensorflow as tf

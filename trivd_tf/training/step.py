@@ -1,4 +1,4 @@
-"""The train step: discriminator updates, then one generator update (architecture, section 6).
+"""The train step: discriminators, then the generator (docs/architecture.md, section 6).
 
 All functions here run inside a replica. What is random is a function of the run's seed and the step
 alone: it is drawn for the global batch and each replica takes its rows, so a result does not depend

@@ -204,7 +204,8 @@ def test_initial_state_needs_no_build_and_checks_the_width(name):
         cell.initial_state(encoding[..., :3])
 
 
-# Differences to ConvGRU of the generators' sizes in millions at ch 48 (architecture, section 8).
+# Differences to ConvGRU of the generators' sizes at ch 48, in millions (docs/architecture.md,
+# section 8).
 DIFFERENCES = {
     "tsru_c": 44.52 - 39.68,
     "tsru_p": 44.52 - 39.68,

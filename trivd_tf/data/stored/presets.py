@@ -60,7 +60,7 @@ class UCF101(Prepared):
 
 
 class BAIR(Prepared):
-    """BAIR robot pushing (architecture, section 7).
+    """BAIR robot pushing (docs/architecture.md, section 7).
 
     Args:
       data_dir: folder that `trivd prepare bair` made.

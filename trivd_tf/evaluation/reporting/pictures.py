@@ -15,7 +15,7 @@ from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.pictures.figures import Prediction
 
 KINDS = ("samples", "truncation", "best_of", "motion")
-# Fewer, or none: safer pictures, less variety (architecture, section 6).
+# Fewer, or none: safer pictures, less variety (docs/architecture.md, section 6).
 TRUNCATIONS: dict[str, float | None] = {"none": None, "0.8": 0.8, "0": 0.0}
 _CLIPS_SHOWN = 4
 

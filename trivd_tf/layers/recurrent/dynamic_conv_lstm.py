@@ -12,7 +12,7 @@ from trivd_tf.layers.spectral_norm import SpectralDense
 
 @keras.saving.register_keras_serializable("trivd_tf")
 class DynamicConvLSTM(LSTMCell):
-    """ConvLSTM whose kernels are predicted for each sample at each step (architecture, section 4).
+    """ConvLSTM whose kernels are predicted at each step (docs/architecture.md, section 4).
 
     With c_h the width of h and c_x = q c_h that of x, every pair of an input channel i and an
     output channel j (both below c_h) has a difference image F_t[i] - F_{t-1}[j], where F_t is the

@@ -21,7 +21,7 @@ def plan_bair(*, videos: str, camera: str) -> Plan:
 
     The first 70 % and the last 30 % of the training videos are stored splits of their own: original
     training set = both, the paper's balanced one = the first, with the last joining the test set
-    (architecture, section 7).
+    (docs/architecture.md, section 7).
 
     Args:
       videos: softmotion30_44k/, which holds train/*.tfrecords and test/*.tfrecords.
