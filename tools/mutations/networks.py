@@ -83,8 +83,8 @@ NETWORKS = [
         "block_skip",
         "the skip is the identity where channels stay",
         _BLOCKS,
-        "if self.upsample or input_shape[-1] != self.channels:",
-        "if input_shape[-1]:",
+        "if self.upsample or frames_shape[-1] != self.channels:",
+        "if frames_shape[-1]:",
         _GENERATOR_BLOCK,
     ),
     _one(
