@@ -35,10 +35,11 @@ BELOW = {
     "compilation": TENSORS | {"experiment", "training", "description", "evaluation"},
     "comparison": USED | {"evaluation"},
     "demo": BASE | {"data", "inference", "pictures"},
+    "api": USED | {"evaluation", "serving"},
     "cli": USED
     | {"exporting", "serving", "batch", "evaluation", "description", "compilation"}
     | {"comparison", "demo", "scoring"},
-    "__init__": {"_version"},
+    "__init__": {"_version", "api"},
     "__main__": {"cli"},
 }
 KNOWS_GIN = {"config", "cli"}

@@ -97,12 +97,12 @@ class Labelled:
 
 def test_a_run_keeps_the_classes_it_began_with(tmp_path):
     assert run_record.with_classes(Labelled(), tmp_path) == Labelled()
-    assert train.class_names_of(Labelled(class_conditional=False)) == ()
-    run_record.write(tmp_path, seed=5, class_names=train.class_names_of(Labelled()))
+    assert run_record.class_names_of(Labelled(class_conditional=False)) == ()
+    run_record.write(tmp_path, seed=5, class_names=run_record.class_names_of(Labelled()))
     run_record.write(tmp_path, seed=5)
     again = run_record.with_classes(Labelled(), tmp_path)
     assert again.class_names == ("a", "b")
-    assert train.class_names_of(again) == ("a", "b")
+    assert run_record.class_names_of(again) == ("a", "b")
     again.data.class_names = ("b", "a")
     with pytest.raises(InputError, match="classes of sports are not those that the run began with"):
-        train.class_names_of(again)
+        run_record.class_names_of(again)

@@ -20,7 +20,7 @@ EXPORT_DIR/
 
 from __future__ import annotations
 
-from trivd_tf.base.storage import RunName, run_folder
+from trivd_tf.base.storage import RunName, RunPath, run_folder
 
 CONFIG = "config.gin"
 RECORD = "run.json"
@@ -40,6 +40,11 @@ LABELS = "labels.txt"
 def is_export(path: RunName) -> bool:
     """Whether `path` is a directory that `trivd export` wrote, or another SavedModel."""
     return (run_folder(path) / SAVED_MODEL).is_file()
+
+
+def has_checkpoint(model_dir: RunPath) -> bool:
+    """Whether a run got as far as saving anything; before that it may begin anew, differently."""
+    return any((model_dir / CHECKPOINTS).glob("*.index"))
 
 
 def is_model_dir(path: RunName) -> bool:

@@ -23,20 +23,6 @@ if TYPE_CHECKING:
     from trivd_tf.experiment import Experiment
 
 
-# A model directory's networks were built with these; another value would not fit its weights.
-_BINDINGS_OF_THE_MODEL = (
-    "trivd_tf.models.",
-    "trivd_tf.data.ClipSpec.num_conditioning_frames",
-    "trivd_tf.data.ClipSpec.num_predicted_frames",
-    "trivd_tf.data.ClipSpec.size",
-    "trivd_tf.data.ClipSpec.stride",
-    "trivd_tf.experiment.Experiment.clip",
-    "trivd_tf.experiment.Experiment.class_conditional",
-    "trivd_tf.experiment.Experiment.discriminators",
-    "trivd_tf.experiment.Experiment.generator",
-)
-
-
 def add_config_flags(parser: argparse.ArgumentParser) -> None:
     """`--gin_file`, `--gin_bindings` and `--data_dir`."""
     group = parser.add_argument_group("configuration")
@@ -289,11 +275,6 @@ def existing_model_dir(text: str) -> Path:
     return path
 
 
-def has_checkpoint(model_dir: RunPath) -> bool:
-    """Whether a run got as far as saving anything; before that it may begin anew, differently."""
-    return any((model_dir / model_files.CHECKPOINTS).glob("*.index"))
-
-
 def load_config(
     args: argparse.Namespace, model_dir: RunPath, *, report: bool = True, anew: bool = False
 ) -> tuple[ParsedConfig, Experiment]:
@@ -314,6 +295,7 @@ def load_config(
     """
     from trivd_tf import config
     from trivd_tf.runs import record as run_record
+    from trivd_tf.runs import resume
 
     saved = model_dir / model_files.CONFIG
     if not args.gin_file and not saved.is_file():
@@ -324,7 +306,7 @@ def load_config(
     with _local_copies(args.gin_file or [saved]) as files:
         parsed = config.parse(files, args.gin_bindings, data_dir=args.data_dir)
     experiment = parsed.build()
-    if saved.is_file() and has_checkpoint(model_dir) and not anew:
+    if saved.is_file() and model_files.has_checkpoint(model_dir) and not anew:
         changes = changes_of_config(parsed, saved)
         if report:
             report_changes(changes)
@@ -348,37 +330,13 @@ def _local_copies(files: Sequence[str | RunPath]) -> Iterator[list[str | Path]]:
 
 
 def changes_of_config(parsed: ParsedConfig, saved: RunPath) -> dict[str, str]:
-    """What changed since the run began: a line for each binding, by its full name.
+    """What changed since the run began, see `runs.resume.changes_of_run`."""
+    from trivd_tf.runs import resume
 
-    Raises:
-        InputError: a binding changed that the model's networks or the meaning of its weights
-            depend on.
-    """
-    from trivd_tf import config
-
-    changes = config.changed_bindings(saved.read_text(encoding="utf-8"), parsed.operative_text)
-    shown = {
-        name: f"{name.removeprefix('trivd_tf.')} was {_shown(old)} and is now {_shown(new)}"
-        for name, (old, new) in changes.items()
-    }
-    contradictions = [
-        text
-        for name, text in shown.items()
-        if name.rpartition("/")[2].startswith(_BINDINGS_OF_THE_MODEL)
-    ]
-    if contradictions:
-        raise InputError(
-            f"{saved.parent} holds a model of another configuration: {'; '.join(contradictions)}; "
-            "leave that as it was, or choose another --model_dir"
-        )
-    return shown
+    return resume.changes_of_run(saved.parent, parsed.operative_text)
 
 
 def report_changes(changes: dict[str, str]) -> None:
     """Prints what `changes_of_config` found."""
     for text in changes.values():
         print(f"trivd: changed: {text}", file=sys.stderr)
-
-
-def _shown(value: str | None) -> str:
-    return "not set" if value is None else value

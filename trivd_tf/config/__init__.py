@@ -32,6 +32,7 @@ from trivd_tf.config.files import (
 )
 from trivd_tf.config.statements import (
     DYNAMIC_REGISTRATION,
+    HEADER,
     PRELUDE,
     REQUIRED,
     Macro,
@@ -55,11 +56,6 @@ __all__ = [
 ]
 
 _STAND_IN_IMPORT = "from trivd_tf import data"
-
-_HEADER = """\
-# The operative configuration of this run: every value that was used, defaults included.
-# It can be used again as a --gin_file.
-"""
 
 
 def _is_known_gin_file(name: str) -> bool:
@@ -109,7 +105,7 @@ class ParsedConfig:
             raise InputError(_with_configurable(str(error))) from error
         # gin offers these two only as formatted text.
         check_all_used(gin.config._CONFIG, gin.config._OPERATIVE_CONFIG, self._statements)
-        self._operative = _HEADER + gin.operative_config_str(max_line_length=100)
+        self._operative = HEADER + gin.operative_config_str(max_line_length=100)
         return built
 
     @property

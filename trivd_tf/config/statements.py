@@ -26,6 +26,10 @@ from trivd_tf.config.files import find_included, read_gin_file
 DYNAMIC_REGISTRATION = "__gin__.dynamic_registration"
 REQUIRED = "gin.REQUIRED"
 PRELUDE = "from __gin__ import dynamic_registration"
+HEADER = """\
+# The operative configuration of this run: every value that was used, defaults included.
+# It can be used again as a --gin_file.
+"""
 
 
 @dataclass(frozen=True)

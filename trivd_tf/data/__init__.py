@@ -2,6 +2,7 @@
 
 from trivd_tf.data.bouncing_digits import BouncingDigits
 from trivd_tf.data.clips import ClipSpec
+from trivd_tf.data.dataset_clips import DatasetClips
 from trivd_tf.data.digit_centers import center_distance, digit_centers
 from trivd_tf.data.files.decode import decode_frames
 from trivd_tf.data.files.folder import VideoFolder
@@ -23,6 +24,7 @@ __all__ = [
     "BouncingDigits",
     "ClipSource",
     "ClipSpec",
+    "DatasetClips",
     "FreedomWalks",
     "GymnasiumFrames",
     "Kinetics600",

@@ -36,7 +36,7 @@ def endless_batches(
       encoded: `build` gives strips of JPEG frames, to be decoded and cropped here, not in Python.
     """
     batches = _decoded if encoded else _plain
-    return _finish(batches(build, _ENDLESS, video_shape, video_shape[0]))
+    return finish(batches(build, _ENDLESS, video_shape, video_shape[0]))
 
 
 def finite_batches(
@@ -49,7 +49,7 @@ def finite_batches(
 ) -> tf.data.Dataset:
     """Data set of build(0) ... build(num_batches - 1); the last batch may be smaller."""
     batches = _decoded if encoded else _plain
-    return _finish(batches(build, num_batches, video_shape, batch_size))
+    return finish(batches(build, num_batches, video_shape, batch_size))
 
 
 def _plain(
@@ -124,7 +124,8 @@ def strip_lengths(num_frames: int) -> list[int]:
     ]
 
 
-def _finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+def finish(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Whole batches, in their order, built ahead of the training step."""
     options = tf.data.Options()
     # Batches are whole already: never split or reorder them behind a distribution strategy.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

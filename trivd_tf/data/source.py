@@ -3,6 +3,7 @@
 import abc
 import hashlib
 import json
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -37,9 +38,23 @@ class ClipSource(abc.ABC):
       name: short name for logs and reports.
       class_names: names of the labels, empty where there are none.
       num_classes: number of labels; 1 where there are none.
+      has_test_clips: whether there are clips that are not trained on.
+      not_in_gin: arguments of the class that a saved configuration leaves out.
+      made_with: the arguments that this object was made with, positional and by name.
     """
 
     name: str = "clips"
+    not_in_gin: tuple[str, ...] = ()
+    made_with: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "ClipSource":
+        source = super().__new__(cls)
+        source.made_with = (args, kwargs)
+        return source
+
+    @property
+    def has_test_clips(self) -> bool:
+        return True
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -74,17 +89,23 @@ class ClipSource(abc.ABC):
         """
         return {}
 
-    @abc.abstractmethod
     def _training_batch(
         self, clip: ClipSpec, seed: int, indices: np.ndarray
     ) -> pipeline.Batch | pipeline.EncodedBatch:
-        """Clips at `indices` (int64 `[b]`) of the endless training stream of `seed`."""
+        """Clips at `indices` (int64 `[b]`) of the endless training stream of `seed`.
 
-    @abc.abstractmethod
+        Sources that cannot reach a clip by its index override `training_clips` instead.
+        """
+        raise NotImplementedError
+
     def _evaluation_batch(
         self, clip: ClipSpec, split: str, indices: np.ndarray
     ) -> pipeline.Batch | pipeline.EncodedBatch:
-        """Clips at `indices` (int64 `[b]`) of the fixed list of evaluation clips."""
+        """Clips at `indices` (int64 `[b]`) of the fixed list of evaluation clips.
+
+        Sources that cannot reach a clip by its index override `evaluation_clips` instead.
+        """
+        raise NotImplementedError
 
     def _encoded(self) -> bool:
         """Whether the batches above are JPEG files still; asked after `prepare`."""
@@ -117,17 +138,7 @@ class ClipSource(abc.ABC):
         Returns:
           Data set of batches of batch_size // shard_count clips.
         """
-        if batch_size < 1 or shard_count < 1 or batch_size % shard_count:
-            raise InputError(
-                f"the batch size must be a positive multiple of the number of shards; received "
-                f"batch size {batch_size} and {shard_count} shards"
-            )
-        if not 0 <= shard_index < shard_count:
-            raise InputError(
-                f"the shard index must lie in [0, {shard_count}); received {shard_index}"
-            )
-        if start < 0:
-            raise InputError(f"the first clip must be 0 or later; received {start}")
+        self._check_share(batch_size, shard_index, shard_count, start)
         self.prepare(clip)
         share = batch_size // shard_count
         offset = start + shard_index * share
@@ -161,16 +172,7 @@ class ClipSource(abc.ABC):
         Raises:
           InputError: the split has fewer distinct clips.
         """
-        available = self.num_evaluation_clips(clip, split)
-        if first_clip < 0:
-            raise InputError(f"the first clip must be 0 or later; received {first_clip}")
-        if not 1 <= num_clips <= available - first_clip:
-            raise InputError(
-                f"{self.name}: {num_clips} evaluation clips were asked for, the {split} split "
-                f"holds {available} of {clip.num_frames} frames at stride {clip.stride}"
-            )
-        if batch_size < 1:
-            raise InputError(f"the batch size must be at least 1; received {batch_size}")
+        self._check_range(clip, split, num_clips, batch_size, first_clip)
 
         def build(n: int) -> pipeline.Batch | pipeline.EncodedBatch:
             first = n * batch_size
@@ -184,3 +186,32 @@ class ClipSource(abc.ABC):
             video_shape=(None, clip.num_frames, clip.height, clip.width, 3),
             encoded=self._encoded(),
         )
+
+    def _check_share(self, batch_size: int, shard_index: int, shard_count: int, start: int) -> None:
+        """Raises `InputError` for arguments of `training_clips` that cannot be."""
+        if batch_size < 1 or shard_count < 1 or batch_size % shard_count:
+            raise InputError(
+                f"the batch size must be a positive multiple of the number of shards; received "
+                f"batch size {batch_size} and {shard_count} shards"
+            )
+        if not 0 <= shard_index < shard_count:
+            raise InputError(
+                f"the shard index must lie in [0, {shard_count}); received {shard_index}"
+            )
+        if start < 0:
+            raise InputError(f"the first clip must be 0 or later; received {start}")
+
+    def _check_range(
+        self, clip: ClipSpec, split: str, num_clips: int, batch_size: int, first_clip: int
+    ) -> None:
+        """Raises `InputError` for arguments of `evaluation_clips` that cannot be."""
+        available = self.num_evaluation_clips(clip, split)
+        if first_clip < 0:
+            raise InputError(f"the first clip must be 0 or later; received {first_clip}")
+        if not 1 <= num_clips <= available - first_clip:
+            raise InputError(
+                f"{self.name}: {num_clips} evaluation clips were asked for, the {split} split "
+                f"holds {available} of {clip.num_frames} frames at stride {clip.stride}"
+            )
+        if batch_size < 1:
+            raise InputError(f"the batch size must be at least 1; received {batch_size}")

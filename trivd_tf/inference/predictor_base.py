@@ -6,17 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trivd_tf.base import pixels
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import FrameSize, height_width
 from trivd_tf.inference.latents import latents
 
 Labels = int | Sequence[int] | np.ndarray | None
 
+_FLOAT_SLACK = 1e-3  # of floats beyond [-1, 1], from arithmetic
 _CLIPS_AT_ONCE = 16  # bounds memory, whatever the number of clips and samples
 
 
 class Predictor(abc.ABC):
     """Predicts futures; all kinds give the same answer to the same seed.
+
+    Clips are uint8 in [0, 255], or floats in [-1, 1]; frames come back in the same type. Models
+    work on bytes: floats are rounded to the nearest of 256 levels on their way in, and futures
+    have these levels too.
 
     Attributes:
         num_conditioning_frames: Tc, frames that a prediction starts from.
@@ -67,7 +73,7 @@ class Predictor(abc.ABC):
         """One future a clip.
 
         Args:
-            conditioning: uint8 `[B, Tc, S, S, 3]`.
+            conditioning: uint8, or floats in [-1, 1], `[B, Tc, S, S, 3]`.
             seed: of the latents; each clip of the batch has its own.
             truncation: latents beyond this are redrawn; 0 is z = 0, None or infinity no truncation.
             num_frames: how many frames; None is T. Beyond T, predicted frames are fed back as
@@ -75,7 +81,7 @@ class Predictor(abc.ABC):
             labels: the class of each clip, or one for all, for a model with classes; None is 0.
 
         Returns:
-            uint8 `[B, num_frames, S, S, 3]`.
+            `[B, num_frames, S, S, 3]`, of the type of `conditioning`.
 
         Raises:
             InputError: a value out of range; the message names it.
@@ -127,7 +133,25 @@ class Predictor(abc.ABC):
         num_frames: int | None = None,
         labels: Labels = None,
     ) -> np.ndarray:
-        """Several futures a clip, uint8 `[B, num_samples, num_frames, S, S, 3]`."""
+        """Several futures a clip.
+
+        Args:
+            conditioning: uint8, or floats in [-1, 1], `[B, Tc, S, S, 3]`.
+            num_samples: N, futures of each clip.
+            seed, truncation, num_frames, labels: as in `predict`. Sample s of a clip does not
+                depend on how many samples are drawn.
+
+        Returns:
+            `[B, N, num_frames, S, S, 3]`, of the type of `conditioning`.
+
+        Raises:
+            InputError: a value out of range; the message names it.
+
+        Example:
+            >>> futures = trivd_tf.load("runs/mine").predict_samples(clips, num_samples=3)
+            >>> futures.shape, futures.dtype
+            ((2, 3, 11, 64, 64, 3), dtype('uint8'))
+        """
         frames, _ = self.samples(
             conditioning,
             num_samples=num_samples,
@@ -173,16 +197,17 @@ class Predictor(abc.ABC):
         """One future a clip from given latents.
 
         Args:
-            conditioning: uint8 `[B, Tc, S, S, 3]`.
+            conditioning: uint8, or floats in [-1, 1], `[B, Tc, S, S, 3]`.
             z: `[B, latent_size]`, finite.
             num_frames: as in `predict`.
             labels: as in `predict`.
             with_motion: also compute the motion field.
 
         Returns:
-            uint8 `[B, num_frames, S, S, 3]` and the flow `[B, num_frames, S, S, 2]` or None.
+            Frames `[B, num_frames, S, S, 3]`, of the type of `conditioning`, and the flow float32
+            `[B, num_frames, S, S, 2]` or None.
         """
-        conditioning = self._check_conditioning(conditioning)
+        conditioning, kind = self._as_bytes(conditioning)
         z = np.asarray(z, np.float32)
         if z.shape != (len(conditioning), self.latent_size) or not np.isfinite(z).all():
             raise InputError(
@@ -208,7 +233,8 @@ class Predictor(abc.ABC):
             frames.append(predicted)
             if flow is not None:
                 flows.append(flow)
-        return np.concatenate(frames), np.concatenate(flows) if with_motion else None
+        joined = _of_kind(np.concatenate(frames), kind)
+        return joined, np.concatenate(flows) if with_motion else None
 
     def samples(
         self,
@@ -222,7 +248,7 @@ class Predictor(abc.ABC):
         with_motion: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """`predict_samples` or `predict_samples_with_motion`; without motion the flow is None."""
-        conditioning = self._check_conditioning(conditioning)
+        conditioning, kind = self._as_bytes(conditioning)
         classes = self._check_labels(labels, len(conditioning))
         z = latents(
             seed,
@@ -239,7 +265,7 @@ class Predictor(abc.ABC):
             with_motion=with_motion,
         )
         shape = (len(conditioning), num_samples)
-        frames = frames.reshape(*shape, *frames.shape[1:])
+        frames = _of_kind(frames.reshape(*shape, *frames.shape[1:]), kind)
         return frames, None if flow is None else flow.reshape(*shape, *flow.shape[1:])
 
     def _long(
@@ -299,14 +325,31 @@ class Predictor(abc.ABC):
             raise InputError(f"labels must be from 0 to {largest - 1}; received {given.tolist()}")
         return np.broadcast_to(given, [num_clips]).astype(np.int32)
 
-    def _check_conditioning(self, conditioning: np.ndarray) -> np.ndarray:
+    def _as_bytes(self, conditioning: np.ndarray) -> tuple[np.ndarray, np.dtype]:
+        """Checked conditioning frames as uint8, and the type that they came in."""
         conditioning = np.asarray(conditioning)
+        kind = conditioning.dtype
+        is_float = np.issubdtype(kind, np.floating)
         wanted = (self.num_conditioning_frames, *self.frame_shape, 3)
-        if conditioning.dtype != np.uint8 or conditioning.shape[1:] != wanted:
+        if (kind != np.uint8 and not is_float) or conditioning.shape[1:] != wanted:
             raise InputError(
-                f"conditioning frames must be uint8 [B, {', '.join(map(str, wanted))}]; received "
-                f"{conditioning.dtype} {list(conditioning.shape)}"
+                "conditioning frames must be uint8, or floats in [-1, 1], "
+                f"[B, {', '.join(map(str, wanted))}]; received {kind} {list(conditioning.shape)}"
             )
         if not len(conditioning):
             raise InputError("conditioning frames must hold at least one clip; received none")
-        return conditioning
+        if not is_float:
+            return conditioning, kind
+        low, high = float(conditioning.min()), float(conditioning.max())
+        if not -1 - _FLOAT_SLACK <= low <= high <= 1 + _FLOAT_SLACK:
+            raise InputError(
+                f"conditioning frames that are floats must lie in [-1, 1]; received {low:g} to "
+                f"{high:g}: use clips / 127.5 - 1 for values from 0 to 255, 2 * clips - 1 for "
+                "values from 0 to 1"
+            )
+        return pixels.to_bytes(conditioning), kind
+
+
+def _of_kind(frames: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """uint8 frames in the type that was asked in."""
+    return frames if kind == np.uint8 else pixels.to_float(frames).astype(kind)

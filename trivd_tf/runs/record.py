@@ -166,6 +166,18 @@ def data_of(experiment: Experiment) -> dict[str, str]:
     return {"name": data.name, "fingerprint": data.fingerprint(experiment.clip, "train")}
 
 
+def class_names_of(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the labels that the model takes, which are those that it began with."""
+    if not experiment.class_conditional:
+        return ()
+    if experiment.class_names is not None and experiment.data.class_names != experiment.labels:
+        raise InputError(
+            f"the classes of {experiment.data.name} are not those that the run began with; go on "
+            "with its own data, or choose another --model_dir"
+        )
+    return experiment.labels
+
+
 def with_classes(experiment: Experiment, run_dir: RunName) -> Experiment:
     """The experiment of a run, told its classes by the record: the data need not be there."""
     names = (read(run_dir) or {}).get("class_names")

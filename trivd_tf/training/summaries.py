@@ -77,7 +77,7 @@ class Summaries:
             if not count:
                 return
             dataset = experiment.data.evaluation_clips(
-                experiment.clip, split="test", num_clips=count, batch_size=count
+                experiment.clip, split=self._split, num_clips=count, batch_size=count
             )
             self._clips = next(iter(dataset))["video"]
         step = self._step
@@ -98,8 +98,13 @@ class Summaries:
             tf.compat.v1.Summary(value=[value]).SerializeToString()
         )
 
+    @property
+    def _split(self) -> str:
+        """Of the sample videos: clips that are not trained on, where there are any."""
+        return "test" if self._experiment.data.has_test_clips else "train"
+
     def _num_samples(self) -> int:
-        held = self._experiment.data.num_evaluation_clips(self._experiment.clip, "test")
+        held = self._experiment.data.num_evaluation_clips(self._experiment.clip, self._split)
         return min(_SAMPLES, held)
 
     def problem_with_samples(self) -> str | None:
@@ -110,7 +115,10 @@ class Summaries:
             return f"no sample videos: {error}"
         if count == _SAMPLES:
             return None
-        return f"sample videos of {count} clips instead of {_SAMPLES}: the test split has no more"
+        return (
+            f"sample videos of {count} clips instead of {_SAMPLES}: the {self._split} split has no "
+            "more"
+        )
 
     def close(self) -> None:
         """Flushes what was written."""

@@ -29,10 +29,8 @@ from typing import TYPE_CHECKING, Any
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError, RunError
-from trivd_tf.cli.commands.train import class_names_of
 from trivd_tf.cli.flags import (
     add_compared_flags,
-    has_checkpoint,
     local_output,
     natural_number,
     positive_number,
@@ -145,7 +143,7 @@ def _run_cells(
     for number, cell in enumerate(cells):
         label = f"cell {number + 1} of {len(cells)}: {cell.name}, seed {cell.seed}"
         result = CellResult.load(cell.directory)
-        begun = result is not None or has_checkpoint(cell.directory)
+        begun = result is not None or model_files.has_checkpoint(cell.directory)
         differ = differences(read_facts(cell.directory), facts) if begun else []
         if differ and args.again:
             moved = move_aside(cell.directory)
@@ -200,7 +198,7 @@ def _refuse_changes(parsed: ParsedConfig, cell: Cell) -> None:
     from trivd_tf import config
 
     saved = cell.directory / model_files.CONFIG
-    if not saved.is_file() or not has_checkpoint(cell.directory):
+    if not saved.is_file() or not model_files.has_checkpoint(cell.directory):
         return
     changes = config.changed_bindings(saved.read_text(encoding="utf-8"), parsed.operative_text)
     for name, (old, new) in changes.items():
@@ -305,8 +303,8 @@ def _run_here(args: argparse.Namespace, cell: Cell, budget: Budget) -> int:
     from trivd_tf.runs import record as run_record
 
     parsed, experiment = _load(args, cell)
-    resume = has_checkpoint(cell.directory)
-    class_names = class_names_of(experiment)
+    resume = model_files.has_checkpoint(cell.directory)
+    class_names = run_record.class_names_of(experiment)
     experiment.data.prepare(experiment.clip)
     with directory_lock(cell.directory, "trivd compare"), StopSignal() as signals:
         run_record.write(

@@ -27,7 +27,6 @@ from trivd_tf.cli.flags import (
     add_model_dir_flag,
     add_seed_flag,
     add_strategy_flags,
-    has_checkpoint,
     load_config,
     new_model_dir,
     strategy_from,
@@ -71,18 +70,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def class_names_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the labels that the model takes, which are those that it began with."""
-    if not experiment.class_conditional:
-        return ()
-    if experiment.class_names is not None and experiment.data.class_names != experiment.labels:
-        raise InputError(
-            f"the classes of {experiment.data.name} are not those that the run began with; go on "
-            "with its own data, or choose another --model_dir"
-        )
-    return experiment.labels
-
-
 def run(args: argparse.Namespace) -> int:
     """Trains until the configured number of steps or until a signal."""
     # Convolutions on CPU add up in an order that depends on which thread starts them: with one
@@ -106,14 +93,14 @@ def run(args: argparse.Namespace) -> int:
 
     parsed, experiment = load_config(args, model_dir, report=False, anew=args.restart)
     _refuse_scores_elsewhere(model_dir, experiment.training.evaluate_every_steps)
-    resume = has_checkpoint(model_dir) and not args.restart
+    resume = model_files.has_checkpoint(model_dir) and not args.restart
     seed = run_record.choose_seed(model_dir, args.seed) if resume else (args.seed or 0)
     start = None
     if args.start_from is not None and not resume:
         start = Start(args.start_from, parsed.operative_text, report=_to_stderr)
     # Before anything is written: a wrong folder must not leave a run directory behind.
     experiment.data.prepare(experiment.clip)
-    class_names = class_names_of(experiment)
+    class_names = run_record.class_names_of(experiment)
     strategy = strategy_from(args)
     # Refused before anything is written, too.
     replica_batch_size(strategy, experiment.training.batch_size)

@@ -34,6 +34,14 @@ class TSRU(TransformingCell):
 
     Raises:
         ValueError: for another variant, or for several warps (see `ExtendedTSRU`).
+
+    Example:
+        >>> import numpy as np
+        >>> unit = TSRU(4, variant="s")
+        >>> state = unit.initial_state(np.zeros([2, 8, 8, 4], np.float32))  # [B, H, W, channels]
+        >>> output, state = unit(np.ones([2, 8, 8, 3], np.float32), state)
+        >>> output.shape
+        TensorShape([2, 8, 8, 4])
     """
 
     def __init__(self, channels: int, *, variant: str = "p", **kwargs: Any):

@@ -1,0 +1,158 @@
+"""`trivd_tf.train`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from trivd_tf.base import model_files
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import RunName, RunPath, is_address, run_folder, write_whole
+from trivd_tf.config.written import experiment_text
+from trivd_tf.data import ClipSource, DatasetClips
+from trivd_tf.evaluation import TrainingScore
+from trivd_tf.experiment import Experiment
+from trivd_tf.runs import record, resume
+from trivd_tf.runs.weights import evaluation_generator
+from trivd_tf.training import LoopResult, loop
+from trivd_tf.training.distribution.strategy import replica_batch_size
+from trivd_tf.training.distribution.workers import Workers
+from trivd_tf.training.loop import Stop
+
+
+def train(
+    experiment: Experiment,
+    *,
+    model_dir: RunName,
+    dataset: tf.data.Dataset | ClipSource | None = None,
+    test_dataset: tf.data.Dataset | None = None,
+    class_names: Sequence[str] = (),
+    seed: int | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    stop: Stop | None = None,
+    on_loop: Callable[[int, float], None] | None = None,
+) -> LoopResult:
+    """Trains a model, or resumes the run in `model_dir`, as `trivd train` does.
+
+    `model_dir` gets the configuration (`config.gin`) and the record of the run (`run.json`), so
+    that `trivd evaluate`, `export`, `predict`, `describe` and `train`, as well as `trivd_tf.load`,
+    open it afterwards.
+
+    Args:
+        experiment: the model, the clips, how it is trained and scored.
+        model_dir: a new folder, the folder of a run to resume, or an address (`gs://bucket/run`).
+        dataset: training clips, in the place of `experiment.data`: any tf.data.Dataset of clips
+            `[T, S, S, 3]` or batches of them, uint8 or floats in [-1, 1], with labels or without
+            (`trivd_tf.data.DatasetClips` says in which forms), or a data source of `trivd_tf.data`.
+        test_dataset: clips to score on, finite, in the same form; without it, TensorBoard shows
+            training clips, and only the "train" split can be scored.
+        class_names: of the labels of `dataset`, for a class-conditional model.
+        seed: of weights, data order and latents; the run's own, or 0, when left out.
+        strategy: devices; one device when left out. With several workers every one calls this.
+        stop: checked between compiled loops, such as a `threading.Event`; once it is set, the run
+            is saved and ends. (KeyboardInterrupt ends it at its newest checkpoint.)
+        on_loop: called with the steps and seconds of every compiled loop, the first of which
+            compiles.
+
+    Returns:
+        `step`, generator updates in all, and `was_stopped`.
+
+    Raises:
+        InputError: clips of another shape, type or range; an experiment that `config.gin` cannot
+            hold; `model_dir` holds another model.
+        RunError: disk full, a loss that is not finite, or a worker that is gone.
+
+    Example:
+        >>> experiment = Experiment(
+        ...     clip=data.ClipSpec(num_conditioning_frames=2, num_predicted_frames=3, size=32),
+        ...     data=data.DatasetClips(),
+        ...     generator=models.generator(channel_multiplier=16, recurrent_unit="tsru_p"),
+        ...     discriminators=models.discriminators(channel_multiplier=16),
+        ...     training=TrainingOptions(batch_size=8, num_steps=1000),
+        ...     evaluation=EvaluationOptions(),
+        ... )
+        >>> trivd_tf.train(experiment, model_dir="runs/mine", dataset=clips)
+        LoopResult(step=1000, was_stopped=False)
+    """
+    model_dir = run_folder(model_dir)
+    experiment = _with_dataset(experiment, dataset, test_dataset, class_names)
+    text = experiment_text(experiment)
+    strategy = strategy or tf.distribute.get_strategy()
+    resumes = model_files.has_checkpoint(model_dir)
+    if resumes:
+        seed = record.choose_seed(model_dir, seed)
+        for change in resume.changes_of_run(model_dir, text):
+            print(f"trivd: changed: {change}", file=sys.stderr)
+        experiment = record.with_classes(experiment, model_dir)
+    seed = seed or 0
+    # Before anything is written: wrong data must not leave a run directory behind.
+    experiment.data.prepare(experiment.clip)
+    names = record.class_names_of(experiment)
+    replica_batch_size(strategy, experiment.training.batch_size)
+    score = _score(experiment, model_dir, strategy, stop)
+    if Workers(strategy).is_chief:
+        record.write(
+            model_dir, seed=seed, class_names=names, argv=["trivd_tf.train"], resume=resumes
+        )
+        write_whole(model_dir / model_files.CONFIG, text)
+    result = loop.train(
+        experiment,
+        model_dir=model_dir,
+        seed=seed,
+        strategy=strategy,
+        stop=stop,
+        on_score=score,
+        on_loop=on_loop,
+    )
+    if Workers(strategy).is_chief:
+        _keep_evaluation_weights(experiment, model_dir)
+    return result
+
+
+def _with_dataset(
+    experiment: Experiment,
+    dataset: tf.data.Dataset | ClipSource | None,
+    test_dataset: tf.data.Dataset | None,
+    class_names: Sequence[str],
+) -> Experiment:
+    if dataset is None or isinstance(dataset, ClipSource):
+        if test_dataset is not None or class_names:
+            raise InputError(
+                "test_dataset and class_names belong to a dataset that is a tf.data.Dataset; "
+                f"received {type(dataset).__name__}: use trivd_tf.data.DatasetClips, or leave them "
+                "out"
+            )
+        return experiment if dataset is None else dataclasses.replace(experiment, data=dataset)
+    own = experiment.data
+    name = own.name if isinstance(own, DatasetClips) else "dataset"
+    source = DatasetClips(dataset, test_dataset, name=name, class_names=tuple(class_names))
+    return dataclasses.replace(experiment, data=source)
+
+
+def _score(
+    experiment: Experiment,
+    model_dir: RunPath,
+    strategy: tf.distribute.Strategy,
+    stop: Stop | None,
+) -> TrainingScore | None:
+    """What chooses the best model, checked; None where no scores are wanted."""
+    if not experiment.training.evaluate_every_steps:
+        return None
+    if is_address(model_dir):
+        raise InputError(
+            f"{model_dir}: the best model is kept on this machine only; use "
+            "TrainingOptions(evaluate_every_steps=0), or a local folder"
+        )
+    should_stop = stop.is_set if stop is not None else (lambda: False)
+    score = TrainingScore(experiment, str(model_dir), strategy=strategy, should_stop=should_stop)
+    score.check()
+    return score
+
+
+def _keep_evaluation_weights(experiment: Experiment, model_dir: RunPath) -> None:
+    """Estimates standing statistics now where no later process has the clips to do so."""
+    if isinstance(experiment.data, DatasetClips) and not is_address(model_dir):
+        evaluation_generator(experiment, str(model_dir))
