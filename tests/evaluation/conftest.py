@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from trivd_tf import config
-from trivd_tf.evaluation.model import ScoredModel
+from trivd_tf.inference import OpenedModel
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.metrics import FeatureExtractor
 from trivd_tf.runs import record as run_record
@@ -114,8 +114,8 @@ class NoisyCopy(Predictor):
         return frames, flow
 
 
-def noisy_model(step: int, level: float) -> ScoredModel:
+def noisy_model(step: int, level: float) -> OpenedModel:
     """A model whose runs differ by their seed."""
-    return ScoredModel(
+    return OpenedModel(
         step, f"{step} {level}", lambda seed: NoisyCopy(level + 5.0 * seed), "2 x 4 training clips"
     )

@@ -9,8 +9,8 @@ import pytest
 from trivd_tf.data import BouncingDigits
 from trivd_tf.evaluation import Pictures, apply_protocol, evaluate, find_protocol
 from trivd_tf.evaluation.evaluate import with_options
-from trivd_tf.evaluation.model import ScoredModel
 from trivd_tf.evaluation.partial import EvaluationStopped
+from trivd_tf.inference import OpenedModel
 
 from .conftest import NoisyCopy
 
@@ -53,7 +53,7 @@ class WithClasses(NoisyCopy):
 def predictor(monkeypatch) -> WithClasses:
     """Scored in the place of whatever is asked for."""
     predictor = WithClasses(10.0)
-    model = ScoredModel(4, "with classes", lambda seed: predictor, "as told")
+    model = OpenedModel(4, "with classes", lambda seed: predictor, "as told")
     module = sys.modules["trivd_tf.evaluation.evaluate"]
     monkeypatch.setattr(module, "open_model", lambda *a, **k: model)
     return predictor

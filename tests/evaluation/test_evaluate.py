@@ -17,10 +17,10 @@ from trivd_tf.cli.main import main
 from trivd_tf.evaluation import Pictures, evaluate
 from trivd_tf.evaluation.clips import batches_of, sample_counts
 from trivd_tf.evaluation.evaluate import with_options
-from trivd_tf.evaluation.model import open_model
 from trivd_tf.evaluation.partial import EvaluationStopped, PartialResult
 from trivd_tf.evaluation.real_features import real_features
 from trivd_tf.evaluation.scored import copy_candidate, other_real_candidate, score_all
+from trivd_tf.inference import open_model
 from trivd_tf.inference.latents import latents
 from trivd_tf.metrics import frechet_distance, inception_score
 from trivd_tf.runs.best import BestRecord, StepScore, record_score
@@ -188,7 +188,7 @@ def test_the_best_step_and_its_export_get_the_same_scores(
     assert report.protocol["standing_statistics"] == "the export's own"
     assert (exported / "evaluations" / "4" / "report.json").is_file()
     with pytest.raises(InputError, match="one step only"):
-        open_model(experiment, exported, step=4)
+        open_model(exported, step=4, experiment=experiment)
     predict = ["predict", str(made_videos / "clip0.mp4"), "--output", str(futures)]
     assert main([*predict, "--model", str(best_run), *best]) == 0
     assert (futures / "clip0.png").is_file()

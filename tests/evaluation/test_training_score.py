@@ -82,7 +82,7 @@ def test_no_best_model_is_told(tmp_path):
 def test_checkpoints_are_scored_on_the_training_set(
     experiment, tmp_path, extractor, capsys, monkeypatch
 ):
-    def open_model(experiment, model_dir, *, step, strategy):
+    def open_model(model_dir, *, step, experiment, strategy):
         (tmp_path / "evaluation_weights").mkdir(exist_ok=True)
         (tmp_path / "evaluation_weights" / f"{step}.npz").touch()
         return noisy_model(step, {2: 50.0, 4: 10.0, 6: 90.0}[step])

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.inference import SavedModelPredictor, load_predictor
 from trivd_tf.inference.latents import latents
-from trivd_tf.inference.predictor import SavedModelPredictor, load_predictor
 from trivd_tf.inference.predictor_base import Predictor
 
 
@@ -59,6 +59,18 @@ def test_many_clips_are_predicted_in_parts(in_process, clips) -> None:
         np.testing.assert_allclose(together[start : start + 3], together[:3], atol=1)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_floats_give_the_futures_of_their_bytes_as_floats(in_process, clips, kind) -> None:
+    floats = (clips / 127.5 - 1).astype(kind)
+    of_bytes, of_floats = (
+        in_process.predict_samples(given, num_samples=2, num_frames=3) for given in (clips, floats)
+    )
+    assert (of_floats.dtype, of_bytes.dtype) == (kind, np.uint8)
+    np.testing.assert_allclose(of_floats, of_bytes / 127.5 - 1, atol=1e-6)
+    frames, flow = in_process.predict_with_motion(floats)
+    assert (frames.dtype, flow.dtype) == (kind, np.float32)
+
+
 def test_a_clips_answer_does_not_depend_on_the_others(in_process, clips) -> None:
     changed = clips.copy()
     changed[1:] = 255 - changed[1:]
@@ -72,7 +84,13 @@ def test_a_clips_answer_does_not_depend_on_the_others(in_process, clips) -> None
     ("conditioning", "options", "named"),
     [
         (np.zeros((1, 3, 16, 16, 3), np.uint8), {}, r"\[1, 3, 16, 16, 3\]"),
-        (np.zeros((1, 2, 16, 16, 3), np.float32), {}, "float32"),
+        (np.zeros((1, 2, 16, 16, 3), np.int32), {}, "int32"),
+        (
+            np.full((1, 2, 16, 16, 3), 255.0),
+            {},
+            r"in \[-1, 1\]; received 255 to 255: use clips / 1",
+        ),
+        (np.full((1, 2, 16, 16, 3), np.nan), {}, r"in \[-1, 1\]; received nan"),
         (np.zeros((0, 2, 16, 16, 3), np.uint8), {}, "at least one clip"),
         (np.zeros((1, 2, 16, 16, 3), np.uint8), {"num_frames": 0}, "num_frames.*0"),
         (np.zeros((1, 2, 16, 16, 3), np.uint8), {"truncation": -1}, "truncation.*-1"),

@@ -32,15 +32,15 @@ def load(
         A predictor, the same for all of them:
 
         `predict(clips, seed=0)`: one future a clip,
-            `[B, Tc, S, S, 3]` -> `[B, T, S, S, 3]`;
+            `[B, Tc, H, W, 3]` -> `[B, T, H, W, 3]`;
         `predict_samples(clips, num_samples=N, seed=0)`: several,
-            `[B, Tc, S, S, 3]` -> `[B, N, T, S, S, 3]`;
+            `[B, Tc, H, W, 3]` -> `[B, N, T, H, W, 3]`;
         `predict_with_motion(clips, seed=0)`: also where each pixel comes from,
-            float32 `[B, T, S, S, 2]`, (dy, dx) in pixels.
+            float32 `[B, T, H, W, 2]`, (dy, dx) in pixels.
 
         Clips are uint8 in [0, 255] or floats in [-1, 1]; frames are of the same kind. Its
-        `num_conditioning_frames` (Tc), `num_predicted_frames` (T) and `frame_size` (S) say what
-        the model takes and gives.
+        `num_conditioning_frames` (Tc), `num_predicted_frames` (T) and `frame_size` (one
+        number of a square, or (H, W)) say what the model takes and gives.
 
     Raises:
         InputError: there is no model at `path`, or a step of an export or a server was asked for.

@@ -45,7 +45,7 @@ def train(
         experiment: the model, the clips, how it is trained and scored.
         model_dir: a new folder, the folder of a run to resume, or an address (`gs://bucket/run`).
         dataset: training clips, in the place of `experiment.data`: any tf.data.Dataset of clips
-            `[T, S, S, 3]` or batches of them, uint8 or floats in [-1, 1], with labels or without
+            `[T, H, W, 3]` or batches of them, uint8 or floats in [-1, 1], with labels or without
             (`trivd_tf.data.DatasetClips` says in which forms), or a data source of `trivd_tf.data`.
         test_dataset: clips to score on, finite, in the same form; without it, TensorBoard shows
             training clips, and only the "train" split can be scored.
@@ -95,7 +95,12 @@ def train(
     score = _score(experiment, model_dir, strategy, stop)
     if Workers(strategy).is_chief:
         record.write(
-            model_dir, seed=seed, class_names=names, argv=["trivd_tf.train"], resume=resumes
+            model_dir,
+            seed=seed,
+            class_names=names,
+            data=record.data_of(experiment),
+            argv=["trivd_tf.train"],
+            resume=resumes,
         )
         write_whole(model_dir / model_files.CONFIG, text)
     result = loop.train(

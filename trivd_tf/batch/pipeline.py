@@ -14,8 +14,8 @@ from trivd_tf.batch import outputs
 from trivd_tf.batch.inputs import ClipShape, Given, Inputs, VideoFiles
 from trivd_tf.batch.outputs import FORMATS, Group, Predicted
 from trivd_tf.data.beam_pipeline import open_pipeline
+from trivd_tf.inference import load_predictor
 from trivd_tf.inference.latents import check_truncation, latents
-from trivd_tf.inference.predictor import load_predictor
 from trivd_tf.inference.predictor_base import Predictor
 
 try:

@@ -18,8 +18,7 @@ from trivd_tf.evaluation.partial import EvaluationStopped
 from trivd_tf.evaluation.reporting.report import Row
 from trivd_tf.evaluation.scored import model_candidate
 from trivd_tf.experiment import Experiment
-from trivd_tf.inference.predictor import GeneratorPredictor
-from trivd_tf.runs.weights import evaluation_generator
+from trivd_tf.inference import GeneratorPredictor, Predictor, open_model
 from trivd_tf.training import train
 from trivd_tf.training.checkpoints import checkpoint_paths
 from trivd_tf.training.loop import Stop
@@ -118,16 +117,20 @@ def run_cell(
         report = evaluate(limited, directory, seed=seed, should_stop=should_stop)
     except EvaluationStopped:
         return None
-    generator, step = evaluation_generator(limited, directory)
-    _save_samples(limited, generator, directory / SAMPLES)
+    model = open_model(directory, experiment=limited)
+    predictor = model.predictor(None)
+    assert isinstance(predictor, GeneratorPredictor)
+    _save_samples(limited, predictor, directory / SAMPLES)
     result = CellResult(
         name=name,
         title=experiment.title or name,
         seed=seed,
         budget=str(budget),
-        step=step,
+        step=model.step,
         minutes=limit.seconds / 60.0,
-        parameters=sum(int(np.prod(weight.shape)) for weight in generator.trainable_variables),
+        parameters=sum(
+            int(np.prod(weight.shape)) for weight in predictor.generator.trainable_variables
+        ),
         rows=list(report.rows),
         protocol={k: v for k, v in report.protocol.items() if k not in ("title", "step")},
     )
@@ -140,14 +143,13 @@ def _newest_step(directory: pathlib.Path) -> int:
     return int(paths[-1].rpartition("-")[2]) if paths else 0
 
 
-def _save_samples(experiment: Experiment, generator: Any, path: pathlib.Path) -> None:
+def _save_samples(experiment: Experiment, predictor: Predictor, path: pathlib.Path) -> None:
     """The first test clips and what the model makes of their beginnings, as uint8."""
     clip, options = experiment.clip, experiment.evaluation
     count = min(NUM_CLIPS, experiment.data.num_evaluation_clips(clip, options.split))
     real = next(
         batches_of(with_options(experiment, batch_size=count), options.split, num_clips=count)
     )
-    predictor = GeneratorPredictor(generator)
     predict = model_candidate(
         experiment, predictor, seed=options.seed, truncation=options.truncation
     )

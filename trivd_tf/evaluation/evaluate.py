@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from trivd_tf.base import model_files
 from trivd_tf.evaluation.clips import check_enough_clips
-from trivd_tf.evaluation.model import as_predictor, open_model
 from trivd_tf.evaluation.paper_tables.paper_figures import describe, rows_of_run
 from trivd_tf.evaluation.protocols import Scoring
 from trivd_tf.evaluation.reporting.pictures import Pictures, draw_all, truncation_scores
 from trivd_tf.evaluation.reporting.report import Report, describe_scoring, protocol_line
 from trivd_tf.evaluation.work import Untrained, Work
 from trivd_tf.experiment import Experiment
+from trivd_tf.inference.open import as_predictor, open_model
 from trivd_tf.metrics import I3D, FeatureExtractor
 from trivd_tf.runs import record as run_record
 from trivd_tf.runs.weights import Step, estimate_from_training_data
@@ -67,7 +67,7 @@ def evaluate(
     check_enough_clips(scored)
     # Standing statistics are of the data that the model was trained on.
     trained = dataclasses.replace(experiment, evaluation=scored.evaluation)
-    model = open_model(trained, model_dir, step=step, strategy=strategy)
+    model = open_model(model_dir, step=step, experiment=trained, strategy=strategy)
     protocol = describe_scoring(
         scoring, model.step, model.standing, has_classes=experiment.class_conditional
     )

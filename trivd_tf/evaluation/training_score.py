@@ -10,13 +10,13 @@ import tensorflow as tf
 from trivd_tf.base import model_files
 from trivd_tf.evaluation.clips import check_enough_clips
 from trivd_tf.evaluation.evaluate import make_extractor
-from trivd_tf.evaluation.model import open_model
 from trivd_tf.evaluation.partial import EvaluationStopped
 from trivd_tf.evaluation.protocols import Scoring
 from trivd_tf.evaluation.real_features import real_features
 from trivd_tf.evaluation.reporting.report import describe_scoring
 from trivd_tf.evaluation.scored import model_candidate, score_all
 from trivd_tf.experiment import Experiment
+from trivd_tf.inference.open import open_model
 from trivd_tf.metrics import FeatureExtractor
 from trivd_tf.runs.best import BestRecord, StepScore, is_of, read_best, record_score
 from trivd_tf.runs.stored_weights import file_digest
@@ -95,7 +95,7 @@ class TrainingScore:
         if self._extractor is None:
             self.check()
         assert self._extractor is not None
-        model = open_model(scored, self._model_dir, step=step, strategy=self._strategy)
+        model = open_model(self._model_dir, step=step, experiment=scored, strategy=self._strategy)
         real = real_features(scored, self._extractor, self._should_stop)
         options = scored.evaluation
         candidate = model_candidate(

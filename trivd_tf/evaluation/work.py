@@ -10,7 +10,6 @@ import numpy as np
 
 from trivd_tf.evaluation.best_of import best_of_draws
 from trivd_tf.evaluation.clips import RealClips
-from trivd_tf.evaluation.model import ScoredModel
 from trivd_tf.evaluation.real_features import MomentsByCount, real_features
 from trivd_tf.evaluation.reporting.pictures import TRUNCATIONS, Pictures, truncation_row
 from trivd_tf.evaluation.reporting.report import MODEL_ROW, Row
@@ -23,6 +22,7 @@ from trivd_tf.evaluation.scored import (
     score_all,
 )
 from trivd_tf.experiment import Experiment
+from trivd_tf.inference.open import OpenedModel
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.metrics import FeatureExtractor
 
@@ -54,7 +54,7 @@ class Work:
     """
 
     scored: Experiment
-    model: ScoredModel
+    model: OpenedModel
     extractor: FeatureExtractor
     pictures: Pictures
     folder: pathlib.Path

@@ -1,15 +1,18 @@
 """Predictors: futures of clips from a run, an export or an address."""
 
+from trivd_tf.inference.open import OpenedModel, load_predictor, open_model
 from trivd_tf.inference.predict_files import PredictedFile, predict_clip, predict_files
-from trivd_tf.inference.predictor import GeneratorPredictor, SavedModelPredictor, load_predictor
+from trivd_tf.inference.predictor import GeneratorPredictor, SavedModelPredictor
 from trivd_tf.inference.predictor_base import Predictor
 
 __all__ = [
     "GeneratorPredictor",
+    "OpenedModel",
     "PredictedFile",
     "Predictor",
     "SavedModelPredictor",
     "load_predictor",
+    "open_model",
     "predict_clip",
     "predict_files",
 ]

@@ -1,31 +1,18 @@
-"""Predictors: futures of clips from a model directory, an exported model, or a TF-Hub handle."""
+"""Predictors: futures of clips from a generator in this process, or from an exported model."""
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trivd_tf.base import shipped
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import from_height_width
-from trivd_tf.base.model_files import (
-    CONFIG,
-    EXPORT_RECORD,
-    LABELS,
-    SAVED_MODEL,
-    is_export,
-    is_model_dir,
-)
+from trivd_tf.base.model_files import LABELS
+from trivd_tf.base.replicas import OverReplicas
 from trivd_tf.inference.horizon import predict_horizon, predict_horizon_with_motion
 from trivd_tf.inference.predictor_base import Predictor
-from trivd_tf.runs.open import open_run
-from trivd_tf.runs.stored_weights import WeightsKey
-
-_REMOTE = ("http://", "https://", "gs://")
 
 
 class GeneratorPredictor(Predictor):
@@ -78,6 +65,27 @@ class GeneratorPredictor(Predictor):
         return outputs["frames"].numpy(), outputs["flow"].numpy() if with_motion else None
 
 
+class ReplicatedPredictor(GeneratorPredictor):
+    """Predicts with a generator made under a strategy, each replica a share of the clips."""
+
+    def __init__(self, generator: Any, strategy: tf.distribute.Strategy, **options: Any) -> None:
+        super().__init__(generator, **options)
+        self._over_replicas = {
+            False: OverReplicas(strategy, lambda *given: predict_horizon(generator, *given)),
+            True: OverReplicas(
+                strategy, lambda *given: predict_horizon_with_motion(generator, *given)
+            ),
+        }
+
+    def _run(
+        self, conditioning: np.ndarray, z: np.ndarray, labels: np.ndarray | None, with_motion: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        if labels is None:
+            labels = np.zeros([len(z)], np.int32)  # the dummy class
+        outputs = self._over_replicas[with_motion](conditioning, z, labels)
+        return outputs["frames"], outputs["flow"] if with_motion else None
+
+
 class SavedModelPredictor(Predictor):
     """Predicts with an exported model.
 
@@ -123,76 +131,6 @@ class SavedModelPredictor(Predictor):
         return outputs["frames"].numpy(), outputs["flow"].numpy() if with_motion else None
 
 
-def load_predictor(
-    path: str | os.PathLike[str],
-    step: int | str | None = None,
-    *,
-    standing_batches: int | None = None,
-    standing_batch_size: int | None = None,
-) -> Predictor:
-    """Loads what `trivd train` or `trivd export` wrote.
-
-    One line on stderr states which weights it takes.
-
-    Args:
-        path: a model directory, the directory of an exported SavedModel, the name of a model that
-            comes with the package (`small`), or the address of an export that TensorFlow Hub can
-            fetch (`https://...`, `gs://...`).
-        step: of a model directory's checkpoint, or "best"; the newest when left out.
-        standing_batches, standing_batch_size: of a model directory's standing statistics; as its
-            configuration says when left out.
-
-    Raises:
-        InputError: it is neither, or a step was asked of an export; the message names it.
-    """
-    if str(path).startswith(_REMOTE):
-        path = _fetch(str(path))
-    path = shipped.find_model(path)
-    if is_export(path):
-        if step is not None:
-            raise InputError(f"--step {step}: {path} is an exported model, which has one step only")
-        if standing_batches or standing_batch_size:
-            raise InputError(
-                f"--standing_batches, --standing_batch_size: the standing statistics of {path}, an "
-                "exported model, are part of it; leave them out"
-            )
-        predictor = SavedModelPredictor(path)
-        _state_weights(path)
-        return predictor
-    if not path.exists():
-        names = ", ".join(shipped.shipped_models())
-        raise InputError(
-            f"{path}: no such directory; give a model directory or an exported model"
-            + (f", or one of those that come with trivd_tf: {names}" if names else "")
-        )
-    if not is_model_dir(path):
-        raise InputError(
-            f"{path}: neither a model directory (no {CONFIG} in it) nor an exported SavedModel "
-            f"(no {SAVED_MODEL})"
-        )
-    restored = open_run(
-        path,
-        step=step,
-        standing_batches=standing_batches,
-        standing_batch_size=standing_batch_size,
-    )
-    return GeneratorPredictor(
-        restored.generator,
-        stride=restored.stride,
-        fps=restored.fps,
-        class_names=restored.labels,
-    )
-
-
-def _state_weights(export_dir: Path) -> None:
-    """Prints what `export.json` says of the weights, if it does."""
-    try:
-        held = json.loads((export_dir / EXPORT_RECORD).read_text(encoding="utf-8"))["weights"]
-        print(f"weights: of the export {export_dir}: {WeightsKey(**held)}", file=sys.stderr)
-    except (OSError, ValueError, KeyError, TypeError):
-        print(f"weights: of the export {export_dir}, which does not name them", file=sys.stderr)
-
-
 def _class_names(export_dir: Path, num_classes: int | None) -> tuple[str, ...]:
     """The names beside an export; none where the file is gone or another model's."""
     try:
@@ -200,14 +138,3 @@ def _class_names(export_dir: Path, num_classes: int | None) -> tuple[str, ...]:
     except (OSError, ValueError):
         return ()
     return tuple(names) if len(names) == num_classes else ()
-
-
-def _fetch(handle: str) -> str:
-    """Downloads (once, into TensorFlow Hub's cache) what a handle names."""
-    import tensorflow_hub
-
-    try:
-        return tensorflow_hub.resolve(handle)
-    except Exception as error:  # the library lets everything through that the network can do
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{handle}: could not be fetched ({reason})") from error
