@@ -18,6 +18,7 @@ from trivd_tf import config
 from trivd_tf.base.errors import InputError
 from trivd_tf.cli.main import main
 from trivd_tf.evaluation.evaluate import with_options
+from trivd_tf.inference import open as opening_models
 from trivd_tf.metrics import FeatureExtractor
 from trivd_tf.runs import open as opening
 from trivd_tf.runs import record as run_record
@@ -83,9 +84,7 @@ def stand_ins(monkeypatch, tmp_path):
         lambda _, prefix, *a: OneNumber(len(pathlib.Path(f"{prefix}.index").read_text())),
     )
     monkeypatch.setattr(weights, "estimate_from_training_data", estimate)
-    from trivd_tf.evaluation import model
-
-    monkeypatch.setattr(model, "as_predictor", lambda one, *a, **k: NoisyCopy(one.value / 10))
+    monkeypatch.setattr(opening_models, "as_predictor", lambda one, *a, **k: NoisyCopy(one.value / 10))
     module = sys.modules["trivd_tf.evaluation.evaluate"]
     extractor = FeatureExtractor(stand_in, batch_size=16)
     monkeypatch.setattr(module, "make_extractor", lambda *a: extractor)
