@@ -23,6 +23,7 @@ from gin import config_parser
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import RunName, absolute, run_folder, write_whole
+from trivd_tf.config import gin_private
 from trivd_tf.config.checks import check_all_used, check_macros, check_required, check_types
 from trivd_tf.config.files import (
     find_gin_file,
@@ -71,9 +72,8 @@ def _open_for_gin(name: str) -> io.StringIO:
     return io.StringIO(with_absolute_includes(read_gin_file(path), path))
 
 
-# `include` finds the same names as --gin_file. The list is replaced because gin's own readers come
-# first in it and log an error for every name that they do not find.
-gin.config._FILE_READERS[:] = [(_open_for_gin, _is_known_gin_file)]
+# `include` finds the same names as --gin_file.
+gin_private.read_files_with(_open_for_gin, _is_known_gin_file)
 
 
 def _default_root() -> Callable[..., Any]:
@@ -103,8 +103,9 @@ class ParsedConfig:
             built = gin.get_configurable(self._root)()
         except InputError as error:
             raise InputError(_with_configurable(str(error))) from error
-        # gin offers these two only as formatted text.
-        check_all_used(gin.config._CONFIG, gin.config._OPERATIVE_CONFIG, self._statements)
+        check_all_used(
+            gin_private.parsed_bindings(), gin_private.operative_bindings(), self._statements
+        )
         self._operative = HEADER + gin.operative_config_str(max_line_length=100)
         return built
 
@@ -173,7 +174,7 @@ def parse(
         gin.parse_config_file(str(path.resolve()))
     gin.parse_config([PRELUDE, *statements.imports.values(), *bindings])
     if replaced is not None:
-        _forget(replaced)
+        gin_private.forget(replaced)
     gin.finalize()
     return ParsedConfig(statements, root)
 
@@ -236,13 +237,6 @@ def _take_out_data_without_folder(
         if found.target is source.target:
             del statements.bindings[key]
     return source.target
-
-
-def _forget(target: Callable[..., Any]) -> None:
-    """Takes the bindings of `target` out of gin's configuration, which offers no way to do so."""
-    for scope, selector in list(gin.config._CONFIG):
-        if selector.rpartition(".")[2] == target.__name__:
-            del gin.config._CONFIG[scope, selector]
 
 
 def _with_configurable(message: str) -> str:
