@@ -21,6 +21,7 @@ def load(
         path: one of
             a model directory, which `trivd train` or `trivd_tf.train` wrote;
             an exported SavedModel, which `trivd export` wrote;
+            the name of a model that comes with the package (`small`);
             the address of one that TensorFlow Hub can fetch: `https://...`, `gs://...`;
             a running TensorFlow Serving: `grpc://HOST:PORT` or `grpc://HOST:PORT/MODEL` (through
             REST: `trivd_tf.serving.client.ServerPredictor("http://...")`).

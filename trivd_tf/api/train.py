@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,7 @@ from trivd_tf.data import ClipSource, DatasetClips
 from trivd_tf.evaluation import TrainingScore
 from trivd_tf.experiment import Experiment
 from trivd_tf.runs import record, resume
+from trivd_tf.runs.start import Start
 from trivd_tf.runs.weights import evaluation_generator
 from trivd_tf.training import LoopResult, loop
 from trivd_tf.training.distribution.strategy import replica_batch_size
@@ -30,6 +32,7 @@ def train(
     dataset: tf.data.Dataset | ClipSource | None = None,
     test_dataset: tf.data.Dataset | None = None,
     class_names: Sequence[str] = (),
+    start_from: str | None = None,
     seed: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
     stop: Stop | None = None,
@@ -50,6 +53,8 @@ def train(
         test_dataset: clips to score on, finite, in the same form; without it, TensorBoard shows
             training clips, and only the "train" split can be scored.
         class_names: of the labels of `dataset`, for a class-conditional model.
+        start_from: begin a new run with the weights of another model directory or export of the
+            same networks, or of a model that comes with the package (`small`).
         seed: of weights, data order and latents; the run's own, or 0, when left out.
         strategy: devices; one device when left out. With several workers every one calls this.
         stop: checked between compiled loops, such as a `threading.Event`; once it is set, the run
@@ -88,6 +93,9 @@ def train(
             print(f"trivd: changed: {change}", file=sys.stderr)
         experiment = record.with_classes(experiment, model_dir)
     seed = seed or 0
+    start = None
+    if start_from is not None and not resumes:
+        start = Start(os.fspath(start_from), text, report=lambda line: print(line, file=sys.stderr))
     # Before anything is written: wrong data must not leave a run directory behind.
     experiment.data.prepare(experiment.clip)
     names = record.class_names_of(experiment)
@@ -111,6 +119,7 @@ def train(
         stop=stop,
         on_score=score,
         on_loop=on_loop,
+        start=start,
     )
     if Workers(strategy).is_chief:
         _keep_evaluation_weights(experiment, model_dir)
