@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -11,12 +12,14 @@ import tensorflow as tf
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
-from trivd_tf.base.storage import RunName, RunPath, is_address, run_folder, write_whole
+from trivd_tf.base.lock import directory_lock
+from trivd_tf.base.storage import RunName, RunPath, is_address, run_folder
 from trivd_tf.config.written import experiment_text
 from trivd_tf.data import ClipSource, DatasetClips
 from trivd_tf.evaluation import TrainingScore
 from trivd_tf.experiment import Experiment
 from trivd_tf.runs import record, resume
+from trivd_tf.runs.run_start import RunStart
 from trivd_tf.runs.start import Start
 from trivd_tf.runs.weights import evaluation_generator
 from trivd_tf.training import LoopResult, loop
@@ -89,8 +92,7 @@ def train(
     resumes = model_files.has_checkpoint(model_dir)
     if resumes:
         seed = record.choose_seed(model_dir, seed)
-        for change in resume.changes_of_run(model_dir, text):
-            print(f"trivd: changed: {change}", file=sys.stderr)
+        resume.changes_of_run(model_dir, text)  # refuses another model
         experiment = record.with_classes(experiment, model_dir)
     seed = seed or 0
     start = None
@@ -101,28 +103,33 @@ def train(
     names = record.class_names_of(experiment)
     replica_batch_size(strategy, experiment.training.batch_size)
     score = _score(experiment, model_dir, strategy, stop)
-    if Workers(strategy).is_chief:
-        record.write(
-            model_dir,
-            seed=seed,
-            class_names=names,
-            data=record.data_of(experiment),
-            argv=["trivd_tf.train"],
-            resume=resumes,
-        )
-        write_whole(model_dir / model_files.CONFIG, text)
-    result = loop.train(
+    beginning = RunStart(
+        text,
         experiment,
-        model_dir=model_dir,
+        model_dir,
         seed=seed,
-        strategy=strategy,
-        stop=stop,
-        on_score=score,
-        on_loop=on_loop,
-        start=start,
+        class_names=names,
+        resume=resumes,
+        argv=["trivd_tf.train"],
     )
-    if Workers(strategy).is_chief:
-        _keep_evaluation_weights(experiment, model_dir)
+    is_chief = Workers(strategy).is_chief
+    with contextlib.ExitStack() as held:
+        if is_chief:
+            held.enter_context(directory_lock(model_dir, "trivd_tf.train"))
+            beginning.check(restart=False)
+        result = loop.train(
+            experiment,
+            model_dir=model_dir,
+            seed=seed,
+            strategy=strategy,
+            stop=stop,
+            on_score=score,
+            on_loop=on_loop,
+            start=start,
+            on_begin=beginning.begin if is_chief else None,
+        )
+        if is_chief:
+            _keep_evaluation_weights(experiment, model_dir)
     return result
 
 

@@ -295,7 +295,6 @@ def load_config(
     """
     from trivd_tf import config
     from trivd_tf.runs import record as run_record
-    from trivd_tf.runs import resume
 
     saved = model_dir / model_files.CONFIG
     if not args.gin_file and not saved.is_file():

@@ -20,6 +20,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import RunPath, is_address
 from trivd_tf.cli.flags import (
@@ -31,7 +32,6 @@ from trivd_tf.cli.flags import (
     new_model_dir,
     strategy_from,
 )
-from trivd_tf.cli.run_start import RunStart, nothing_to_do
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.cli.maintenance import watching_maintenance
     from trivd_tf.cli.signals import EXIT_TERMINATED, StopSignal
     from trivd_tf.runs import record as run_record
+    from trivd_tf.runs.run_start import RunStart, nothing_to_do
     from trivd_tf.runs.start import Start
     from trivd_tf.training import train
     from trivd_tf.training.distribution.strategy import replica_batch_size
@@ -108,7 +109,12 @@ def run(args: argparse.Namespace) -> int:
     on_score = _score_while_training(experiment, model_dir, strategy, stop, resume=resume)
     workers = Workers(strategy)
     beginning = RunStart(
-        parsed, experiment, model_dir, seed=seed, class_names=class_names, resume=resume
+        parsed.operative_text,
+        experiment,
+        model_dir,
+        seed=seed,
+        class_names=class_names,
+        resume=resume,
     )
     with (
         leaving_at_once(wanted=workers.count > 1, debug=args.debug),

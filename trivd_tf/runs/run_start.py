@@ -1,4 +1,4 @@
-"""What `trivd train` checks and writes when a run starts, and what it says where there is no work.
+"""What is checked and written when a run starts, and the line where there is no work.
 
 Nothing in the directory changes before the first step is about to be trained: a command that only
 finds a finished run, or is refused, leaves configuration and record as they were.
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import RunPath, write_whole
-from trivd_tf.cli.flags import changes_of_config, report_changes
-
-if TYPE_CHECKING:
-    from trivd_tf.config import ParsedConfig
-    from trivd_tf.experiment import Experiment
+from trivd_tf.experiment import Experiment
+from trivd_tf.runs import directory_state, record
+from trivd_tf.runs.directory_state import DataState
+from trivd_tf.runs.resume import changes_of_run
 
 _CONFIG_BEGINS = "# The operative configuration of this run"
 _PRECISION = "trivd_tf.training.TrainingOptions.precision"
@@ -27,25 +25,28 @@ class RunStart:
     """The start of a run in a directory.
 
     Args:
-        parsed: the configuration, built.
+        text: the operative configuration.
         experiment: what it builds.
         model_dir: of the run.
         seed: of the run.
         class_names: of the model's labels, if it takes any.
         resume: whether there is a checkpoint to resume from.
+        argv: what is recorded as the command; this process's when left out.
     """
 
     def __init__(
         self,
-        parsed: ParsedConfig,
+        text: str,
         experiment: Experiment,
         model_dir: RunPath,
         *,
         seed: int,
         class_names: Sequence[str],
         resume: bool,
+        argv: list[str] | None = None,
     ) -> None:
-        self._parsed = parsed
+        self._argv = argv
+        self._text = text
         self._experiment = experiment
         self._model_dir = model_dir
         self._seed = seed
@@ -63,8 +64,6 @@ class RunStart:
             InputError: leftovers of another run, files of other origin, or a finished run that
                 would be described by another precision.
         """
-        from trivd_tf.runs import directory_state
-
         if restart:
             self._refuse_foreign()
             moved = directory_state.set_aside(self._model_dir)
@@ -78,15 +77,13 @@ class RunStart:
 
     def begin(self, step: int) -> None:
         """Reports and records what changed, and writes configuration and record."""
-        from trivd_tf.runs import record
-        from trivd_tf.runs.directory_state import DataState
-
         self.has_begun = True
         saved = self._model_dir / model_files.CONFIG
         if self._resume and saved.is_file():
-            report_changes(changes_of_config(self._parsed, saved))
+            for line in changes_of_run(self._model_dir, self._text).values():
+                print(f"trivd: changed: {line}", file=sys.stderr)
             before_text = saved.read_text(encoding="utf-8")
-            if before_text != self._parsed.operative_text:
+            if before_text != self._text:
                 kept = self._model_dir / f"config_until_step_{step}.gin"
                 if not kept.exists():
                     write_whole(kept, before_text)
@@ -104,15 +101,14 @@ class RunStart:
             class_names=self._class_names,
             data=record.data_of(self._experiment),
             data_changes=changes,
+            argv=self._argv,
             resume=self._resume,
         )
         now.write(self._model_dir)
-        self._parsed.save(saved)
+        write_whole(saved, self._text)
 
     def _refuse_foreign(self) -> None:
         """Raises InputError where records of a run would replace files of other origin."""
-        from trivd_tf.runs import record
-
         config = self._model_dir / model_files.CONFIG
         if config.is_file():
             text = config.read_text(encoding="utf-8")
@@ -130,20 +126,18 @@ class RunStart:
 
     def _is_same_run(self) -> bool:
         """Whether the start recorded in the directory had this seed and this configuration."""
-        from trivd_tf.runs import record
-
         saved = self._model_dir / model_files.CONFIG
         return (
             saved.is_file()
             and (record.read(self._model_dir) or {}).get("seed") == self._seed
-            and saved.read_text(encoding="utf-8") == self._parsed.operative_text
+            and saved.read_text(encoding="utf-8") == self._text
         )
 
     def _refuse_another_precision(self, reached: int) -> None:
         saved = self._model_dir / model_files.CONFIG
         if reached < self._experiment.training.num_steps or not saved.is_file():
             return
-        changed = changes_of_config(self._parsed, saved).get(_PRECISION)
+        changed = changes_of_run(self._model_dir, self._text).get(_PRECISION)
         if changed:
             raise InputError(
                 f"{self._model_dir} is a finished run: {changed}; leave that as it was, or choose "
