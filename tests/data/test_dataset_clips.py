@@ -93,6 +93,7 @@ def test_fingerprints_follow_the_clips():
 def test_without_test_clips_or_a_number_of_clips_one_line_says_what_to_do():
     source = DatasetClips(from_slices(CLIPS), name="mine")
     assert not source.has_test_clips
+    assert source.fingerprint(SPEC, "test") == "mine-test-none"
     with pytest.raises(InputError, match=r"mine has no test clips: give test_dataset"):
         source.num_evaluation_clips(SPEC, "test")
     assert DatasetClips(from_slices(CLIPS).repeat()).num_evaluation_clips(SPEC, "train") > 10**9
