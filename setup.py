@@ -61,6 +61,10 @@ setup(
         "dev": [
             *AOT,
             "apache-beam>=2.77,<2.78",
+            # docs/tour.ipynb is executed in the tests.
+            "ipykernel>=6.29,<8",
+            "nbclient>=0.10,<0.12",
+            "nbformat>=5.10,<6",
             "mypy>=1.15",
             "pytest>=8.3",
             "pytest-xdist>=3.6",

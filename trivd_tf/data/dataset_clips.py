@@ -144,6 +144,9 @@ class DatasetClips(ClipSource):
             )
         return self._fingerprints[clip, split]
 
+    def inventory(self, clip: ClipSpec) -> dict[str, str]:
+        return {} if self._stand_in is None else self._stand_in.inventory(clip)
+
     def training_clips(
         self,
         clip: ClipSpec,
