@@ -38,12 +38,20 @@ class Counting(gymnasium.Env):
         return np.full([20, 40, 3], self._sum, np.uint8)
 
 
+class Grey(Counting):
+    """Renders what is no RGB frame."""
+
+    def render(self):
+        return np.zeros([20, 40], np.uint8)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def registered():
     gymnasium.register("Counting-v0", Counting, disable_env_checker=True)
+    gymnasium.register("Grey-v0", Grey, disable_env_checker=True)
     gymnasium.register("Short-v0", lambda **options: Counting(end=5, **options))
     yield
-    for name in ("Counting-v0", "Short-v0"):
+    for name in ("Counting-v0", "Grey-v0", "Short-v0"):
         del gymnasium.registry[name]
 
 
@@ -88,6 +96,7 @@ def test_a_function_of_the_user_s_acts(tmp_path):
     [
         ({"env_id": "NoSuchThing-v0"}, "--env_id NoSuchThing-v0: .*NoSuchThing"),
         ({"env_id": "Counting-v0", "policy": "os:nothing"}, "--policy os:nothing: no function"),
+        ({"env_id": "Grey-v0"}, r"renders arrays of shape \(20, 40\), not RGB frames"),
         ({"env_id": "Short-v0"}, "the episode ended after 5 frames"),
         ({}, "--env_id"),
     ],

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import os
 import runpy
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ EPISODE_FRAMES = 192  # at most, twelve clips of 16
 _SHORTEST = 16
 _TEST_SHARE = 5  # one episode in so many
 _SPLIT_SEEDS = {"train": 0, "test": 1}
+
+_LOADING = threading.Lock()
 
 # A policy: (observation, action space, random generator) -> action.
 Policy = Callable[[Any, Any, np.random.Generator], Any]
@@ -45,8 +48,8 @@ def plan_gymnasium(*, env_id: str, frames: int, seed: int, hold: int, policy: st
     if policy != "random":
         policy = _absolute(policy)
         load_policy(policy)
-    with make_environment(env_id):
-        pass  # What keeps it from being made is said before anything is written.
+    with make_environment(env_id) as environment:
+        _first_frame(env_id, environment)  # what is amiss is said before anything is written
     episodes = -(-frames // EPISODE_FRAMES)
     counts = {"test": max(episodes // _TEST_SHARE, 1)}
     counts["train"] = episodes - counts["test"]
@@ -90,6 +93,21 @@ def make_environment(env_id: str) -> Iterator[Any]:
         yield environment
     finally:
         environment.close()
+
+
+def _first_frame(env_id: str, environment: Any) -> None:
+    """Renders once, which loads what the environment draws with.
+
+    Raises:
+      InputError: it does not render to frames.
+    """
+    try:
+        environment.reset(seed=0)
+        shape = np.shape(environment.render())
+    except Exception as error:  # whatever the environment's packages raise
+        raise InputError(f"--env_id {env_id}: does not render: {_first_line(error)}") from error
+    if len(shape) != 3 or shape[-1] != 3:
+        raise InputError(f"--env_id {env_id}: renders arrays of shape {shape}, not RGB frames")
 
 
 def load_policy(policy: str) -> Policy:
@@ -140,6 +158,8 @@ def read_gymnasium(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Resu
     """Records one episode an item."""
     options = job.reader_options
     with make_environment(options["env_id"]) as environment:
+        with _LOADING:  # several threads would load the same graphics library at once
+            _first_frame(options["env_id"], environment)
         rate = float(environment.metadata.get("render_fps") or 0)
         for item in items:
             seed = [options["seed"], _SPLIT_SEEDS[item.source], item.record]
