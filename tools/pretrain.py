@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         export = ["export", "--model_dir", str(model), "--export_dir", str(exported)]
         trivd([*export, "--weight_type", "float16", "--no_archive"], work)
         scores = work / f"{options.name}_scores"
-        score = ["evaluate", "--model", str(exported), "--output", str(scores)]
+        score = ["evaluate", "--model", str(exported), "--figures", "--output", str(scores)]
         trivd([*score, "--num_samples", str(options.num_samples)], work)
     except subprocess.CalledProcessError as error:
         return error.returncode
