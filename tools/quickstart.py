@@ -141,7 +141,7 @@ def mean(values: list[float]) -> float:
 
 
 def summary(table: str, paths: list[str], exported: Path) -> list[str]:
-    """What a newcomer should look at, and the command to go on with."""
+    """What a newcomer should look at, and the next command to try."""
     own = ["trivd", "predict", "--model", str(exported), "YOUR_CLIP.mp4", "--output", "my_futures"]
     return [
         "",

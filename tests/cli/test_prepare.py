@@ -157,7 +157,7 @@ def test_signals_stop_it_in_one_line_and_the_same_command_goes_on(tmp_path, repo
         assert (process.returncode, output) == (status, ""), errors
         lines = [line for line in errors.splitlines() if not line.startswith("preparing: ")]
         assert lines == [
-            f"trivd: {word}: {tmp_path / 'stopped'} is not finished; the same command goes on"
+            f"trivd: {word}: {tmp_path / 'stopped'} is not finished; the same command resumes"
         ]
         assert before < len(list(notes.glob("*.json"))) < 12
     assert cli.main(command(tmp_path / "stopped")) == 0

@@ -247,6 +247,6 @@ def test_too_few_clips_are_told(experiment, tiny_run, extractor, monkeypatch):
 
 
 def test_unknown_pictures_are_refused():
-    with pytest.raises(InputError, match="--figures nice: unknown; one of samples"):
+    with pytest.raises(InputError, match="--figures nice: unknown; choose from samples"):
         Pictures(kinds=("nice",))
     assert dataclasses.replace(ALL, kinds=()).kinds == ()

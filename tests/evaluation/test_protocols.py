@@ -68,7 +68,9 @@ def test_a_protocol_needs_its_data_set(experiment):
         scoring.experiment.data.prepare(scoring.experiment.clip)
     with pytest.raises(InputError, match="reads no folder"):
         apply_protocol(find_protocol("bouncing_digits"), experiment, data_dir="/tmp")
-    with pytest.raises(InputError, match="--protocol ucf: unknown; one of kinetics600_val"):
+    with pytest.raises(
+        InputError, match="--protocol ucf: unknown protocol; choose one of kinetics600_val"
+    ):
         find_protocol("ucf")
 
 

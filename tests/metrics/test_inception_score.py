@@ -50,7 +50,7 @@ def test_streamed_equals_one_shot(batch, splits):
 def test_bad_input_is_refused():
     with pytest.raises(InputError, match="received shape"):
         inception_score(np.zeros(400))
-    with pytest.raises(InputError, match="splits = 3 of 2 samples"):
+    with pytest.raises(InputError, match="number of samples, 2; received 3"):
         inception_score(np.zeros((2, 400)), splits=3)
     with pytest.raises(InputError, match="NaN"):
         inception_score(np.full((2, 400), np.nan))

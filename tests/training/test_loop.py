@@ -147,7 +147,7 @@ def test_the_log_drops_lines_after_the_checkpoint(tmp_path):
     log.write({"a": values, "seconds_waiting": values}, 0)
     log.flush()
     with path.open("a") as file:
-        file.write('{"step": 4, "a"')  # cut off by a kill
+        file.write('{"step": 4, "a"')  # truncated by a kill
     again = LossesLog(path, resume_at=2)
     again.write({"a": values[:1], "seconds_waiting": values[:1]}, 2)
     again.flush()

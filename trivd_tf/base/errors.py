@@ -1,11 +1,11 @@
-"""The two kinds of failure that the command line tells apart."""
+"""The two kinds of failure that the command line distinguishes."""
 
 
 class InputError(Exception):
     """What the user gave is at fault: a file, a flag, a configuration, a tensor.
 
-    The message is one line that names the input, says what was received and what would do. The
-    command prints it on stderr and exits with status 2.
+    The message is one line that names the input, says what was received and what to use instead.
+    The command prints it on stderr and exits with status 2.
     """
 
 

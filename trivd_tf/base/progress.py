@@ -36,7 +36,7 @@ class Progress:
     left. Where stderr is a file or a pipe (a log, CI, a scheduler) or a terminal that cannot move
     its cursor (TERM=dumb) it is one plain line at most every 30 seconds and one at the end, so that
     logs stay readable; work that ends before the first line is due stays silent. Where stderr is
-    closed, the work goes on without.
+    closed, the work continues without.
 
         with Progress("decoding", total=len(files), unit="file") as progress:
             for file in files:

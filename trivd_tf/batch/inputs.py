@@ -103,7 +103,7 @@ class VideoFiles:
                         fps=shape.fps,
                         window=self.window,
                     )
-            except Exception as error:  # whatever one file does, the others go on
+            except Exception as error:  # whatever happens to one file, the others continue
                 yield name, _reason(error)
                 continue
             yield Given(name, clip.conditioning, clip.frame_rate)

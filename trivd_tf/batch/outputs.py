@@ -3,7 +3,7 @@
 <output>/job.json                    the options; another run with others is refused
 <output>/<name>.predicted.mp4        `videos`: one an input, samples side by side
 <output>/predictions-00003-of-00016.tfrecord   `records`: one file a group, one example an input
-<output>/status/*.json               what became of each group, while the job goes on and after
+<output>/status/*.json               what became of each group, during the job and afterwards
 <output>/report.json                 written last: counts, and every input that failed, with why
 """
 
@@ -188,8 +188,8 @@ def _remember(output: str, options: dict[str, Any]) -> None:
     changed = sorted(key for key in {*before, *options} if before.get(key) != options.get(key))
     if changed:
         raise InputError(
-            f"{output}: was begun with other {', '.join(changed)}; give the same again to go on, "
-            "or another output"
+            f"{output}: was started with other {', '.join(changed)}; use the same values to "
+            "resume, or another output"
         )
 
 

@@ -97,7 +97,7 @@ class PredictorHandler(ModelHandler[_Work, _Work, Predictor]):
 def predict_batch(
     inputs: Inputs, output: str, options: BatchOptions, beam_flags: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Predicts every input once; goes on where an earlier run stopped.
+    """Predicts every input once; resumes where an earlier run stopped.
 
     Args:
         inputs: `VideoFiles` or `PreparedClips`.
@@ -111,7 +111,7 @@ def predict_batch(
 
     Raises:
         InputError: no such model or inputs, or `output` was begun with other options.
-        RunError: the pipeline stopped; the same call goes on.
+        RunError: the pipeline stopped; the same call resumes it.
     """
     model = _load(options.model)
     shape = ClipShape(model.num_conditioning_frames, model.frame_size, model.stride, model.fps)
@@ -151,7 +151,9 @@ def _run(
             )
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
-        raise RunError(f"{output}: the job stopped ({reason}); run the same to go on") from error
+        raise RunError(
+            f"{output}: the job stopped ({reason}); run the same command to resume"
+        ) from error
 
 
 def _read(group: Group, inputs: Inputs, shape: ClipShape) -> _Work:

@@ -299,7 +299,7 @@ def load_config(
     saved = model_dir / model_files.CONFIG
     if not args.gin_file and not saved.is_file():
         raise InputError(
-            f"no --gin_file, and {model_dir} holds no {model_files.CONFIG} to go on with; give a "
+            f"no --gin_file, and {model_dir} holds no {model_files.CONFIG} to resume; give a "
             "configuration, for example --gin_file quickstart"
         )
     with _local_copies(args.gin_file or [saved]) as files:

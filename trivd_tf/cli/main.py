@@ -42,9 +42,9 @@ Predict the future frames of a video with TrIVD-GAN.
   trivd predict   continue your own clips
   trivd report    assemble the paper's tables from runs
   trivd demo      try a model in the browser
-  trivd describe  tell what networks a configuration makes, what they cost and see
+  trivd describe  show the networks of a configuration, their cost and views
   trivd compare   train and score several configurations alike
-  trivd compile   tell what a train step needs on a TPU, without one
+  trivd compile   estimate a train step's TPU memory and cost without a TPU
 
 `trivd COMMAND --help` shows the flags and an example of each.
 """

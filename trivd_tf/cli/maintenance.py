@@ -16,7 +16,7 @@ _QUIET = {"instance/preempted": "FALSE", "instance/maintenance-event": "NONE"}
 
 
 class Stoppable(Protocol):
-    """What is told to stop."""
+    """What can be stopped."""
 
     def set(self, reason: str) -> None: ...
 

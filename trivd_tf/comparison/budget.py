@@ -43,12 +43,12 @@ class TimeLimit:
 
     Counted is the time of the compiled loops alone, not that of checkpoints and sample videos. The
     first loop of a process holds tracing and compilation, so its steps are charged at the rate of
-    the loop after it. What was used is kept beside the run, so that a killed run goes on with what
+    the loop after it. What was used is kept beside the run, so that a killed run resumes with what
     is left.
 
     Args:
         path: of the file that keeps the time used, a JSON object a line.
-        resume_at: the step that training goes on from.
+        resume_at: the step that training resumes from.
         minutes: the limit; None counts only.
         outer: also stops the run, for example on a signal.
     """
@@ -80,7 +80,7 @@ class TimeLimit:
             try:
                 lines.append(json.loads(text))
             except ValueError:
-                continue  # cut off by a kill
+                continue  # truncated by a kill
         return lines
 
     def is_set(self) -> bool:

@@ -122,7 +122,7 @@ def compile_job(
         programs: of `programs.PROGRAMS`.
         again: compile what is recorded too, unless its program is still the same.
         while_they_fit: leave out those after the first that does not fit.
-        say: told what is being done, a line at a time.
+        say: called with a line about what is being done.
 
     Returns:
         A record for each program; one that does not fit has `fits` False.
@@ -206,8 +206,8 @@ def find_batch(job: Job, records: Records, *, say: Say = lambda line: None) -> l
     """Looks for the largest batch on each replica with which all training programs fit.
 
     Memory grows with the batch on a straight line above what variables take, so that one compile
-    tells where to look; each guess is compiled, the program that needs most first, and the answer
-    is a batch that fits beside one more sample that does not.
+    indicates where to look; each guess is compiled, the program that needs most first, and the
+    answer is a batch that fits beside one more sample that does not.
 
     Returns:
         The jobs that were compiled, the largest that fits last; without one that fits only those

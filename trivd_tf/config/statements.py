@@ -1,7 +1,7 @@
 """Reads gin files and bindings into checked statements, before gin itself sees them.
 
 gin reports an unknown name with a traceback and lets other mistakes pass. Here every name is
-resolved first, so that each mistake becomes one line that says where it is and what would do.
+resolved first, so that each mistake becomes one line that says where it is and what to use instead.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def _with_defaults(flags: Sequence[str]) -> list[str]:
     stated = {flag.split("=")[0] for flag in flags}
     if "--runner" in stated:
         return list(flags)
-    # A failure is told once, in one line, not as tracebacks of each layer.
+    # A failure is reported once, in one line, not as tracebacks of each layer.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     local = {
         "--runner": "FnApiRunner",

@@ -83,7 +83,7 @@ class ClipSource(abc.ABC):
         """Key for caches of what was computed from the evaluation clips of this split."""
 
     def inventory(self, clip: ClipSpec) -> dict[str, str]:
-        """What tells each file's content, by the file's name, for reports of what changed.
+        """What identifies each file's content, by the file's name, for reports of what changed.
 
         Empty where the source does not consist of files that may change one by one.
         """

@@ -1,7 +1,8 @@
 """The web server: the page's files, the examples, predictions and downloads.
 
-The page is the only client. It and all that it needs come from here, and it is told to ask no other
-host. Requests that compute something carry a header that other sites' pages cannot send unasked.
+The page is the only client. It and all that it needs come from here, and its headers forbid
+requests to any other host. Requests that compute something carry a header that other sites' pages
+cannot send unasked.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from trivd_tf.demo.service import UPLOAD, Service, Settings, png, wheel
 from trivd_tf.pictures.video_io import Clip, upscale
 
 OWN_HEADER = "x-trivd"
-_WAITING = 8  # requests that may wait for the model; more are told to come back
+_WAITING = 8  # requests that may wait for the model; more are asked to retry
 _FILES = {"": "index.html", "style.css": "style.css", "page.js": "page.js", "icon.svg": "icon.svg"}
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _HEADERS = {

@@ -44,7 +44,7 @@ def best_of_draws(
         l -> SSIM of each predicted frame.
 
     Raises:
-        EvaluationStopped: `should_stop` said so; the next call goes on from there.
+        EvaluationStopped: `should_stop` said so; the next call resumes from there.
     """
     options = experiment.evaluation
     skip = experiment.clip.num_conditioning_frames

@@ -39,7 +39,7 @@ def evaluate(
     """Scores a model, copying the last frame, and real clips against other real clips.
 
     Writes `report.json`, `report.md` and pictures to `output`. What is unfinished is kept there
-    too: the same call goes on where an earlier one was cut off.
+    too: the same call resumes an interrupted one.
 
     Args:
         experiment: what `model_dir` is a run of.

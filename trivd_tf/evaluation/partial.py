@@ -1,4 +1,4 @@
-"""What an evaluation has summed up so far, in a file, so that it goes on after it was cut off."""
+"""The partial sums of an evaluation, in a file, so that an interrupted evaluation resumes."""
 
 import hashlib
 import json
@@ -56,7 +56,7 @@ class PartialResult:
                 if str(stored["key"]) != self._key:
                     return None
                 arrays = {name: stored[name] for name in stored.files if name != "key"}
-        except Exception:  # missing, cut off or damaged, by many names: the work is done again
+        except Exception:  # missing, truncated or damaged, by many names: the work is done again
             return None
         self._saved = int(arrays["done"])
         return arrays

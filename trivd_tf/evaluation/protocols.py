@@ -150,7 +150,9 @@ def find_protocol(name: str) -> Protocol:
         InputError: there is none.
     """
     if name not in PROTOCOLS:
-        raise InputError(f"--protocol {name}: unknown; one of {', '.join(PROTOCOLS)} would do")
+        raise InputError(
+            f"--protocol {name}: unknown protocol; choose one of {', '.join(PROTOCOLS)}"
+        )
     return PROTOCOLS[name]
 
 

@@ -50,7 +50,7 @@ def real_features(
         For each of `sample_counts`, the moments of that many of the first clips.
 
     Raises:
-        EvaluationStopped: `should_stop` said so; the next call goes on from there.
+        EvaluationStopped: `should_stop` said so; the next call resumes from there.
     """
     options = experiment.evaluation
     key = cache_key(experiment)

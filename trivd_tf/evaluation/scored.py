@@ -99,7 +99,7 @@ class ScoredVideos:
         return kept | prefixed("inception", self._inception.arrays()) | prefixed("sums", self._sums)
 
     def set_arrays(self, arrays: Arrays) -> None:
-        """Goes on from what `arrays` gave."""
+        """Resumes from what `arrays` returned."""
         self._moments = StreamedMoments.from_arrays(below("moments", arrays))
         self.by_count = {
             count: StreamedMoments.from_arrays(below(f"first/{count}", arrays))
@@ -183,7 +183,7 @@ def score_all(
         should_stop: asked between batches.
 
     Raises:
-        EvaluationStopped: `should_stop` said so; the next call goes on from there.
+        EvaluationStopped: `should_stop` said so; the next call resumes from there.
     """
     options = experiment.evaluation
     data = experiment.data

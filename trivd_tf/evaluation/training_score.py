@@ -31,8 +31,8 @@ class TrainingScore:
     """Scores a checkpoint on the training set and keeps the best: `on_score` of `training.train`.
 
     Everything is as in `trivd evaluate` but the split: the first `num_samples` evaluation clips of
-    the training videos. A step that was scored is not scored again; one that was cut off goes on
-    where it stopped.
+    the training videos. A step that was scored is not scored again; one that was interrupted is
+    resumed.
 
     Args:
         experiment: what is trained.

@@ -1,4 +1,4 @@
-"""An evaluation under way, score by score: each can be cut off, and gone on with."""
+"""An evaluation in progress, score by score: each can be interrupted and resumed."""
 
 import dataclasses
 import functools
@@ -42,7 +42,7 @@ class Work:
     """What is scored, on what, and where it is written.
 
     Its methods raise `EvaluationStopped` where `should_stop` says so. What was done until then lies
-    in `folder`; the same calls go on from there.
+    in `folder`; the same calls resume from there.
 
     Attributes:
         scored: as it is scored.
@@ -120,7 +120,7 @@ class Work:
         )
 
     def forget(self) -> None:
-        """Removes what was kept to go on with."""
+        """Removes what was kept for resuming."""
         shutil.rmtree(self.folder / _PARTIAL, ignore_errors=True)
 
     def _score(

@@ -5,7 +5,7 @@ import math
 
 from trivd_tf.base.errors import InputError
 
-# As many steps as nobody waits for: training goes on until it is stopped.
+# As many steps as nobody waits for: training continues until it is stopped.
 ENDLESS = 10**9
 PRECISIONS = ("float32", "mixed_bfloat16", "float64")
 

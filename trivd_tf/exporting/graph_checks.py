@@ -1,4 +1,4 @@
-"""Refusals inside of an exported graph: each names the input, what would do and what was received.
+"""Refusals inside of an exported graph: each names the input, what it takes and what it received.
 
 They run wherever the model runs: TensorFlow Serving holds a request to a signature's names and
 types, not to its shapes or values.

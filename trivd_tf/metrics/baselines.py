@@ -26,5 +26,5 @@ def copy_last_frame(conditioning: Any, num_predicted: int) -> np.ndarray:
             f"expected conditioning frames [B, Tc >= 1, H, W, C], received {conditioning.shape}"
         )
     if num_predicted < 0:
-        raise InputError(f"num_predicted = {num_predicted}: 0 or more would do")
+        raise InputError(f"num_predicted must be at least 0; received {num_predicted}")
     return np.repeat(conditioning[:, -1:], num_predicted, axis=1)

@@ -82,8 +82,8 @@ class StreamedInceptionScore:
     def __init__(self, num_samples: int, splits: int = 1, num_classes: int = 400):
         if not 1 <= splits <= num_samples:
             raise InputError(
-                f"splits = {splits} of {num_samples} samples: between 1 and the number of samples "
-                "would do"
+                f"splits must be between 1 and the number of samples, {num_samples}; "
+                f"received {splits}"
             )
         self.num_samples = num_samples
         self.count = 0
@@ -120,7 +120,7 @@ class StreamedInceptionScore:
         }
 
     def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Goes on from what `arrays` gave."""
+        """Resumes from what `arrays` returned."""
         self.count = int(arrays["count"])
         self._negative_entropy = np.array(arrays["negative_entropy"])
         self._probability = np.array(arrays["probability"])

@@ -31,7 +31,7 @@ RESIZE_RULES: dict[str, Callable[[tf.Tensor, int], tf.Tensor]] = {
 def check_rule(rule: str) -> None:
     """Raises InputError unless `rule` is one of `RESIZE_RULES`."""
     if rule not in RESIZE_RULES:
-        raise InputError(f"unknown resize rule {rule!r}; one of {', '.join(RESIZE_RULES)} would do")
+        raise InputError(f"unknown resize rule {rule!r}; choose one of {', '.join(RESIZE_RULES)}")
 
 
 def resize_frames(videos: tf.Tensor, rule: str = "tf1_bilinear", size: int = 224) -> tf.Tensor:

@@ -23,7 +23,8 @@ _DECIDED_BY_DATA = (
     "dtype",
 )
 
-# Names that are looked up only when the models are built; told here, a wrong one is found before.
+# Names that are looked up only when the models are built. Checked here, a wrong one is reported
+# earlier.
 _CHOICES: dict[str, Any] = {
     "recurrent_unit": Literal[tuple(CELLS)],
     "decomposition": Literal[tuple(DECOMPOSITIONS)],

@@ -64,7 +64,7 @@ def read_clip(
         size: side of the square frames, or (height, width); H x W above.
         num_continuation_frames: how many real frames after them to read where the file has them.
         window: `first` takes the first Tc frames, so that the real continuation is known; `last`
-            takes the last Tc, so that the prediction goes on where the file ends.
+            takes the last Tc, so that the prediction continues the end of the file.
         stride: every stride-th frame, as the model was trained.
         fps: frames a second that the clip is brought to first, by its time stamps; None counts
             every coded frame once.

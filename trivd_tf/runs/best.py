@@ -76,7 +76,7 @@ def read_best(model_dir: str | pathlib.Path) -> BestRecord | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not readable ({error}); delete it to go on") from error
+        raise InputError(f"{path} is not readable ({error}); delete it to continue") from error
 
 
 def best_checkpoint(model_dir: str | pathlib.Path) -> tuple[str, int]:
@@ -107,7 +107,7 @@ def is_of(score: StepScore, checkpoint: str) -> bool:
 
 
 def kept_checkpoints(model_dir: str | pathlib.Path) -> list[str]:
-    """Prefixes of the checkpoints in `best/`: one, or two where a process was cut off."""
+    """Prefixes of the checkpoints in `best/`: one, or two where a process was interrupted."""
     folder = pathlib.Path(model_dir) / model_files.BEST
     return [str(index.with_suffix("")) for index in sorted(folder.glob("*.index"))]
 

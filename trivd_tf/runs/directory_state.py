@@ -104,7 +104,7 @@ class DataState:
     Attributes:
         name: of the source.
         fingerprints: by split.
-        files: what tells each file's content, by name; empty where the source does not list any.
+        files: what identifies each file's content, by name; empty where the source does not list any.
     """
 
     name: str

@@ -95,14 +95,14 @@ def read(run_dir: RunName) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError(f"{path} is not readable JSON ({error}); delete it to go on") from error
+        raise InputError(f"{path} is not readable JSON ({error}); delete it to continue") from error
 
 
 def choose_seed(run_dir: RunName, seed: int | None) -> int:
     """The seed of a run: what was asked for, what the run began with, or 0.
 
     Raises:
-        InputError: the run in `run_dir` began with another seed; going on with this one would
+        InputError: the run in `run_dir` began with another seed; resuming with this one would
             make a run that cannot be repeated.
     """
     record = read(run_dir)
@@ -112,7 +112,7 @@ def choose_seed(run_dir: RunName, seed: int | None) -> int:
     if seed is not None and seed != begun_with:
         raise InputError(
             f"--seed {seed}: the run in {run_dir} began with seed {begun_with}; leave --seed out "
-            "to go on with it, or choose another --model_dir"
+            "to resume it, or choose another --model_dir"
         )
     return int(begun_with)
 
@@ -172,14 +172,14 @@ def class_names_of(experiment: Experiment) -> tuple[str, ...]:
         return ()
     if experiment.class_names is not None and experiment.data.class_names != experiment.labels:
         raise InputError(
-            f"the classes of {experiment.data.name} are not those that the run began with; go on "
+            f"the classes of {experiment.data.name} are not those that the run began with; resume "
             "with its own data, or choose another --model_dir"
         )
     return experiment.labels
 
 
 def with_classes(experiment: Experiment, run_dir: RunName) -> Experiment:
-    """The experiment of a run, told its classes by the record: the data need not be there."""
+    """The experiment of a run with the classes of its record: the data need not be there."""
     names = (read(run_dir) or {}).get("class_names")
     return dataclasses.replace(experiment, class_names=tuple(names)) if names else experiment
 

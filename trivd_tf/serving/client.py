@@ -29,7 +29,7 @@ class ServerPredictor(Predictor):
         timeout: seconds to wait for one answer (of up to 16 clips).
         retries: how often to try again while the server is away or overloaded.
         max_message_bytes: largest gRPC message to send or receive.
-        stride: every stride-th frame of a video is given to the model; the server does not tell it.
+        stride: the model takes every stride-th frame of a video; the server does not report it.
         fps: frames a second that videos are brought to first; None takes every coded frame.
 
     Raises:
@@ -72,7 +72,7 @@ class ServerPredictor(Predictor):
         self.latent_size = int(latent_size or 0)
         self.num_predicted_frames = int(horizon or 0)
         self.has_motion = "predict_with_motion_from_z" in signatures
-        # How many classes there are, the server does not tell; it refuses what is out of range.
+        # The server does not report how many classes there are; it refuses what is out of range.
         self.num_classes = None if "labels" in plain.inputs else 1
 
     def _other_model(self) -> InputError:

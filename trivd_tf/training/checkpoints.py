@@ -1,4 +1,4 @@
-"""Checkpoints of everything a run needs to go on as if it had not been cut off."""
+"""Checkpoints of everything a run needs to resume as if it had not been interrupted."""
 
 import contextlib
 import time
@@ -47,7 +47,7 @@ def _average_state(averages: list[tf.Variable]) -> dict[str, tf.Variable]:
 
 
 class Checkpoints:
-    """Saves and restores a run; an older checkpoint goes only after a newer one is whole.
+    """Saves and restores a run; an older checkpoint is deleted only after a newer one is complete.
 
     Random state and the position in the data are functions of the seed and of `counters`.
 

@@ -129,7 +129,7 @@ class CompiledLoop:
         """The next batch, and at most how many seconds it was waited for once `after` was known.
 
         At most: spectral norms, which need no batch, may be computed in that time.
-        `tools/benchmark_step.py` tells the two apart.
+        `tools/benchmark_step.py` distinguishes the two.
         """
         if not self.measures_waiting:
             return next(iterator), tf.zeros([], tf.float64)

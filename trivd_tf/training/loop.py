@@ -177,8 +177,8 @@ def train(
         strategy: devices; one device when left out. With several workers every one calls this.
         stop: looked at between compiled loops; when set in any worker, the run is saved and ends.
         on_score: called with the step at `evaluate_every_steps`, after a checkpoint of it, in
-            every worker; also at the start, where a run was cut off there. It does nothing for a
-            step that it has scored.
+            every worker; also at the start, where a run was interrupted there. It does nothing for
+            a step that it has scored.
         on_begin: called with the step reached, in every worker, once everything is ready and there
             is a step to train; not where the run has reached `num_steps`.
         on_loop: called with the steps and the seconds of every compiled loop, the first of which
@@ -260,7 +260,7 @@ class _Run:
         on_score: Callable[[int], None] | None,
         on_loop: Callable[[int, float], None] | None,
     ) -> LoopResult:
-        """Trains from step `done` to the last one, or until some worker is told to stop."""
+        """Trains from step `done` to the last one, or until some worker is asked to stop."""
         options, first = self._options, done
         total = None if options.num_steps >= ENDLESS else options.num_steps
         with Progress("training", total=total, initial=done) as progress:

@@ -29,7 +29,7 @@ class LossesLog:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
             except (json.JSONDecodeError, KeyError, TypeError):
-                continue  # a line cut off by a kill
+                continue  # a line truncated by a kill
         write_whole(self._path, "".join(f"{line}\n" for line in kept))
 
     def write(self, metrics: dict[str, np.ndarray], first_step: int) -> None:

@@ -283,7 +283,7 @@ def _run_in_a_process(args: argparse.Namespace, cell: Cell, label: str) -> None:
         raise
     if status:
         error = InputError if status == 2 else RunError
-        raise error(f"{label} ended with status {status}; the same command goes on from there")
+        raise error(f"{label} ended with status {status}; the same command resumes from there")
 
 
 class _StopWithParent:

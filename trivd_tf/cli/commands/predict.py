@@ -124,7 +124,7 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive_number,
         help="give the model every N-th frame of a clip, as it was trained (`stride` in "
-        "export.json); the server does not tell (default: 1)",
+        "export.json); the server does not report it (default: 1)",
     )
     group.add_argument(
         "--fps",
@@ -158,7 +158,7 @@ def non_negative_number(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predicts clip by clip; a bad one is reported and the others go on."""
+    """Predicts clip by clip; a bad one is reported and the others continue."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     # Before TensorFlow takes its seconds to load: mistyped names are the most frequent mistake.

@@ -200,7 +200,7 @@ def run(args: argparse.Namespace) -> int:
             beam_flags=beam_flags,
         )
     except (KeyboardInterrupt, Terminated) as error:
-        error.args = (f"{args.output} is not finished; the same command goes on",)
+        error.args = (f"{args.output} is not finished; the same command resumes",)
         raise
     print(report.describe())
     return 0

@@ -4,7 +4,7 @@ REAL and FAKE are folders of videos, folders of folders of frames, or .npy or .n
 array [N, T, H, W, C]. Each figure is printed with the interval of 95 % that other samples of the
 same size would fall into, and with what it depends on; FVD also as it would be of infinitely many
 samples. Logits of I3D are cached by content, so that a second call takes seconds. Where every video
-of FAKE has one of the same name in REAL, frames are compared too. docs/evaluation.md tells what
+of FAKE has one of the same name in REAL, frames are compared too. docs/evaluation.md explains what
 each rule does.
 
 example:

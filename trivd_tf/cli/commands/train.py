@@ -65,7 +65,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--watch_maintenance",
         action="store_true",
-        help="on Google Cloud: also save and stop when the machine is told of maintenance or "
+        help="on Google Cloud: also save and stop when the machine is notified of maintenance or "
         "preemption",
     )
 
@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
     if result.was_stopped:
         print(
             f"trivd: stopped and saved at step {result.step} of {experiment.training.num_steps}; "
-            "the same command goes on",
+            "the same command resumes",
             file=sys.stderr,
         )
         # Another worker may have got the signal; none of them has finished.

@@ -144,7 +144,7 @@ class _Corrupt(Exception):
 
 
 class _End:
-    """Tells a file that ends from one that was cut off between two frames."""
+    """Distinguishes a file that ends from one that was truncated between two frames."""
 
     def __init__(self, stream: av.VideoStream) -> None:
         self._stream = stream

@@ -99,7 +99,7 @@ def decode_frames(
 
     Raises:
       InputError: at the first `next`, the file is missing or may not be read.
-      UnreadableVideo: the file is no video, is damaged or cut off, holds no frame, or frames of
+      UnreadableVideo: the file is no video, is damaged or truncated, holds no frame, or frames of
         more than `container.MAX_PIXELS` pixels. Frames before the damage have been given by then.
     """
     if max_frames is not None:

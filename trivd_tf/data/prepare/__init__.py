@@ -40,7 +40,7 @@ class _Way:
     takes_size: bool = False  # frames are made at their size, not brought to it
 
 
-# What tells the ways of one kind apart is the first option that each needs.
+# The ways of one kind are distinguished by the first option that each needs.
 _WAYS: dict[str, tuple[_Way, ...]] = {
     "kinetics600": (_Way(plan_kinetics600, ("videos", "annotations")),),
     "ucf101": (
@@ -128,7 +128,7 @@ def prepare(
     videos_per_shard: int = 64,
     beam_flags: Sequence[str] = (),
 ) -> Report:
-    """Prepares a data set, goes on where a killed run stopped, or finds it finished.
+    """Prepares a data set, resumes where a killed run stopped, or finds it finished.
 
     Args:
       kind: "kinetics600", "ucf101", "bair", "moving_mnist", "folder", "freedom_walks" or
@@ -157,7 +157,7 @@ def prepare(
 
     Raises:
       InputError: sources or options are at fault, or `output` holds something else.
-      RunError: writing failed; what was written stays, the same call goes on.
+      RunError: writing failed; what was written stays, the same call resumes.
     """
     size = checked_size("prepare.size", size)
     require_rate("prepare", "fps", fps)

@@ -5,7 +5,7 @@
 <output>/clip_index/<split>.records.npy           where each video's frames lie in the shards
 <output>/clip_index/<split>.frames.npy            where each JPEG lies in its record
 <output>/report.json                              written last: the set is finished
-<output>/.work/                                   only while the preparation goes on
+<output>/.work/                                   only during the preparation
 """
 
 import json

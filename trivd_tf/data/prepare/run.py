@@ -32,7 +32,7 @@ def run(
     videos_per_shard: int,
     beam_flags: Sequence[str],
 ) -> tuple[dict[str, Any], bool]:
-    """Prepares a data set, or goes on where an earlier run stopped.
+    """Prepares a data set, or resumes where an earlier run stopped.
 
     Args:
       make_plan: called without arguments for a `Plan` when there is none yet in `output`.
@@ -143,7 +143,7 @@ def _write_shards(job: Job, todo: Sequence[Shard], beam_flags: Sequence[str]) ->
             )
     except Exception as error:
         raise RunError(
-            f"preparing {job.output} stopped: {_cause(error)}; run the same command to go on"
+            f"preparing {job.output} stopped: {_cause(error)}; run the same command to resume"
         ) from error
 
 

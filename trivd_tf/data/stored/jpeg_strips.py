@@ -49,7 +49,7 @@ def join(files: Sequence[bytes]) -> bytes:
     ]
     for number, file in enumerate(files):
         if not (file.startswith(header) and file.endswith(_EOI)):
-            raise ValueError("the JPEG files differ in their headers, or one is cut off")
+            raise ValueError("the JPEG files differ in their headers, or one is truncated")
         parts += (file[end:-2], bytes((0xFF, _RST0 + number % 8)))
     parts[-1] = _EOI
     return b"".join(parts)

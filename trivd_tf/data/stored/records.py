@@ -38,7 +38,7 @@ class RecordFiles:
                 self._open.popitem(last=False)
         data = reader.read(offset, length)
         if len(data) != length:
-            raise OSError(f"{self._paths[file]} is cut off: prepare the data set again")
+            raise OSError(f"{self._paths[file]} is truncated: prepare the data set again")
         return data
 
 

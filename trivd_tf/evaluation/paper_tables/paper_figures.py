@@ -1,7 +1,7 @@
 """The paper's figures (Tables 1 to 4 and the text), beside which measured ones are put.
 
 One entry a row. `run` names the gin file of `gin/runs/` that reproduces it, `protocol` what it is
-scored by (`trivd evaluate --protocol`); the pair tells rows apart, for one model may be scored on
+scored by (`trivd evaluate --protocol`); the pair identifies rows, for one model may be scored on
 several sets.
 """
 

@@ -37,7 +37,7 @@ class Pictures:
     def __post_init__(self) -> None:
         for kind in self.kinds:
             if kind not in KINDS:
-                raise InputError(f"--figures {kind}: unknown; one of {', '.join(KINDS)} would do")
+                raise InputError(f"--figures {kind}: unknown; choose from {', '.join(KINDS)}")
 
 
 def draw_all(

@@ -83,7 +83,7 @@ def lost_message(step: int) -> str:
     """What a user has to know when a worker is gone."""
     return (
         f"a worker no longer answers after step {step}: this job ends; start all workers again, "
-        "they go on from the newest checkpoint"
+        "they resume from the newest checkpoint"
     )
 
 

@@ -132,7 +132,7 @@ class _Engine:
         if importlib.util.find_spec("vizdoom") is None:
             raise InputError("freedom_walks needs ViZDoom; pip install 'trivd-tf[vizdoom]'")
         # In a folder that cannot be written to, the engine ends with a segmentation fault; it
-        # opens windows and sound devices that nobody sees or hears unless it is told not to.
+        # opens windows and sound devices that nobody sees or hears unless it is configured not to.
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         quiet = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
         self._errors = self._stack.enter_context(tempfile.TemporaryFile())
