@@ -18,6 +18,7 @@ from trivd_tf.cli.signals import Terminated, raise_on_sigterm
 # Modules of trivd_tf.cli, in the order in which --help lists them. They import nothing heavy
 # before they run, so that --help and a mistyped flag are answered at once.
 COMMANDS = (
+    "inspect",
     "prepare",
     "train",
     "evaluate",
@@ -34,6 +35,7 @@ COMMANDS = (
 _DESCRIPTION = """\
 Predict the future frames of a video with TrIVD-GAN.
 
+  trivd inspect   report how videos are read, and why some are not
   trivd prepare   turn a data set into records, once
   trivd train     learn from videos
   trivd evaluate  score a trained model, next to simple baselines

@@ -12,7 +12,7 @@ from av.stream import Disposition
 
 from trivd_tf.base.errors import InputError
 from trivd_tf.data.files.interlacing import Deinterlacer
-from trivd_tf.data.files.orientation import Orientation, of_frame
+from trivd_tf.data.files.orientation import Orientation, OrientationReader
 
 MAX_PIXELS = 2**26  # a frame of 8192 x 8192, 200 MB as RGB
 
@@ -54,6 +54,7 @@ class VideoFile:
       stream: the video stream that a player shows: never a cover picture.
       pixel_aspect: width of a pixel divided by its height, a `Fraction`.
       frame_rate: frames a second according to the header, 0.0 where it does not say.
+      interlaced: whether a frame was filled in so far.
       corrupt_start: frames that were passed over because the file begins between key frames.
 
     Raises:
@@ -74,6 +75,7 @@ class VideoFile:
         self.pixel_aspect = _pixel_aspect(self.stream)
         self.frame_rate = float(self.stream.average_rate or self.stream.guessed_rate or 0)
         self.corrupt_start = 0
+        self.interlaced = False
 
     def __enter__(self) -> "VideoFile":
         return self
@@ -92,15 +94,17 @@ class VideoFile:
         self.stream.thread_type = "NONE"
         end = _End(self.stream)
         weave = Deinterlacer()
+        orientation = OrientationReader()
         count = 0
         try:
             for frame in self._decoded(end):
+                self.interlaced = self.interlaced or frame.interlaced_frame
                 for whole in weave(frame):
                     check_dimensions(self._path, whole.width, whole.height)
-                    yield whole, of_frame(whole)
+                    yield whole, orientation(whole)
                     count += 1
             for whole in weave.flush():
-                yield whole, of_frame(whole)
+                yield whole, orientation(whole)
                 count += 1
         except (av.FFmpegError, ValueError) as error:
             where = f"after frame {count}" if count else "before the first frame"

@@ -104,6 +104,24 @@ def of_frame(frame: av.VideoFrame) -> Orientation:
     return from_matrix(a, b, c, d)
 
 
+class OrientationReader:
+    """`of_frame` for the frames of one video, looking again only where the angle changes.
+
+    PyAV's side data and their frame refer to each other, which keeps its memory from being reused
+    until the garbage is collected: read at every frame, they cost a tenth of the decoding speed.
+    """
+
+    def __init__(self) -> None:
+        self._angle: int | None = None
+        self._orientation = UPRIGHT
+
+    def __call__(self, frame: av.VideoFrame) -> Orientation:
+        angle = frame.rotation
+        if angle != self._angle:
+            self._angle, self._orientation = angle, of_frame(frame)
+        return self._orientation
+
+
 def _from_quarter_turns(turns: int) -> Orientation:
     """Quarter turns counterclockwise."""
     return (UPRIGHT, _BY_EXIF[8], _BY_EXIF[3], _BY_EXIF[6])[turns]

@@ -1,0 +1,208 @@
+"""What is in a video file and what would be done with it, without a model."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import height_width, size_text
+from trivd_tf.data.clips import ClipSpec, crop_offset
+from trivd_tf.data.files import timing
+from trivd_tf.data.files.colour import has_alpha, transfer_name
+from trivd_tf.data.files.container import VideoFile
+from trivd_tf.data.files.decode import decode_frames, open_video, probe, shown_shape
+from trivd_tf.data.files.listing import find_videos
+from trivd_tf.data.files.stills import PictureFolder
+
+_FRAMES_SHOWN = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found out about one video.
+
+    Attributes:
+      path: the file or folder of pictures.
+      skipped: why training and prediction would pass it over, "" where they would not.
+      container: libav's name of the format, or what kind of pictures it is.
+      codec: libav's name of the codec.
+      height, width: of a stored frame.
+      pixel_aspect: width of a pixel divided by its height, such as "16:9".
+      rotation: how frames are turned to stand upright, "" where they do.
+      frame_rate: frames a second according to the header, 0.0 where it does not say.
+      frames: how many there are (at the target rate, if there is one).
+      windows: clips that start at different frames.
+      done: what is done to the frames, in order.
+      shown: some of them, uint8 `[n, H, W, 3]`, evenly spread; not part of the JSON.
+    """
+
+    path: str
+    skipped: str = ""
+    container: str = ""
+    codec: str = ""
+    height: int = 0
+    width: int = 0
+    pixel_aspect: str = "1:1"
+    rotation: str = ""
+    frame_rate: float = 0.0
+    frames: int = 0
+    windows: int = 0
+    done: tuple[str, ...] = ()
+    shown: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    def describe(self) -> str:
+        """One line for people."""
+        if not self.container:
+            return f"{self.path}: skipped: {self.skipped}"
+        rate = f"{self.frame_rate:.4g} frames/s" if self.frame_rate else "no frame rate"
+        parts = [
+            f"{self.container}, {self.codec}",
+            f"{self.width} x {self.height}, pixels {self.pixel_aspect}",
+            rate,
+            f"{self.frames} frames, {self.windows} clips",
+            *self.done,
+        ]
+        if self.skipped:
+            parts.append(f"skipped: {self.skipped}")
+        return f"{self.path}: {'; '.join(parts)}"
+
+    def as_json(self) -> dict[str, object]:
+        """Everything but the frames."""
+        fields = {name: value for name, value in vars(self).items() if name != "shown"}
+        return {**fields, "done": list(self.done)}
+
+
+def inspect(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
+    """Opens and decodes a video as training does; never raises for what is wrong with it.
+
+    Args:
+      path: a file, or a folder of numbered pictures.
+      clip: the clips that are wanted of it.
+    """
+    try:
+        found = _header(path, clip)
+    except InputError as error:
+        return Inspection(os.fspath(path), skipped=_reason(path, error))
+    count, shown, problem = _decode(path, clip)
+    windows = clip.num_windows(count)
+    if not problem and not windows:
+        problem = f"too short, {count} frames where a clip takes {clip.span}"
+    return dataclasses.replace(
+        found,
+        skipped=problem,
+        frames=count,
+        windows=0 if problem else windows,
+        shown=_cropped(shown, clip) if shown else None,
+    )
+
+
+def _header(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
+    """What the header and the first frame tell, and what is done to frames."""
+    info = probe(path)
+    with open_video(path) as video:
+        frame, orientation = next(video.frames())
+        done = [orientation.describe()]
+        if isinstance(video, VideoFile):
+            container = video.container.format.name.split(",")[0]
+        elif isinstance(video, PictureFolder):
+            container = f"{len(video.names)} numbered pictures"
+        else:
+            container = "webp"
+        height, width = shown_shape(frame.height, frame.width, video.pixel_aspect)
+        aspect = f"{video.pixel_aspect.numerator}:{video.pixel_aspect.denominator}"
+        if (height, width) != (frame.height, frame.width):
+            done.append(f"pixels evened out to {width} x {height}")
+        if isinstance(video, VideoFile) and video.interlaced:
+            done.append("deinterlaced")
+        if has_alpha(frame):
+            done.append("transparency over black")
+        if transfer := transfer_name(frame.color_trc):
+            done.append(f"{transfer} tone-mapped")
+    if clip.fps is not None and not isinstance(video, PictureFolder):
+        done.append(f"resampled to {clip.fps:g} frames/s")
+    if orientation.transposed:
+        height, width = width, height
+    done.append(_fitted(height, width, clip))
+    return Inspection(
+        os.fspath(path),
+        container=container,
+        codec=info.codec,
+        height=info.height,
+        width=info.width,
+        pixel_aspect=aspect,
+        rotation=orientation.describe(),
+        frame_rate=info.frame_rate,
+        done=tuple(step for step in done if step),
+    )
+
+
+def _fitted(height: int, width: int, clip: ClipSpec) -> str:
+    rows, columns = height_width(clip.size)
+    share = min(height * columns, width * rows) / max(height * columns, width * rows)
+    text = f"resized to {size_text(clip.size)}"
+    return text if share > 0.999 else f"{text}, {1 - share:.0%} cropped"
+
+
+def _decode(path: str | os.PathLike[str], clip: ClipSpec) -> tuple[int, list[np.ndarray], str]:
+    """The number of frames, a few of them evenly spread, and what went wrong."""
+    kept: list[np.ndarray] = []
+    step, count = 1, 0
+    try:
+        for frame in decode_frames(path, size=clip.size, fps=clip.fps):
+            if count % step == 0:
+                kept.append(frame)
+            count += 1
+            if len(kept) == 2 * _FRAMES_SHOWN:  # twice as far apart from here on
+                kept, step = kept[::2], 2 * step
+    except InputError as error:
+        return count, kept, _reason(path, error)
+    places = np.linspace(0, len(kept) - 1, min(len(kept), _FRAMES_SHOWN)).round().astype(int)
+    return count, [kept[place] for place in places], ""
+
+
+def _cropped(frames: list[np.ndarray], clip: ClipSpec) -> np.ndarray:
+    """The centre, as evaluation sees it."""
+    rows, columns = height_width(clip.size)
+    top = crop_offset(frames[0].shape[0] - rows, None)
+    left = crop_offset(frames[0].shape[1] - columns, None)
+    return np.stack([frame[top : top + rows, left : left + columns] for frame in frames])
+
+
+def _reason(path: str | os.PathLike[str], error: InputError) -> str:
+    return " ".join(str(error).removeprefix(f"{path}: ").split())
+
+
+def mixed_rates(found: list[Inspection], clip: ClipSpec) -> str:
+    """A line that names the frame rates where they differ and nothing evens them out, else ""."""
+    rates = timing.describe_rates(one.frame_rate for one in found if not one.skipped)
+    if not rates or clip.fps is not None:
+        return ""
+    return (
+        f"the frame rates differ ({rates}): movement has different speeds to a model; --fps RATE "
+        "(data.ClipSpec.fps) brings all to one"
+    )
+
+
+def expand(paths: list[str]) -> tuple[list[Path], list[Inspection]]:
+    """The videos that paths name: folders of videos are looked through.
+
+    Returns:
+      Videos; and folders of pictures that are no video, with the reason.
+    """
+    videos: list[Path] = []
+    problems: list[Inspection] = []
+    for name in paths:
+        path = Path(name).expanduser()
+        if not path.is_dir():
+            videos.append(path)
+            continue
+        found = find_videos(path)
+        videos += found.videos
+        problems += [
+            Inspection(str(folder), skipped=reason) for folder, reason in found.problems.items()
+        ]
+        if not found.videos and not found.problems:
+            problems.append(Inspection(str(path), skipped="the folder is empty"))
+    return videos, problems
