@@ -201,6 +201,50 @@ def test_links_in_circles_and_to_the_same_video_count_once(tmp_path, numbered_vi
     assert source.num_evaluation_clips(CLIP, "train") == plain.num_evaluation_clips(CLIP, "train")
 
 
+def test_a_link_to_itself_is_named_and_the_rest_is_read(
+    tmp_path, numbered_videos, cache_dir, caplog
+):
+    shutil.copy(min(numbered_videos.iterdir()), tmp_path / "a.avi")
+    (tmp_path / "loop.avi").symlink_to("loop.avi")
+    (tmp_path / "there").symlink_to("back")
+    (tmp_path / "back").symlink_to("there")
+    source = VideoFolder(data_dir=str(tmp_path), cache_dir=str(cache_dir))
+    source.prepare(CLIP)
+    assert source.num_evaluation_clips(CLIP, "train") > 0
+    assert "loop.avi" in caplog.text
+    assert "3 of 4 files" in caplog.text
+
+
+def test_a_folder_of_numbered_files_that_are_no_videos_is_named_in_one_line(
+    tmp_path, numbered_videos, cache_dir, caplog
+):
+    shutil.copy(min(numbered_videos.iterdir()), tmp_path / "a.avi")
+    for number in range(50):
+        (tmp_path / f"{number:04d}.txt").write_text("no video")
+    VideoFolder(data_dir=str(tmp_path), cache_dir=str(cache_dir)).prepare(CLIP)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 3
+    assert "0000.txt" in lines[0]
+    assert lines[1] == f"skipped 49 more files *.txt in {tmp_path}"
+
+
+def test_the_inventory_tells_which_file_changed(tmp_path, numbered_videos, cache_dir):
+    first, second = sorted(numbered_videos.iterdir())[:2]
+    shutil.copy(first, tmp_path / "a.avi")
+    shutil.copy(second, tmp_path / "b.avi")
+
+    def inventory():
+        return VideoFolder(data_dir=str(tmp_path), cache_dir=str(cache_dir)).inventory(CLIP)
+
+    before = inventory()
+    assert set(before) == {"a.avi", "b.avi"}
+    shutil.copy(second, tmp_path / "a.avi")
+    os.utime(tmp_path / "a.avi", (1, 1))
+    after = inventory()
+    assert after["a.avi"] != before["a.avi"]
+    assert after["b.avi"] == before["b.avi"]
+
+
 def test_cache_inside_the_folder_is_not_taken_for_videos(tmp_path, numbered_videos):
     videos = tmp_path / "videos"
     shutil.copytree(numbered_videos, videos)

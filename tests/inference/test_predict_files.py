@@ -9,6 +9,7 @@ from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.data.files.decode import decode_frames, probe
 from trivd_tf.inference import predict_files
 from trivd_tf.inference.predictor_base import Predictor
+from trivd_tf.models import Generator
 
 
 class FadingPredictor(Predictor):
@@ -97,3 +98,46 @@ def test_an_output_that_cannot_be_written_stops_all(made_videos: Path, tmp_path:
     paths = sorted(made_videos.glob("*.mp4"))
     with pytest.raises(RunError, match="could not be written"):
         predict_files(FadingPredictor(), paths, tmp_path / "file", progress=False)
+
+
+class BatchDependent(FadingPredictor):
+    """Like sums on a processor: the result depends a little on how many clips are computed."""
+
+    def _run(self, conditioning, z, labels, with_motion):
+        frames, flow = super()._run(conditioning, z, labels, with_motion)
+        return (frames // 2 + len(z)).astype(np.uint8), flow
+
+
+def test_the_first_of_several_futures_is_the_one_predicted_alone(made_videos, tmp_path):
+    path = made_videos / "clip0.mp4"
+    futures = []
+    for number in (1, 3):
+        (result,) = predict_files(
+            BatchDependent(), [path], tmp_path / str(number), num_samples=number, progress=False
+        )
+        assert result.prediction is not None
+        futures.append(result.prediction.futures)
+    np.testing.assert_array_equal(futures[0][0], futures[1][0])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"num_frames": 2.5}, "num_frames must be a whole number; received 2.5"),
+        ({"num_frames": "3"}, "num_frames must be a whole number; received '3'"),
+        ({"seed": 1.5}, "seed must be a whole number; received 1.5"),
+        ({"num_samples": 2.0}, "num_samples must be a whole number; received 2.0"),
+        ({"num_samples": True}, "num_samples must be a whole number; received True"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused_in_one_line(option, message):
+    clips = np.zeros([1, 2, 16, 16, 3], np.uint8)
+    with pytest.raises(InputError, match=message):
+        FadingPredictor().predict_samples(clips, **{"num_samples": 1, **option})
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5])
+@pytest.mark.parametrize("name", ["num_predicted_frames", "num_conditioning_frames", "num_classes"])
+def test_a_generator_of_no_frames_is_refused(name, count):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number from 1 on"):
+        Generator(2, "tsru_p", **{name: count})

@@ -68,6 +68,17 @@ def draw_latents(
     )
 
 
+def check_whole(name: str, value: object, least: int | None = None) -> int:
+    """The value as an int; raises `InputError` unless it is a whole number of at least `least`."""
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole:
+        raise InputError(f"{name} must be a whole number; received {value!r}")
+    number = int(value)  # type: ignore[call-overload]
+    if least is not None and number < least:
+        raise InputError(f"{name} must be at least {least}; received {number}")
+    return number
+
+
 def check_truncation(truncation: float | None) -> float:
     """The threshold as a number, None being infinity; raises `InputError` where it is none."""
     if truncation is None:
@@ -117,10 +128,10 @@ def latents(
     Raises:
         InputError: a seed that does not fit 64 bits, no sample asked for, or a negative truncation.
     """
+    seed = check_whole("seed", seed)
     if not -(2**63) <= seed < 2**63:
         raise InputError(f"seed must fit a signed 64-bit integer; received {seed}")
-    if num_samples < 1:
-        raise InputError(f"num_samples must be at least 1; received {num_samples}")
+    check_whole("num_samples", num_samples, 1)
     limit = check_truncation(truncation)
     if limit == 0:
         return np.zeros([num_clips, num_samples, latent_size], np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.outputs import claimed, folded
 from trivd_tf.base.progress import track
-from trivd_tf.inference.latents import check_truncation
+from trivd_tf.inference.latents import check_truncation, check_whole
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.pictures import figures, video_io
 from trivd_tf.pictures.figures import Prediction
@@ -126,6 +126,7 @@ def predict_clip(
         num_frames=num_frames,
         labels=label,
         with_motion=predictor.has_motion,
+        one_by_one=True,  # the first of three futures is the one that is predicted alone
     )
     return Prediction(
         conditioning=clip.conditioning,
@@ -177,10 +178,9 @@ def _check_options(
 ) -> None:
     """Before any work, so that a wrong option is not reported once a file."""
     check_truncation(truncation)
-    if num_samples < 1:
-        raise InputError(f"num_samples must be at least 1; received {num_samples}")
-    if num_frames is not None and num_frames < 1:
-        raise InputError(f"num_frames must be at least 1; received {num_frames}")
+    check_whole("num_samples", num_samples, 1)
+    if num_frames is not None:
+        check_whole("num_frames", num_frames, 1)
     if window not in ("first", "last"):
         raise InputError(f"window must be 'first' or 'last'; received {window!r}")
 

@@ -9,7 +9,7 @@ import numpy as np
 from trivd_tf.base import pixels
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import FrameSize, height_width
-from trivd_tf.inference.latents import latents
+from trivd_tf.inference.latents import check_whole, latents
 
 Labels = int | Sequence[int] | np.ndarray | None
 
@@ -193,6 +193,7 @@ class Predictor(abc.ABC):
         num_frames: int | None = None,
         labels: Labels = None,
         with_motion: bool = False,
+        one_by_one: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """One future a clip from given latents.
 
@@ -202,6 +203,9 @@ class Predictor(abc.ABC):
             num_frames: as in `predict`.
             labels: as in `predict`.
             with_motion: also compute the motion field.
+            one_by_one: compute each clip alone. Its future then is the same to the last bit
+                whatever else is asked for; in a batch, sums are added up in an order that depends
+                on the size of the batch, and single bytes differ by one grey level.
 
         Returns:
             Frames `[B, num_frames, S, S, 3]`, of the type of `conditioning`, and the flow float32
@@ -221,11 +225,11 @@ class Predictor(abc.ABC):
             )
         classes = self._check_labels(labels, len(conditioning))
         length = self.num_predicted_frames if num_frames is None else num_frames
-        if length < 1:
-            raise InputError(f"num_frames must be at least 1; received {num_frames}")
+        length = check_whole("num_frames", length, 1)
         frames, flows = [], []
-        for start in range(0, len(conditioning), _CLIPS_AT_ONCE):
-            part = slice(start, start + _CLIPS_AT_ONCE)
+        at_once = 1 if one_by_one else _CLIPS_AT_ONCE
+        for start in range(0, len(conditioning), at_once):
+            part = slice(start, start + at_once)
             label_part = None if classes is None else classes[part]
             predicted, flow = self._long(
                 conditioning[part], z[part], label_part, length, with_motion
@@ -246,6 +250,7 @@ class Predictor(abc.ABC):
         num_frames: int | None = None,
         labels: Labels = None,
         with_motion: bool = False,
+        one_by_one: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """`predict_samples` or `predict_samples_with_motion`; without motion the flow is None."""
         conditioning, kind = self._as_bytes(conditioning)
@@ -263,6 +268,7 @@ class Predictor(abc.ABC):
             num_frames=num_frames,
             labels=None if classes is None else np.repeat(classes, num_samples),
             with_motion=with_motion,
+            one_by_one=one_by_one,
         )
         shape = (len(conditioning), num_samples)
         frames = _of_kind(frames.reshape(*shape, *frames.shape[1:]), kind)

@@ -180,6 +180,16 @@ class Generator(keras.Model):
         # Conditioning frames arrive as they are: `_run` casts what the networks take, and a TSRU on
         # the pixels starts from all their bits.
         self.autocast = False
+        counts = {
+            "num_predicted_frames": num_predicted_frames,
+            "num_conditioning_frames": num_conditioning_frames,
+            "latent_size": latent_size,
+            "embedding_size": embedding_size,
+            "num_classes": num_classes,
+        }
+        for name, count in counts.items():
+            if not isinstance(count, int) or count < 1:
+                raise ValueError(f"{name} must be a whole number from 1 on. Received: {count!r}")
         frame_shape = height_width(frame_size)
         if min(frame_shape) < 8 or any(side % 8 for side in frame_shape):
             raise ValueError(f"frame_size must be a multiple of 8. Received: {frame_size}")

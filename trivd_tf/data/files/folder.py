@@ -23,6 +23,8 @@ from trivd_tf.data.splits import Part, split_videos
 from trivd_tf.data.windows import WindowTable, random_positions
 
 _LOG = logging.getLogger(__name__)
+# So many files of one kind in a folder are named each; of more the first, and how many.
+_NAMED_ONE_BY_ONE = 3
 
 
 class _Table:
@@ -61,6 +63,7 @@ class _Prepared:
     entries: list[Path]  # in the cache
     tables: dict[str, _Table]
     identity: str
+    inventory: dict[str, str]
 
 
 class VideoFolder(ClipSource):
@@ -162,17 +165,37 @@ class VideoFolder(ClipSource):
             self._data_dir, len(usable), len(tables["train"]), len(tables["test"]),
         )  # fmt: skip
         entries = [decoded[path].entry for path in usable]
-        return _Prepared(entries, tables, self._identity(usable, parts, clip))
+        identity = self._identity(usable, parts, clip)
+        return _Prepared(entries, tables, identity, self._inventory(usable))
 
     def _name_skipped(self, files: list[Path], problems: dict[Path, str]) -> None:
         """Names each file that is left out, once, and counts them."""
-        reasons = [problems[path] for path in files if path in problems]
-        news = [reason for reason in reasons if reason not in self._named]
-        for problem in news:
-            _LOG.warning("skipped %s", problem)
+        news = [p for p in files if p in problems and problems[p] not in self._named]
+        alike: dict[tuple[Path, str], list[Path]] = {}
+        for path in news:
+            alike.setdefault((path.parent, path.suffix.lower()), []).append(path)
+        for (folder, suffix), paths in alike.items():
+            # A folder of numbered pictures would fill the screen.
+            named = paths if len(paths) <= _NAMED_ONE_BY_ONE else paths[:1]
+            for path in named:
+                _LOG.warning("skipped %s", problems[path])
+            if len(paths) > len(named):
+                _LOG.warning(
+                    "skipped %d more files *%s in %s", len(paths) - len(named), suffix, folder
+                )
         if news:
             _LOG.warning("%d of %d files in %s skipped", len(problems), len(files), self._data_dir)
-        self._named.update(news)
+        self._named.update(problems[path] for path in news)
+
+    def inventory(self, clip: ClipSpec) -> dict[str, str]:
+        self.prepare(clip)
+        return self._prepared[clip].inventory
+
+    def _inventory(self, usable: list[Path]) -> dict[str, str]:
+        return {
+            path.relative_to(self._data_dir).as_posix(): " ".join(map(str, signature(path)))
+            for path in usable
+        }
 
     def _warn_of_rates(self, rates: list[float], clip: ClipSpec) -> None:
         """A window counts frames: the same movement is faster in a video of fewer a second."""
