@@ -58,6 +58,7 @@ def plan(
         RunError: `output` cannot be written.
     """
     try:
+        _refuse_foreign(output)
         tf.io.gfile.makedirs(_join(output, STATUS))
         _remember(output, options)
     except tf.errors.OpError as error:
@@ -177,6 +178,26 @@ def _example(one: Predicted) -> tf.train.Example:
         feature[name] = text(np.ascontiguousarray(array).tobytes())
         feature[f"{name}/shape"] = numbers(array.shape)
     return tf.train.Example(features=tf.train.Features(feature=feature))
+
+
+def _refuse_foreign(output: str) -> None:
+    """Raises InputError where a job would write among files that no job wrote."""
+    path = _join(output, JOB)
+    if not tf.io.gfile.exists(path):
+        # What a job leaves that was killed before it wrote down its options: folders, a partial.
+        others = [name for name in _listing(output) if not name.startswith((f"{STATUS}/", "."))]
+        if others:
+            raise InputError(
+                f"{output}: is not empty and holds no batch job (it holds {min(others)}); give "
+                "another output"
+            )
+        return
+    try:
+        options = _read_json(path)
+    except ValueError:
+        options = None
+    if not isinstance(options, dict) or "format" not in options:
+        raise InputError(f"{path}: was not written by a batch job; give another output")
 
 
 def _remember(output: str, options: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ _BINDINGS_OF_THE_MODEL = (
     "trivd_tf.data.ClipSpec.num_predicted_frames",
     "trivd_tf.data.ClipSpec.size",
     "trivd_tf.data.ClipSpec.stride",
+    "trivd_tf.data.ClipSpec.fps",
     "trivd_tf.experiment.Experiment.clip",
     "trivd_tf.experiment.Experiment.class_conditional",
     "trivd_tf.experiment.Experiment.discriminators",

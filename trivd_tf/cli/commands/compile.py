@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         "all": programs.PROGRAMS,
     }[args.programs]
     kept = records.Records(args.output)
+    kept.read()  # a file of other origin is refused before minutes of compiling
     costs, fit = {}, True
     for gin_file in args.gin_file:
         job = compile.Job.of(

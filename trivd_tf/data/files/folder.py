@@ -193,8 +193,7 @@ class VideoFolder(ClipSource):
 
     def _inventory(self, usable: list[Path]) -> dict[str, str]:
         return {
-            path.relative_to(self._data_dir).as_posix(): " ".join(map(str, signature(path)))
-            for path in usable
+            path.relative_to(self._data_dir).as_posix(): digest(*signature(path)) for path in usable
         }
 
     def _warn_of_rates(self, rates: list[float], clip: ClipSpec) -> None:

@@ -48,7 +48,7 @@ def run(
     report_path = layout.join(output, layout.REPORT)
     work = layout.join(output, layout.WORK)
     if tf.io.gfile.exists(report_path):
-        report = layout.read_json(report_path)
+        report = _read_report(report_path)
         _check_same(output, report["options"], options)
         _remove(work)
         return report, True
@@ -71,6 +71,19 @@ def run(
     report = finish(job, plan, todo, options)
     _remove(work)
     return report, False
+
+
+def _read_report(path: str) -> dict[str, Any]:
+    try:
+        report = layout.read_json(path)
+    except ValueError:
+        report = None
+    if not isinstance(report, dict) or "options" not in report or "splits" not in report:
+        raise InputError(
+            f"{path} was not written by `trivd prepare`, which would replace it; name another "
+            "--output"
+        )
+    return report
 
 
 def _check_same(output: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
