@@ -195,7 +195,7 @@ def test_beside_them_commands_do_their_work_twice(quick, home, words, capsys, li
         ("bikes.mp4", lambda path: path.write_bytes(b"")),
         ("link.mp4", lambda path: path.unlink()),
         ("empty", lambda path: path.rmdir()),
-        ("dangling.md", lambda path: path.write_text("")),
+        ("dangling.md", lambda path: (path.unlink(), path.write_text(""))),
     ],
 )
 def test_the_tool_finds_a_change(home, name, change):
