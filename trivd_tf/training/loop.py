@@ -27,7 +27,7 @@ from trivd_tf.training.compiled_loop import CompiledLoop
 from trivd_tf.training.distribution.devices import (
     compiles_islands,
     kind_of,
-    reporting_out_of_memory,
+    reporting_device_failures,
     set_determinism,
 )
 from trivd_tf.training.distribution.strategy import replica_batch_size
@@ -243,6 +243,7 @@ class _Run:
         self._options = experiment.training
         self._checkpoints = checkpoints
         self._counters = counters
+        self._jit_compile = step.jit_compile
         self._workers = workers
         self._loop = CompiledLoop(step, strategy, counters)
         self._iterator = make_iterator(experiment, strategy, seed, int(counters.clips))
@@ -271,7 +272,11 @@ class _Run:
                 started = time.perf_counter()
                 with (
                     self._watchdog.watching(done),
-                    reporting_out_of_memory(options, lambda: int(self._counters.step)),
+                    reporting_device_failures(
+                        options,
+                        lambda: int(self._counters.step),
+                        jit_compile=self._jit_compile,
+                    ),
                 ):
                     metrics = self._loop(self._iterator, count)
                 seconds = time.perf_counter() - started

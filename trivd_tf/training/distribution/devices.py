@@ -59,27 +59,47 @@ def compiles_islands(options: TrainingOptions, kind: str, num_replicas: int) -> 
 
 # An allocation that fails inside of a program of XLA comes as an internal error.
 _MEMORY_SIGNS = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY", "Out of memory", "out of memory")
+_COMPILER_SIGNS = ("libdevice", "ptxas", "nvlink", "XLA", "xla", "HLO")
 
 
 @contextlib.contextmanager
-def reporting_out_of_memory(options: TrainingOptions, step: Callable[[], int]) -> Iterator[None]:
-    """Turns TensorFlow's pages about an allocation that failed into one RunError.
+def reporting_device_failures(
+    options: TrainingOptions, step: Callable[[], int], *, jit_compile: bool = False
+) -> Iterator[None]:
+    """Turns TensorFlow's pages about what a device could not do into one RunError.
+
+    An allocation that failed names the batch size and what to lower; a part that XLA could not
+    compile names the option that does without.
 
     Args:
-        options: of the run; the message names its batch size and what to lower.
+        options: of the run.
         step: tells the steps done.
+        jit_compile: whether the step has parts that XLA compiles.
     """
     try:
         yield
-    except (tf.errors.ResourceExhaustedError, tf.errors.InternalError) as error:
-        is_memory = isinstance(error, tf.errors.ResourceExhaustedError)
-        if not is_memory and not any(sign in str(error) for sign in _MEMORY_SIGNS):
-            raise
-        ways = ["a smaller TrainingOptions.batch_size", "a smaller channel_multiplier"]
-        if not options.recompute:
-            ways.insert(0, "TrainingOptions.recompute = True")
-        raise RunError(
-            f"out of memory on the device after step {step()}, with batch_size "
-            f"{options.batch_size}: use {', '.join(ways[:-1])} or {ways[-1]}; the last checkpoint "
-            "is kept, and the same command resumes from it"
-        ) from error
+    except tf.errors.OpError as error:
+        text = str(error)
+        if isinstance(error, tf.errors.ResourceExhaustedError) or (
+            isinstance(error, tf.errors.InternalError)
+            and any(sign in text for sign in _MEMORY_SIGNS)
+        ):
+            raise RunError(_out_of_memory(options, step())) from error
+        if jit_compile and any(sign in text for sign in _COMPILER_SIGNS):
+            reason = next(line for line in text.splitlines() if line.strip())
+            raise RunError(
+                f"XLA could not compile or run a part of the step ({reason.strip()[:200]}): bind "
+                "training.TrainingOptions.jit_compile = False, which computes the same without it"
+            ) from error
+        raise
+
+
+def _out_of_memory(options: TrainingOptions, step: int) -> str:
+    ways = ["a smaller TrainingOptions.batch_size", "a smaller channel_multiplier"]
+    if not options.recompute:
+        ways.insert(0, "TrainingOptions.recompute = True")
+    return (
+        f"out of memory on the device after step {step}, with batch_size {options.batch_size}: use "
+        f"{', '.join(ways[:-1])} or {ways[-1]}; the last checkpoint is kept, and the same command "
+        "resumes from it"
+    )

@@ -1,4 +1,4 @@
-"""A device that runs out of memory: one line, and the last checkpoint is kept."""
+"""What a device cannot do is one line, and the last checkpoint is kept."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from trivd_tf.base.errors import RunError
 from trivd_tf.experiment import TrainingOptions
 from trivd_tf.training import loop as training_loop
 from trivd_tf.training.checkpoints import checkpoint_paths
-from trivd_tf.training.distribution.devices import reporting_out_of_memory
+from trivd_tf.training.distribution.devices import reporting_device_failures
 
 BY_BFC = tf.errors.ResourceExhaustedError(
     None,
@@ -53,14 +53,31 @@ def test_recomputation_that_is_on_is_not_proposed(error):
     options = TrainingOptions(batch_size=4, recompute=True)
     with (
         pytest.raises(RunError, match=r"use a smaller TrainingOptions\.batch_size or a smaller"),
-        reporting_out_of_memory(options, lambda: 3),
+        reporting_device_failures(options, lambda: 3),
     ):
         raise error
 
 
-def test_other_errors_stay_what_they_are():
+NO_LIBDEVICE = tf.errors.InternalError(None, None, "\nlibdevice not found at ./libdevice.10.bc\nx")
+
+
+def test_what_xla_cannot_compile_names_the_way_without():
+    with (
+        pytest.raises(RunError, match=r"libdevice not found.*jit_compile = False") as caught,
+        reporting_device_failures(TrainingOptions(), lambda: 0, jit_compile=True),
+    ):
+        raise NO_LIBDEVICE
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [NO_LIBDEVICE, tf.errors.InternalError(None, None, "cuDNN launch failure")]
+)
+def test_other_errors_stay_what_they_are(error):
     with (
         pytest.raises(tf.errors.InternalError),
-        reporting_out_of_memory(TrainingOptions(), lambda: 3),
+        reporting_device_failures(
+            TrainingOptions(), lambda: 3, jit_compile=error is not NO_LIBDEVICE
+        ),
     ):
-        raise tf.errors.InternalError(None, None, "cuDNN launch failure")
+        raise error
