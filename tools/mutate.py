@@ -146,7 +146,8 @@ def table(mutations: list[Mutation], results: dict[str, Any]) -> str:
     caught = sum(result["status"] == "caught" for _, result in done)
     seconds = sum(result["seconds"] for _, result in done)
     lines = [
-        f"{caught} of {len(done)} changes are caught; all of them take {seconds / 60:.0f} minutes.",
+        f"{caught} of {len(done)} changes are caught, in {seconds / 60:.0f} minutes; "
+        f"{len(mutations) - len(done)} of {len(mutations)} are not in this table yet.",
         "",
         "| name | the rule that is broken | in | caught by | s |",
         "|---|---|---|---|---:|",

@@ -145,3 +145,21 @@ def test_saves_and_loads_with_keras(tmp_path):
     other.load_weights(tmp_path / "m.weights.h5")
     inputs = tf.random.normal((1, 6, 6, 2))
     np.testing.assert_array_equal(model(inputs), other(inputs))
+
+
+def test_the_gradient_passes_through_sigma():
+    """Slopes of the normalised kernel, whose divisor moves with the kernel."""
+    layer = SpectralDense(3, dtype="float64")
+    layer.build((None, 4))
+    rng = np.random.default_rng(0)
+    kernel, target, direction = (rng.normal(size=[4, 3]) for _ in range(3))
+
+    def loss(value):
+        layer.kernel.assign(value)
+        return tf.reduce_sum(layer.normalized_kernel() * target)
+
+    slope = float(loss(kernel + 1e-6 * direction) - loss(kernel - 1e-6 * direction)) / 2e-6
+    with tf.GradientTape() as tape:
+        value = loss(kernel)
+    gradient = tape.gradient(value, layer.kernel.value).numpy()
+    np.testing.assert_allclose((gradient * direction).sum(), slope, rtol=1e-6)

@@ -133,7 +133,7 @@ NETWORKS = [
         "kernel / tf.maximum(self.singular_value(), self.epsilon)",
         "kernel / tf.stop_gradient(tf.maximum(self.singular_value(), self.epsilon))",
         "test_the_gradient_stops_at_u_and_v",
-        "test_layers_divide_by_the_singular_value_of_their_current_weights",
+        "test_the_gradient_passes_through_sigma",
     ),
     _spectral(
         "sigma_bound",

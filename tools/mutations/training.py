@@ -273,10 +273,10 @@ TRAINING = [
     _one(
         "frechet_means",
         "FVD counts the distance of the means",
-        "metrics/fvd.py",
+        "metrics/frechet.py",
         "return float(spread + np.sum((a.mean - b.mean) ** 2))",
         "return float(spread)",
-        "metrics/test_frechet.py::test_streamed_distance_equals_one_shot",
+        "metrics/test_frechet.py::test_frechet_distance_equals_scipy",
     ),
     _one(
         "resize_rule",
