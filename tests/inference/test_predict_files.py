@@ -48,6 +48,20 @@ def test_one_bad_file_never_stops_the_others(sample_videos: Path, tmp_path: Path
         assert len(list(decode_frames(result.outputs["mp4"]))) == 5
 
 
+def test_every_video_of_an_array_is_predicted(tmp_path: Path) -> None:
+    videos = np.random.default_rng(0).integers(0, 256, (3, 9, 16, 20, 3), np.uint8)
+    np.save(tmp_path / "v.npy", videos.swapaxes(0, 1))
+    paths = [f"{tmp_path}/v.npy:TNHWC[2:]", f"{tmp_path}/v.npy:TNHWC[3]"]
+    results = predict_files(FadingPredictor(), paths, tmp_path / "out", progress=False)
+    assert [result.error is None for result in results] == [True, False]
+    assert "holds 3 videos" in (results[1].error or "")
+    assert results[0].outputs["gif"].name == "v_2.gif"
+    prediction = results[0].prediction
+    assert prediction is not None
+    np.testing.assert_array_equal(prediction.conditioning, videos[2, :3:2, :, 2:18])
+    np.testing.assert_array_equal(prediction.continuation, videos[2, 4:9:2, :, 2:18])
+
+
 def test_what_is_predicted_is_what_is_drawn(made_videos: Path, tmp_path: Path) -> None:
     path = sorted(made_videos.glob("*.mp4"))[0]
     (result,) = predict_files(FadingPredictor(), [path], tmp_path, num_frames=4, progress=False)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import glob
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ import tensorflow as tf
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.data.clips import ClipSpec
+from trivd_tf.data.files import arrays
 from trivd_tf.data.source import SPLITS
 from trivd_tf.data.stored.prepared import Prepared
 from trivd_tf.pictures.video_io import read_clip
@@ -79,7 +81,7 @@ class VideoFiles:
             found = _expand(pattern)
             if not found:
                 raise InputError(f"{pattern}: matches no file")
-            for path in found:
+            for path in itertools.chain.from_iterable(map(arrays.each_video, found)):
                 name = path[len(base) :].lstrip("/")
                 other = paths.setdefault(name, path)
                 if other != path:

@@ -140,14 +140,20 @@ def cut_clip(
     Returns:
       `[T, clip.height, clip.width, C]` of the type of `frames`.
     """
+    return crop_clip(frames[start : start + clip.span : clip.stride], clip, position, out)
+
+
+def crop_clip(
+    frames: np.ndarray,
+    clip: ClipSpec,
+    position: tuple[float, float] | None = None,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """As `cut_clip`, of the clip's own frames `[T, H, W, C]`."""
     vertical, horizontal = (None, None) if position is None else position
     top = crop_offset(frames.shape[1] - clip.height, vertical)
     left = crop_offset(frames.shape[2] - clip.width, horizontal)
-    window = frames[
-        start : start + clip.span : clip.stride,
-        top : top + clip.height,
-        left : left + clip.width,
-    ]
+    window = frames[:, top : top + clip.height, left : left + clip.width]
     if out is None:
         return np.array(window)
     out[...] = window

@@ -1,6 +1,7 @@
 """Sharing the videos of a folder out between training and testing."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from trivd_tf.data.clips import ClipSpec
 from trivd_tf.data.source import digest
@@ -24,6 +25,7 @@ def split_videos(
     clip: ClipSpec,
     train_fraction: float,
     split_by: str,
+    stated: Sequence[str] = (),
 ) -> dict[str, list[Part]]:
     """Shares videos out between training and testing, no frame to both.
 
@@ -38,10 +40,30 @@ def split_videos(
       clip: the clips wanted.
       train_fraction: share for training.
       split_by: "file", "time" or "auto".
+      stated: "train" or "test" of each video whose own file says which it is for, else "".
 
     Returns:
       The parts of "train" and of "test".
     """
+    left = [video for video in range(len(names)) if not (stated and stated[video])]
+    if len(left) < len(names):
+        parts: dict[str, list[Part]] = {"train": [], "test": []}
+        if left:
+            parts = split_videos(
+                [names[video] for video in left],
+                [lengths[video] for video in left],
+                clip=clip,
+                train_fraction=train_fraction,
+                split_by=split_by,
+            )
+        parts = {
+            split: [dataclasses.replace(part, video=left[part.video]) for part in shared]
+            for split, shared in parts.items()
+        }
+        for video, split in enumerate(stated):
+            if split:
+                parts[split].append(Part(video, 0, lengths[video]))
+        return parts
     num_test = round(len(names) * (1 - train_fraction))
     if split_by == "auto":
         split_by = "file" if num_test >= _MIN_TEST_FILES else "time"
@@ -54,7 +76,7 @@ def split_videos(
             "train": [part for part in whole if part.video not in test],
             "test": [part for part in whole if part.video in test],
         }
-    parts: dict[str, list[Part]] = {"train": [], "test": []}
+    parts = {"train": [], "test": []}
     for video, length in enumerate(lengths):
         held_out = max(round(length * (1 - train_fraction)), clip.span)
         if length - held_out < clip.span:

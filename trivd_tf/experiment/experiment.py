@@ -57,7 +57,8 @@ class Experiment:
         if len(names) < 2:
             raise InputError(
                 f"Experiment.class_conditional needs labelled data; {self.data.name} has no "
-                "labels: leave it False, or use a labelled data set"
+                "labels: leave it False, or use a labelled data set, such as a folder with a "
+                "subfolder for each class"
             )
         return names
 

@@ -10,6 +10,7 @@ import numpy as np
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.outputs import claimed, folded
 from trivd_tf.base.progress import track
+from trivd_tf.data.files import arrays
 from trivd_tf.inference.latents import check_truncation, check_whole
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.pictures import figures, video_io
@@ -58,7 +59,8 @@ def predict_files(
 
     Args:
         predictor: from `load_predictor` or a server.
-        paths: video files, of any container, size, aspect and frame rate.
+        paths: video files, of any container, size, aspect and frame rate, folders of numbered
+            pictures, and array files (`data.files.arrays`), of which every video is predicted.
         output_dir: where the pictures go, made where needed; `clip.mp4` gives `clip.gif`,
             `clip.mp4`, `clip.png` and so on, `clip-2.*` where the files of another input have one
             of these names. Every name is checked before the first clip is read.
@@ -80,13 +82,13 @@ def predict_files(
         RunError: `output_dir` cannot be written, or the server is lost; nothing can follow then.
     """
     _check_options(num_samples, truncation, num_frames, window)
-    inputs = [Path(path) for path in paths]
+    inputs = [Path(name) for path in paths for name in arrays.each_video(path)]
     names = [*_KINDS, *([_MOTION] if predictor.has_motion else []), *_sample_names(num_samples)]
     stems = _unique_stems(inputs, names)
     planned = [Path(output_dir, stem + name) for stem in stems for name in names]
     items: Iterable[tuple[Path, str]] = list(zip(inputs, stems, strict=True))
     results = []
-    with claimed(planned, inputs=inputs):
+    with claimed(planned, inputs=[arrays.file_of(path) for path in inputs]):
         for path, stem in track(items, "predicting", unit="clip") if progress else items:
             try:
                 clip = _read(predictor, path, num_frames, window)
@@ -185,8 +187,12 @@ def _check_options(
         raise InputError(f"window must be 'first' or 'last'; received {window!r}")
 
 
-def _sample_names(num_samples: int) -> list[str]:
-    return [f"_sample_{index + 1}.mp4" for index in range(num_samples)]
+def _stem(path: Path) -> str:
+    """A name without its ending; `clips_3` for `clips.npy[3]`."""
+    video = arrays.parse(path)
+    if video is None:
+        return path.stem or "clip"
+    return f"{Path(video.file).stem}_{video.first}" if video.is_one_video else path.stem
 
 
 def _unique_stems(paths: list[Path], names: list[str]) -> list[str]:
@@ -197,10 +203,11 @@ def _unique_stems(paths: list[Path], names: list[str]) -> list[str]:
     taken: set[str] = set()
     stems = []
     for path in paths:
-        stem, number = path.stem or "clip", 1
+        plain, number = _stem(path), 1
+        stem = plain
         while taken & {folded(stem + name) for name in names}:
             number += 1
-            stem = f"{path.stem or 'clip'}-{number}"
+            stem = f"{plain}-{number}"
         taken |= {folded(stem + name) for name in names}
         stems.append(stem)
     return stems

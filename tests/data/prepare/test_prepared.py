@@ -1,5 +1,6 @@
 """Clips out of prepared records: exact, resumable, refused when something is missing."""
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -34,6 +35,43 @@ def test_clips_from_records_are_the_videos_own(numbered_set):
     epoch = videos_of(take(source.training_clips(CLIP, seed=0, batch_size=count), 1))
     starts = zip(epoch[:, 0, 0, 0, 1].tolist(), epoch[:, 0, 0, 0, 0].tolist(), strict=True)
     assert set(starts) == shown["train"]
+
+
+def test_a_set_of_classes_and_arrays(tmp_path):
+    """An array of two walking videos, a file of a running one: the labels are the subfolders'."""
+    (tmp_path / "videos" / "walk").mkdir(parents=True)
+    walks = np.stack([numbered_frames(video, 9) for video in (0, 2)])
+    np.save(tmp_path / "videos" / "walk" / "v.npy", walks)
+    encode(tmp_path / "videos" / "run" / "1.mkv", numbered_frames(1, 11))
+    (tmp_path / "videos" / "notes.txt").write_text("no video")
+    output = prepare(
+        "folder", videos=str(tmp_path / "videos"), output=str(tmp_path / "set"), size=32
+    ).output
+    source = Prepared(data_dir=output, train_splits="train+test")
+    assert source.class_names == ("run", "walk")
+    clip = ClipSpec(num_conditioning_frames=1, num_predicted_frames=1, size=32)
+    count = source.num_evaluation_clips(clip, "train")
+    batches = list(source.evaluation_clips(clip, split="train", num_clips=count, batch_size=64))
+    shown = batches[0]["video"].numpy()
+    np.testing.assert_array_equal(batches[0]["label"], 1 - shown[:, 0, 0, 0, 1] % 2)
+    for video in (0, 1, 2):
+        some = next(clip for clip in shown if clip[0, 0, 0, 1] == video)
+        first = int(some[0, 0, 0, 0])
+        np.testing.assert_array_equal(some[0], numbered_frames(video, 11)[first, :, 8:40])
+
+
+def test_a_set_of_an_hdf5_file_keeps_its_splits(tmp_path):
+    frames = np.concatenate([numbered_frames(video, 8) for video in range(3)])
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        file["train_data"], file["train_idx"] = frames[:8], np.array([0])
+        file["test_data"], file["test_idx"] = frames[8:], np.array([0, 8])
+    output = prepare(
+        "folder", videos=str(tmp_path / "v.h5"), output=str(tmp_path / "set"), size=32
+    ).output
+    stored = read_set(output)
+    assert {split: len(examples) for split, examples in stored.items()} == {"train": 1, "test": 2}
+    with pytest.raises(InputError, match=r"v\.npy: cannot be read"):
+        prepare("folder", videos=str(tmp_path / "v.npy"), output=str(tmp_path / "none"))
 
 
 @pytest.mark.parametrize("encoding", ["raw", "jpeg"])

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "clips",
         metavar="CLIP",
         nargs="+",
-        help="video files (mp4, avi, mkv, webm, gif, ...) of any size and frame rate",
+        help="video files (mp4, avi, mkv, webm, gif, ...) of any size and frame rate; folders of "
+        "numbered pictures; .npy, .npz and HDF5 arrays: clips.npy for all of its videos, "
+        "'clips.npy[3]' for its fourth, 'clips.npy:TNHW' to state the order of its axes",
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument(
@@ -231,6 +234,10 @@ def _predictor(args: argparse.Namespace, options: dict[str, Any]) -> Predictor:
 
 
 def _refuse_if_none_exists(clips: list[str]) -> None:
-    if not any(Path(clip).expanduser().exists() for clip in clips):
+    # clips.npy:TNHW[3] is a video of clips.npy, see data/files/arrays.py.
+    files = [
+        re.sub(r"(\.(npy|npz|h5|hdf5))(:[A-Z]+)?(\[[\d:]+\])?$", r"\1", clip) for clip in clips
+    ]
+    if not any(Path(name).expanduser().exists() for name in [*clips, *files]):
         names = ", ".join(clips[:3]) + (", ..." if len(clips) > 3 else "")
         raise InputError(f"no such file: {names}")

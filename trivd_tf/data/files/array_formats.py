@@ -197,10 +197,15 @@ def _read_hdf5(file: str) -> list[Block]:
 
     content = h5py.File(file, "r")
     if "train_data" in content or "test_data" in content:
+        splits = [split for split in ("train", "test") if f"{split}_data" in content]
         return [
-            Block(content[f"{split}_data"], "THWC", split, np.asarray(content[f"{split}_idx"]))
-            for split in ("train", "test")
-            if f"{split}_data" in content
+            Block(
+                content[f"{split}_data"],
+                "THWC",
+                split if len(splits) == 2 else "",
+                np.asarray(content[f"{split}_idx"]),
+            )
+            for split in splits
         ]
     arrays: list[Any] = []
     content.visititems(lambda _, item: arrays.append(item) if hasattr(item, "dtype") else None)

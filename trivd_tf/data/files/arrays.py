@@ -15,11 +15,13 @@ uncompressed `.npz`, may hold several arrays: all that can be frames are taken. 
 videogpt/data.py): frames of all videos behind each other, and where each video begins.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -71,6 +73,12 @@ def parse(path: str | os.PathLike[str]) -> ArrayName | None:
     return ArrayName(match["file"], match["axes"] or "", first, end)
 
 
+def file_of(path: str | os.PathLike[str]) -> Path:
+    """The file behind a name: `clips.npy` for `clips.npy[3]`; of other paths the path itself."""
+    name = parse(path)
+    return Path(path) if name is None else Path(name.file)
+
+
 @dataclasses.dataclass(frozen=True)
 class ArrayVideo:
     """One video of an array file.
@@ -78,7 +86,7 @@ class ArrayVideo:
     Attributes:
       path: its name, such as `clips.npy[3]`.
       num_frames, height, width: of the video as it is stored.
-      split: "train" or "test" where the file says so, else "".
+      split: "train" or "test" where the file holds both, else "".
     """
 
     path: str
@@ -117,6 +125,32 @@ def find_videos(path: str | os.PathLike[str]) -> list[ArrayVideo]:
         for number, length in enumerate(block.lengths)
     )
     return list(itertools.islice(everything, name.first, end))
+
+
+def expand(
+    paths: Sequence[Path],
+) -> tuple[list[Path], dict[Path, ArrayVideo], dict[Path, str]]:
+    """Sorts paths into other files, the videos of array files by name, and what is wrong there."""
+    others: list[Path] = []
+    videos: dict[Path, ArrayVideo] = {}
+    problems: dict[Path, str] = {}
+    for path in paths:
+        if parse(path) is None:
+            others.append(path)
+            continue
+        try:
+            videos |= {Path(video.path): video for video in find_videos(path)}
+        except InputError as error:
+            problems[path] = str(error)
+    return others, videos, problems
+
+
+def each_video(path: str | os.PathLike[str]) -> list[str]:
+    """The path itself; of an array file, the names of its videos where they can be told."""
+    if parse(path) is not None:
+        with contextlib.suppress(InputError):  # whoever reads the path reports it
+            return [video.path for video in find_videos(path)]
+    return [os.fspath(path)]
 
 
 def frames_of(path: str | os.PathLike[str], size: FrameSize | None = None) -> Iterator[np.ndarray]:

@@ -5,6 +5,7 @@ Every reader of videos (training, preparation, prediction, evaluation, the demo)
 """
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,14 +14,23 @@ import av
 import numpy as np
 import PIL
 
+from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import FrameSize, checked_size
 from trivd_tf.data.clips import require_integer, require_rate, resized_shape
-from trivd_tf.data.files import timing
+from trivd_tf.data.files import arrays, timing
 from trivd_tf.data.files.colour import BACKGROUND, RgbConverter
 from trivd_tf.data.files.container import Decoded, UnreadableVideo, VideoFile
 from trivd_tf.data.files.stills import AnimatedWebP, PictureFolder, is_animated_webp
 
-__all__ = ["DECODING_RULES", "UnreadableVideo", "VideoInfo", "decode_frames", "open_video", "probe"]
+__all__ = [
+    "DECODING_RULES",
+    "UnreadableVideo",
+    "VideoInfo",
+    "decode_frames",
+    "is_video",
+    "open_video",
+    "probe",
+]
 
 # What decides the pixels besides the file and the arguments: caches of decoded frames are keyed by
 # it. Bump the number when a change here changes pixels.
@@ -62,6 +72,9 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile | PictureFolder | Anim
 
 def probe(path: str | os.PathLike[str]) -> VideoInfo:
     """Reads the header of a video; raises `InputError` as `decode_frames` does."""
+    if arrays.parse(path) is not None:
+        stored = arrays.find_videos(path)[0]
+        return VideoInfo(stored.height, stored.width, 0.0, "array")
     with open_video(path) as video:
         if isinstance(video, VideoFile):
             context = video.stream.codec_context
@@ -70,6 +83,15 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
             return VideoInfo(video.height, video.width, video.frame_rate, "webp")
         first = probe(os.path.join(path, video.names[0]))
         return dataclasses.replace(first, frame_rate=0.0)
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's header is that of a video; its frames may be damaged all the same."""
+    try:
+        probe(path)
+    except InputError:
+        return False
+    return True
 
 
 def decode_frames(
@@ -87,12 +109,13 @@ def decode_frames(
     RGB. See docs/data.md.
 
     Args:
-      path: a file, or a folder of numbered pictures.
+      path: a file, a folder of numbered pictures, or a video of an array file (`arrays`).
       max_frames: stop after so many; what follows is not read, so damage there goes unnoticed.
       size: smallest side of the frames given, or the (height, width) that they just cover; the
         aspect is kept, antialiased. None keeps the size.
       fps: frames a second of playing time, taken by time stamps (`timing.at_rate`); pictures in a
-        folder have none and are all taken. None gives every coded frame once, whatever its stamp.
+        folder and arrays have none and are all taken. None gives every coded frame once, whatever
+        its stamp.
 
     Yields:
       uint8 `[H, W, 3]`, all of the first frame's shape.
@@ -107,6 +130,9 @@ def decode_frames(
     if size is not None:
         size = checked_size("decode_frames.size", size, minimum=1)
     require_rate("decode_frames", "fps", fps)
+    if arrays.parse(path) is not None:
+        yield from itertools.islice(arrays.frames_of(path, size), max_frames)
+        return
     with open_video(path) as video:
         convert = _Converter(size, video.pixel_aspect, repeats=fps is not None)
         frames = video.frames()

@@ -14,9 +14,25 @@ from trivd_tf.base.errors import InputError
 from trivd_tf.base.progress import Progress
 from trivd_tf.base.storage import is_address
 from trivd_tf.data import pipeline
-from trivd_tf.data.clips import ClipSpec, cut_clip, identity, require_fraction, require_integer
+from trivd_tf.data.clips import (
+    ClipSpec,
+    crop_clip,
+    cut_clip,
+    identity,
+    require_fraction,
+    require_integer,
+)
+from trivd_tf.data.files import arrays, decode
+from trivd_tf.data.files.arrays import ArrayVideo
 from trivd_tf.data.files.cache import FrameCache, default_cache_dir
-from trivd_tf.data.files.listing import Found, find_videos, num_bytes, signature
+from trivd_tf.data.files.listing import (
+    Found,
+    class_of,
+    find_classes,
+    find_videos,
+    num_bytes,
+    signature,
+)
 from trivd_tf.data.files.timing import describe_rates
 from trivd_tf.data.source import ClipSource, check_split, digest
 from trivd_tf.data.splits import Part, split_videos
@@ -49,9 +65,9 @@ class _Table:
 
 @dataclasses.dataclass(frozen=True)
 class _Decoded:
-    """Frames of one video: their place in the cache, their number, and the video's own rate."""
+    """Frames of one video: where they are read, their number, and the video's own rate."""
 
-    entry: Path
+    entry: Path | ArrayVideo
     length: int
     frame_rate: float
 
@@ -60,7 +76,8 @@ class _Decoded:
 class _Prepared:
     """What `VideoFolder` knows of its videos for one kind of clip."""
 
-    entries: list[Path]  # in the cache
+    entries: list[Path | ArrayVideo]  # in the cache, or where they lie
+    labels: np.ndarray  # of the videos, int32
     tables: dict[str, _Table]
     identity: str
     inventory: dict[str, str]
@@ -69,12 +86,16 @@ class _Prepared:
 class VideoFolder(ClipSource):
     """Clips from every video in a folder and its subfolders, whatever the format.
 
-    A subfolder of numbered pictures is one video. Videos are decoded once, at the size of the
-    clips, into a cache. Training sees every window of every training video once an epoch, in random
-    order. Files that cannot be used are named once, with the reason, and left out.
+    A subfolder of numbered pictures is one video, an array file (`arrays`) as many as it holds.
+    Videos are decoded once, at the size of the clips, into a cache; arrays are read where they lie.
+    Training sees every window of every training video once an epoch, in random order. Files that
+    cannot be used are named once, with the reason, and left out.
+
+    Where all videos lie in subfolders, each of these is a class: `walk/1.mp4`, `run/2.mp4`.
 
     Args:
-      data_dir: the folder. Files and folders whose name begins with a dot are passed over.
+      data_dir: the folder, or one array file. Files and folders whose name begins with a dot are
+        passed over.
       train_fraction: share of the videos (or of each video's frames) for training.
       split_by: "file": whole videos are for training or for testing. "time": the end of each video
         is for testing; no frame is in both. "auto": by file where that leaves at least two videos
@@ -104,7 +125,8 @@ class VideoFolder(ClipSource):
             require_integer("VideoFolder", "num_workers", num_workers, 1)
         if not data_dir or not isinstance(data_dir, str | os.PathLike):
             raise InputError(
-                f"VideoFolder.data_dir must name a folder of videos; received {data_dir!r}"
+                "VideoFolder.data_dir must name a folder of videos or an array file; "
+                f"received {data_dir!r}"
             )
         if is_address(data_dir):
             raise InputError(
@@ -112,12 +134,22 @@ class VideoFolder(ClipSource):
                 "prepare it with `trivd prepare folder`, which reads addresses"
             )
         self._data_dir = Path(data_dir).expanduser()
+        self._is_array = arrays.parse(self._data_dir) is not None
+        self._root = self._data_dir.parent if self._is_array else self._data_dir
         self._train_fraction = train_fraction
         self._split_by = split_by
         self._cache_dir = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
         self._num_workers = num_workers or len(os.sched_getaffinity(0))
         self._prepared: dict[ClipSpec, _Prepared] = {}
         self._named: set[str] = set()
+
+    @functools.cached_property
+    def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the subfolders that hold videos, where all videos lie in one."""
+        if self._is_array:
+            return ()
+        names = [self._name(path) for path in self._list_videos().videos]
+        return find_classes(names, lambda name: decode.is_video(self._root / name))
 
     def prepare(self, clip: ClipSpec) -> None:
         if clip not in self._prepared:
@@ -135,17 +167,23 @@ class VideoFolder(ClipSource):
 
     def _prepare(self, clip: ClipSpec) -> _Prepared:
         found = self._list_videos()
-        files = found.videos
+        in_files, in_arrays, unreadable = arrays.expand(found.videos)
+        files = [*in_files, *in_arrays, *unreadable]
         cache = FrameCache(self._cache_dir, size=clip.size, fps=clip.fps)
-        decoded, problems = self._decode_all(files, cache)
+        decoded, problems = self._decode_all(in_files, cache)
+        problems |= unreadable
+        for path, video in in_arrays.items():
+            decoded[path] = _Decoded(video, video.num_frames, 0.0)
         for path, frames in decoded.items():
             if frames.length < clip.span:
                 problems[path] = (
                     f"{path}: too short, {frames.length} frames where a clip takes {clip.span}"
                 )
+        if self._is_array and not set(files) - set(problems):
+            raise InputError(next(iter(problems.values())))
         others = {path: f"{path}: {problem}" for path, problem in found.problems.items()}
         self._name_skipped([*files, *others], {**problems, **others})
-        usable = [path for path in files if path not in problems]
+        usable = sorted(path for path in files if path not in problems)
         if not usable:
             raise InputError(
                 f"{self._data_dir}: none of its {len(files) + len(others)} files is a readable "
@@ -153,11 +191,12 @@ class VideoFolder(ClipSource):
             )
         self._warn_of_rates([decoded[path].frame_rate for path in usable], clip)
         parts = split_videos(
-            [str(path.relative_to(self._data_dir)) for path in usable],
+            [self._name(path) for path in usable],
             [decoded[path].length for path in usable],
             clip=clip,
             train_fraction=self._train_fraction,
             split_by=self._split_by,
+            stated=[in_arrays[path].split if path in in_arrays else "" for path in usable],
         )
         tables = {split: _Table(part, clip) for split, part in parts.items()}
         _LOG.info(
@@ -165,8 +204,16 @@ class VideoFolder(ClipSource):
             self._data_dir, len(usable), len(tables["train"]), len(tables["test"]),
         )  # fmt: skip
         entries = [decoded[path].entry for path in usable]
-        identity = self._identity(usable, parts, clip)
-        return _Prepared(entries, tables, identity, self._inventory(usable))
+        key, inventory = self._identity(usable, parts, clip), self._inventory(usable)
+        return _Prepared(entries, self._labels(usable), tables, key, inventory)
+
+    def _name(self, path: Path) -> str:
+        """A video's path below the folder."""
+        return str(path.relative_to(self._root))
+
+    def _labels(self, paths: list[Path]) -> np.ndarray:
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        return np.array([numbers.get(class_of(self._name(path)), 0) for path in paths], np.int32)
 
     def _name_skipped(self, files: list[Path], problems: dict[Path, str]) -> None:
         """Names each file that is left out, once, and counts them."""
@@ -192,9 +239,8 @@ class VideoFolder(ClipSource):
         return self._prepared[clip].inventory
 
     def _inventory(self, usable: list[Path]) -> dict[str, str]:
-        return {
-            path.relative_to(self._data_dir).as_posix(): digest(*signature(path)) for path in usable
-        }
+        files = dict.fromkeys(arrays.file_of(path) for path in usable)
+        return {path.relative_to(self._root).as_posix(): digest(*signature(path)) for path in files}
 
     def _warn_of_rates(self, rates: list[float], clip: ClipSpec) -> None:
         """A window counts frames: the same movement is faster in a video of fewer a second."""
@@ -208,11 +254,13 @@ class VideoFolder(ClipSource):
             self._named.add(mixed)
 
     def _identity(self, usable: list[Path], parts: dict[str, list[Part]], clip: ClipSpec) -> str:
-        videos = [(str(path.relative_to(self._data_dir)), *signature(path)) for path in usable]
+        videos = [(self._name(path), *signature(path)) for path in usable]
         windows = {split: [dataclasses.astuple(part) for part in parts[split]] for split in parts}
         return digest(videos, windows, identity(clip))
 
     def _list_videos(self) -> Found:
+        if self._is_array:
+            return Found([self._data_dir], {})
         if not self._data_dir.is_dir():
             raise InputError(
                 f"{self._data_dir}: no such folder; --data_dir must name a folder of videos"
@@ -282,6 +330,10 @@ def _cut_batch(
     count = len(positions)
     video = np.empty((count, clip.num_frames, clip.height, clip.width, 3), np.uint8)
     for row, (number, start, position) in enumerate(zip(*windows, positions, strict=True)):
-        frames = _open_entry(prepared.entries[number])
-        cut_clip(frames, int(start), clip, position, out=video[row])
-    return video, np.zeros(count, np.int32)
+        entry, start = prepared.entries[number], int(start)
+        if isinstance(entry, ArrayVideo):
+            frames = entry.read(slice(start, start + clip.span, clip.stride), clip.size)
+            crop_clip(frames, clip, position, out=video[row])
+        else:
+            cut_clip(_open_entry(entry), start, clip, position, out=video[row])
+    return video, prepared.labels[windows[0]]

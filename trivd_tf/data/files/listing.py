@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from trivd_tf.base.errors import InputError
-from trivd_tf.data.files import stills
+from trivd_tf.data.files import arrays, stills
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,12 +86,38 @@ def group(
         return files, [], str(error)
 
 
+def find_classes(names: Sequence[str], is_video: Callable[[str], bool]) -> tuple[str, ...]:
+    """The classes of videos that lie in a subfolder for each: `walk/1.mp4`, `run/park/2.mp4`.
+
+    Args:
+      names: paths of the files, relative to the folder.
+      is_video: whether a file is one; it is asked until one is found in a subfolder.
+
+    Returns:
+      Names of the subfolders that hold a video, sorted; none where a video lies beside them.
+    """
+    found: set[str] = set()
+    for name in names:
+        folder = class_of(name)
+        if folder not in found and is_video(name):
+            found.add(folder)
+    return () if "" in found else tuple(sorted(found))
+
+
+def class_of(name: str) -> str:
+    """The subfolder that a relative path begins with; "" where it lies in none."""
+    return Path(name).parts[0] if len(Path(name).parts) > 1 else ""
+
+
 def signature(path: Path) -> tuple[object, ...]:
     """What changes when a video changes: size and time of change, of each picture in a folder.
 
     Raises:
       InputError: it cannot be read.
     """
+    name = arrays.parse(path)
+    if name is not None:
+        path = Path(name.file)
     try:
         if not path.is_dir():
             status = path.stat()

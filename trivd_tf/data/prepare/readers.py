@@ -12,11 +12,12 @@ from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.base.storage import is_address
 from trivd_tf.data.files import decode
+from trivd_tf.data.files.arrays import resize_to_cover
 from trivd_tf.data.prepare.plan import Item, Job
 from trivd_tf.data.prepare.sets.freedom_walks import read_freedom_walks
 from trivd_tf.data.prepare.sets.gymnasium_frames import read_gymnasium
 from trivd_tf.data.prepare.sources import local_file
-from trivd_tf.data.prepare.videos import Result, Video, resized
+from trivd_tf.data.prepare.videos import Result, Video
 
 
 def read(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
@@ -85,7 +86,7 @@ def _softmotion_video(record: bytes, camera: str, size: FrameSize) -> Result:
     if len({frame.shape for frame in frames}) > 1:
         return InputError(f"frames of {camera} differ in size")
     # The set's own documentation gives no rate; the robot took about 10 pictures in 3 seconds.
-    return Video(resized(np.stack(frames), size), 0.0)
+    return Video(resize_to_cover(np.stack(frames), size), 0.0)
 
 
 def _image(data: bytes) -> np.ndarray | None:
@@ -118,7 +119,7 @@ def _read_tfds(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]
             for number, example in enumerate(examples.as_numpy_iterator(), start=first):
                 if number in wanted:
                     item = wanted.pop(number)
-                    yield item, Video(resized(_frames_of(example, path), job.size), 0.0)
+                    yield item, Video(resize_to_cover(_frames_of(example, path), job.size), 0.0)
         except tf.errors.OpError as error:
             for item in wanted.values():
                 yield item, InputError(f"damaged or truncated ({_first_line(error)})")

@@ -18,8 +18,9 @@ import numpy as np
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import FrameSize
 from trivd_tf.data.clips import require_integer
+from trivd_tf.data.files.arrays import resize_to_cover
 from trivd_tf.data.prepare.plan import Item, Job, Plan
-from trivd_tf.data.prepare.videos import Result, Video, resized
+from trivd_tf.data.prepare.videos import Result, Video
 
 EPISODE_FRAMES = 192  # at most, twelve clips of 16
 _SHORTEST = 16
@@ -178,7 +179,7 @@ def _record(
     observation, _ = environment.reset(seed=int(rng.integers(2**31)))
     frames = []
     for _ in range(EPISODE_FRAMES):
-        frames.append(resized(np.asarray(environment.render(), np.uint8)[None], size)[0])
+        frames.append(resize_to_cover(np.asarray(environment.render(), np.uint8)[None], size)[0])
         action = policy(observation, environment.action_space, rng)
         observation, _, terminated, truncated, _ = environment.step(action)
         if terminated or truncated:
