@@ -187,6 +187,10 @@ def _check_options(
         raise InputError(f"window must be 'first' or 'last'; received {window!r}")
 
 
+def _sample_names(num_samples: int) -> list[str]:
+    return [f"_sample_{index + 1}.mp4" for index in range(num_samples)]
+
+
 def _stem(path: Path) -> str:
     """A name without its ending; `clips_3` for `clips.npy[3]`."""
     video = arrays.parse(path)
