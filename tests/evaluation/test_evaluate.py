@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from trivd_tf import config
-from trivd_tf.base.errors import InputError
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.cli.main import main
 from trivd_tf.evaluation import Pictures, evaluate
 from trivd_tf.evaluation.clips import batches_of, sample_counts
 from trivd_tf.evaluation.evaluate import with_options
+from trivd_tf.evaluation.logits import LogitsFile
 from trivd_tf.evaluation.partial import EvaluationStopped, PartialResult
 from trivd_tf.evaluation.real_features import real_features
 from trivd_tf.evaluation.scored import copy_candidate, other_real_candidate, score_all
@@ -125,6 +126,32 @@ def test_streamed_scores_equal_those_of_all_clips_at_once(experiment, tmp_path, 
             expected = frechet_distance(real_logits[:count], logits[:count])
             assert found[count] == pytest.approx(expected, rel=1e-6)
         assert scored[name].inception_score == pytest.approx(inception_score(logits)[0])
+        estimate = scored[name].fvd_estimate(real_features(experiment, extractor), paired=True)
+        assert estimate.fvd.value == pytest.approx(found[40], rel=1e-5)
+        assert estimate.fvd.low < estimate.fvd.value < estimate.fvd.high
+        assert estimate.infinite.value < estimate.fvd.value  # the bias of 40 samples is gone
+        np.testing.assert_array_equal(scored[name].logits.rows(), logits)
+
+
+def test_logits_of_an_interrupted_process_are_copied(tmp_path):
+    rows = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    first = LogitsFile(tmp_path / "run.npz", 3)
+    first.append(rows)
+    second = LogitsFile(tmp_path / "run.npz", 3)
+    assert second.resume(str(first.name), 2, complete=False)
+    second.append(rows[:1])
+    np.testing.assert_array_equal(second.rows(), rows[[0, 1, 0]])
+    np.testing.assert_array_equal(first.rows(), rows)
+    whole = LogitsFile(tmp_path / "run.npz", 3)
+    assert whole.resume(str(first.name), 4, complete=True)
+    assert whole.path == first.path
+    for name, count in (("absent", 1), (str(first.name), 5)):
+        assert not LogitsFile(tmp_path / "run.npz", 3).resume(name, count, complete=False)
+    LogitsFile(tmp_path / "other.npz", 3).append(rows)
+    whole.remove_others()
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(RunError, match=r"could not be written .*run the same command again"):
+        LogitsFile(first.path / "below_a_file.npz", 3).append(rows)
 
 
 def test_memory_does_not_grow_with_the_samples(experiment, tmp_path):

@@ -48,6 +48,17 @@ def test_the_table_names_scores_samples_and_rules(report):
         assert said in lines[-1]
 
 
+def test_intervals_stand_beside_fvd(report):
+    sure = {"fvd_interval": (10.0, 15.25), "fvd_infinite": 7.5, "fvd_infinite_interval": (5.0, 9.0)}
+    rows = [dataclasses.replace(report.rows[0], **sure), report.rows[1]]
+    lines = str(dataclasses.replace(report, rows=rows)).splitlines()
+    assert "FVD, infinitely many" in lines[0]
+    assert "12.3  [10.0, 15.2]        7.5 [5.0, 9.0]" in lines[1]
+    assert len({len(line) for line in lines[:3]}) == 1
+    stored = json.loads(json.dumps(dataclasses.asdict(rows[0])))
+    assert Row(**stored) == rows[0]
+
+
 def test_saved_reports_can_be_read_back(report, tmp_path):
     report.save(tmp_path)
     stored = json.loads((tmp_path / "report.json").read_text())

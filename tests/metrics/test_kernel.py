@@ -57,6 +57,30 @@ def test_a_set_against_itself_is_zero():
         assert kernel_distance(a, a) == kernel_distance(a, a[::-1]) == 0.0
 
 
+def test_pairs_do_not_meet():
+    """The mean of pairs that are alike is that of sets which have nothing in common."""
+    rng = np.random.default_rng(0)
+    alike, apart = [], []
+    for _ in range(300):
+        a, other = rng.normal(size=(2, 8, 20))
+        noise = 0.3 + 0.1 * rng.normal(size=(8, 20))
+        alike.append(kernel_distance(a, a + noise, paired=True))
+        apart.append(kernel_distance(a, other + noise))
+    error = (np.std(alike) + np.std(apart)) / np.sqrt(300)
+    assert abs(np.mean(alike) - np.mean(apart)) < 3.0 * error
+    b = a + 0.3
+    counts = rng.multinomial(8, np.full(8, 1 / 8), size=3)
+    same = kernel.weighted_kernel_distances(a, a, counts, counts, paired=True)
+    np.testing.assert_allclose(same, 0.0, atol=1e-12)
+    cross = [(a[i] @ b[j] / 20 + 1) ** 3 for i in range(8) for j in range(8) if i != j]
+    within = [
+        np.mean([(x[i] @ x[j] / 20 + 1) ** 3 for i in range(8) for j in range(8) if i != j])
+        for x in (a, b)
+    ]
+    expected = sum(within) - 2 * np.mean(cross)
+    assert kernel_distance(a, b, paired=True) == pytest.approx(expected, rel=1e-9)
+
+
 def test_copies_do_not_meet_each_other():
     """Bootstrap samples are not biased: their mean is the score."""
     a, b = activations(0, 15), activations(1, 12, mean=0.5)

@@ -1,5 +1,6 @@
 """I3D statistics of the real clips, computed once for a data set, split and protocol."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
@@ -8,12 +9,26 @@ import numpy as np
 
 from trivd_tf.base.progress import Progress
 from trivd_tf.evaluation.clips import batches_of, sample_counts
+from trivd_tf.evaluation.logits import LogitsFile
 from trivd_tf.evaluation.partial import Arrays, PartialResult, below, digest, prefixed
 from trivd_tf.experiment import Experiment
 from trivd_tf.metrics import FeatureExtractor, StreamedMoments
 
 # Statistics of the first n clips, by n.
 MomentsByCount = dict[int, StreamedMoments]
+
+
+@dataclasses.dataclass(frozen=True)
+class RealFeatures:
+    """What I3D makes of the real clips.
+
+    Attributes:
+        by_count: for each of `sample_counts`, the moments of that many of the first clips.
+        logits: of all of them, `[N, 400]`, in a file.
+    """
+
+    by_count: MomentsByCount
+    logits: np.ndarray
 
 
 def cache_dir() -> pathlib.Path:
@@ -35,6 +50,7 @@ def cache_key(experiment: Experiment) -> str:
             "frames": experiment.clip.num_frames,
             "size": experiment.clip.size,
             "classifier": options.i3d or "i3d-kinetics-400",
+            "logits": "in a file beside the moments",
         }
     )
 
@@ -43,11 +59,8 @@ def real_features(
     experiment: Experiment,
     extractor: FeatureExtractor,
     should_stop: Callable[[], bool] = lambda: False,
-) -> MomentsByCount:
-    """Mean and covariance of the I3D logits of the evaluation clips, from the cache if there.
-
-    Returns:
-        For each of `sample_counts`, the moments of that many of the first clips.
+) -> RealFeatures:
+    """I3D logits of the evaluation clips, and their moments, from the cache if there.
 
     Raises:
         EvaluationStopped: `should_stop` said so; the next call resumes from there.
@@ -55,8 +68,14 @@ def real_features(
     options = experiment.evaluation
     key = cache_key(experiment)
     partial = PartialResult(cache_dir() / f"{key}.npz", key, should_stop)
+    logits = LogitsFile(partial.path)
     moments, found, done = StreamedMoments(), MomentsByCount(), 0
-    if (stored := partial.load()) is not None:
+    stored = partial.load()
+    if stored is not None and logits.resume(
+        str(stored["logits"]),
+        int(stored["done"]),
+        complete=int(stored["done"]) == options.num_samples,
+    ):
         done = int(stored["done"])
         moments = StreamedMoments.from_arrays(below("all", stored))
         found = {
@@ -67,7 +86,7 @@ def real_features(
     clips = batches_of(experiment, options.split, first=done, num_clips=options.num_samples - done)
 
     def arrays() -> Arrays:
-        kept = prefixed("all", moments.arrays())
+        kept = prefixed("all", moments.arrays()) | {"logits": logits.name}
         for count, part in found.items():
             kept |= prefixed(str(count), part.arrays())
         return kept
@@ -76,13 +95,14 @@ def real_features(
         "features of real clips", total=options.num_samples, initial=done, unit="clip"
     ) as progress:
         for batch in clips:
-            update_by_count(
-                moments, extractor(batch.videos), sample_counts(options.num_samples), found
-            )
+            rows = extractor(batch.videos)
+            logits.append(rows)
+            update_by_count(moments, rows, sample_counts(options.num_samples), found)
             done += len(batch)
             progress.update(len(batch))
             partial.step(done, arrays, last=done == options.num_samples)
-    return found
+    logits.remove_others()
+    return RealFeatures(found, logits.rows())
 
 
 def update_by_count(

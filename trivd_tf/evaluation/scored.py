@@ -1,6 +1,7 @@
 """Scores of several kinds of prediction of the same clips, in one reading, batch by batch.
 
-Nothing here grows with the number of clips: a batch is read, predicted, scored and forgotten.
+Memory does not grow with the number of clips: a batch is read, predicted, scored and forgotten; its
+logits go to a file.
 """
 
 import pathlib
@@ -12,8 +13,9 @@ import numpy as np
 from trivd_tf.base.progress import Progress
 from trivd_tf.data import BouncingDigits, center_distance, digit_centers
 from trivd_tf.evaluation.clips import RealClips, batches_of, other_real_clips, sample_counts
+from trivd_tf.evaluation.logits import LogitsFile
 from trivd_tf.evaluation.partial import Arrays, PartialResult, below, digest, prefixed
-from trivd_tf.evaluation.real_features import MomentsByCount, update_by_count
+from trivd_tf.evaluation.real_features import MomentsByCount, RealFeatures, update_by_count
 from trivd_tf.experiment import Experiment
 from trivd_tf.inference.latents import latents
 from trivd_tf.inference.predictor_base import Predictor
@@ -27,9 +29,13 @@ from trivd_tf.metrics import (
     ssim,
 )
 from trivd_tf.metrics.frames import SSIM_WINDOW
+from trivd_tf.metrics.uncertainty import FvdEstimate, Resampling, estimate_fvd
 
 # PSNR of identical frames is infinite; a mean over frames needs a bound (8-bit noise floor).
 _PSNR_CEILING = 100.0
+
+# Bootstrap samples; `trivd score` takes more, of fewer clips.
+_REPLICATES = 100
 
 # Real clips to clips of the same shape that are scored, uint8 `[b, Tc + T, S, S, 3]`.
 Candidate = Callable[[RealClips], np.ndarray]
@@ -42,16 +48,24 @@ class ScoredVideos:
         name: of the row.
         extractor: I3D.
         num_samples: how many clips there will be.
+        logits: keeps those of all clips.
         num_digits: also measure the distance of this many digits' centres; 0 for other data.
 
     Attributes:
         by_count: the moments of the first n clips, for each n of `sample_counts`.
+        logits: of all clips so far.
     """
 
     def __init__(
-        self, name: str, extractor: FeatureExtractor, num_samples: int, num_digits: int = 0
+        self,
+        name: str,
+        extractor: FeatureExtractor,
+        num_samples: int,
+        logits: LogitsFile,
+        num_digits: int = 0,
     ):
         self.name = name
+        self.logits = logits
         self._extractor = extractor
         self._num_digits = num_digits
         self._counts = sample_counts(num_samples)
@@ -63,6 +77,7 @@ class ScoredVideos:
     def update(self, real: np.ndarray, predicted: np.ndarray, skip: int) -> None:
         """Takes whole clips, uint8 `[b, Tc + T, S, S, 3]`; the first `skip` frames are given."""
         logits = self._extractor(predicted)
+        self.logits.append(logits)
         update_by_count(self._moments, logits, self._counts, self.by_count)
         self._inception.update(logits)
         real, predicted = real[:, skip:], predicted[:, skip:]
@@ -75,12 +90,23 @@ class ScoredVideos:
         for key, value in scores.items():
             self._sums[key] = self._sums.get(key, 0.0) + value.sum(axis=0)
 
-    def fvd(self, real: MomentsByCount) -> dict[int, float]:
+    def fvd(self, real: RealFeatures) -> dict[int, float]:
         """The Frechet distance to as many real clips, by their number."""
         return {
-            count: frechet_distance_from_moments(real[count], moments)
+            count: frechet_distance_from_moments(real.by_count[count], moments)
             for count, moments in self.by_count.items()
         }
+
+    def fvd_estimate(self, real: RealFeatures, *, paired: bool) -> FvdEstimate:
+        """The Frechet distance to all real clips, and how sure it is.
+
+        Args:
+            real: clips.
+            paired: clip n was predicted from real clip n.
+        """
+        clips = np.arange(self._moments.count)
+        resampling = Resampling(clips, clips, paired=paired, replicates=_REPLICATES)
+        return estimate_fvd(real.logits, self.logits.rows(), resampling)
 
     @property
     def inception_score(self) -> float:
@@ -93,7 +119,7 @@ class ScoredVideos:
 
     def arrays(self) -> Arrays:
         """All that was summed so far."""
-        kept = prefixed("moments", self._moments.arrays())
+        kept = prefixed("moments", self._moments.arrays()) | {"logits": self.logits.name}
         for count, part in self.by_count.items():
             kept |= prefixed(f"first/{count}", part.arrays())
         return kept | prefixed("inception", self._inception.arrays()) | prefixed("sums", self._sums)
@@ -189,11 +215,21 @@ def score_all(
     data = experiment.data
     num_digits = data.num_digits if isinstance(data, BouncingDigits) else 0
     total = options.num_samples
-    scored = {name: ScoredVideos(name, extractor, total, num_digits) for name in candidates}
-    key = digest([work_key(experiment), identity, list(candidates)])
+    scored = {
+        name: ScoredVideos(
+            name,
+            extractor,
+            total,
+            LogitsFile(path.with_stem(f"{path.stem}_{index}")),
+            num_digits,
+        )
+        for index, name in enumerate(candidates)
+    }
+    key = digest([work_key(experiment), identity, list(candidates), "logits"])
     partial = PartialResult(path, key, should_stop)
     done = 0
-    if (stored := partial.load()) is not None:
+    stored = partial.load()
+    if stored is not None and _resume_logits(list(scored.values()), stored, total):
         done = int(stored["done"])
         for index, videos in enumerate(scored.values()):
             videos.set_arrays(below(str(index), stored))
@@ -213,6 +249,15 @@ def score_all(
             progress.update(len(real))
             partial.step(done, arrays, last=done == total)
     return scored
+
+
+def _resume_logits(scored: list[ScoredVideos], stored: Arrays, total: int) -> bool:
+    """Whether the logits of an unfinished result are all there."""
+    done = int(stored["done"])
+    return all(
+        videos.logits.resume(str(stored[f"{index}/logits"]), done, complete=done == total)
+        for index, videos in enumerate(scored)
+    )
 
 
 def work_key(experiment: Experiment) -> list[Any]:

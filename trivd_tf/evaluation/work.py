@@ -10,7 +10,7 @@ import numpy as np
 
 from trivd_tf.evaluation.best_of import best_of_draws
 from trivd_tf.evaluation.clips import RealClips
-from trivd_tf.evaluation.real_features import MomentsByCount, real_features
+from trivd_tf.evaluation.real_features import RealFeatures, real_features
 from trivd_tf.evaluation.reporting.pictures import TRUNCATIONS, Pictures, truncation_row
 from trivd_tf.evaluation.reporting.report import MODEL_ROW, Row
 from trivd_tf.evaluation.scored import (
@@ -25,8 +25,10 @@ from trivd_tf.experiment import Experiment
 from trivd_tf.inference.open import OpenedModel
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.metrics import FeatureExtractor
+from trivd_tf.metrics.uncertainty import Estimate
 
 _PARTIAL = "unfinished"
+_OTHER_REAL = "real against real"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Work:
         return self.model.predictor(self.scored.evaluation.seed)
 
     @functools.cached_property
-    def real(self) -> MomentsByCount:
-        """The statistics of the real clips."""
+    def real(self) -> RealFeatures:
+        """The logits of the real clips and their statistics."""
         return real_features(self.scored, self.extractor, self.should_stop)
 
     def first_run(self, untrained: Untrained | None = None) -> list[Row]:
@@ -84,7 +86,7 @@ class Work:
         if untrained is not None:
             candidates["untrained model"] = self._candidate(untrained.predictor())
         candidates["copy of the last frame"] = copy_candidate(self.scored)
-        candidates["real against real"] = other_real_candidate(self.scored)
+        candidates[_OTHER_REAL] = other_real_candidate(self.scored)
         untrained_seed = None if untrained is None else untrained.seed
         scored = self._score(candidates, seed, untrained_seed)
         return [_row(videos, real) for videos in scored.values()]
@@ -110,8 +112,9 @@ class Work:
         runs = [{"seed": options.seed, "fvd": row.fvd, "inception_score": row.inception_score}]
         for seed in range(options.seed + 1, options.seed + options.num_runs):
             (videos,) = self._score({row.name: self._seeded(seed)}, seed).values()
-            one = _row(videos, self.real)
-            runs.append({"seed": seed, "fvd": one.fvd, "inception_score": one.inception_score})
+            by_samples = videos.fvd(self.real)
+            fvd, inception_score = by_samples[max(by_samples)], videos.inception_score
+            runs.append({"seed": seed, "fvd": fvd, "inception_score": inception_score})
         return dataclasses.replace(
             row,
             fvd=float(np.mean([run["fvd"] for run in runs])),
@@ -153,12 +156,24 @@ class Work:
         return candidate
 
 
-def _row(videos: ScoredVideos, real: MomentsByCount) -> Row:
-    fvd = videos.fvd(real)
+def _row(videos: ScoredVideos, real: RealFeatures) -> Row:
+    by_samples = videos.fvd(real)
+    # A prediction belongs to the real clip whose first frames it was given.
+    estimate = videos.fvd_estimate(real, paired=videos.name != _OTHER_REAL)
+    infinite = estimate.infinite
     return Row(
         videos.name,
-        fvd=fvd[max(fvd)],
+        fvd=by_samples[max(by_samples)],
         inception_score=videos.inception_score,
         by_frame=videos.by_frame,
-        fvd_by_samples=fvd,
+        fvd_by_samples=by_samples,
+        fvd_interval=_interval(estimate.fvd),
+        fvd_infinite=None if infinite is None else infinite.value,
+        fvd_infinite_interval=None if infinite is None else _interval(infinite),
     )
+
+
+def _interval(estimate: Estimate) -> tuple[float, float] | None:
+    if estimate.low is None or estimate.high is None:
+        return None
+    return estimate.low, estimate.high

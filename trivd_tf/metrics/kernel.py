@@ -24,7 +24,7 @@ from trivd_tf.metrics.frechet import check_activations
 _ROWS = 1024
 
 
-def kernel_distance(activations_a: Any, activations_b: Any) -> float:
+def kernel_distance(activations_a: Any, activations_b: Any, *, paired: bool = False) -> float:
     """The unbiased squared maximum mean discrepancy with the polynomial kernel above.
 
     Unlike TF-GAN's, which averages blocks of at most 1024 vectors, it takes every pair there is;
@@ -33,6 +33,8 @@ def kernel_distance(activations_a: Any, activations_b: Any) -> float:
     Args:
         activations_a, activations_b: ``[N, D]`` and ``[M, D]``, N and M at least 2; computed in
             float64 whatever their type.
+        paired: ``b[n]`` belongs to ``a[n]``, a prediction to its video. The two are alike beyond
+            what their distributions are, so that they do not meet either (the U-statistic).
 
     Returns:
         Around 0 where both are samples of one distribution, slightly below it as often as above.
@@ -45,11 +47,16 @@ def kernel_distance(activations_a: Any, activations_b: Any) -> float:
     if _same_vectors(a, b):
         return 0.0  # the estimate is for independent sets; of a set and itself it lies below 0
     ones = np.ones((1, len(a))), np.ones((1, len(b)))
-    return float(weighted_kernel_distances(a, b, *ones)[0])
+    return float(weighted_kernel_distances(a, b, *ones, paired=paired)[0])
 
 
 def weighted_kernel_distances(
-    a: np.ndarray, b: np.ndarray, counts_a: np.ndarray, counts_b: np.ndarray
+    a: np.ndarray,
+    b: np.ndarray,
+    counts_a: np.ndarray,
+    counts_b: np.ndarray,
+    *,
+    paired: bool = False,
 ) -> np.ndarray:
     """`kernel_distance` of bootstrap samples, in one pass over the kernel matrices.
 
@@ -59,13 +66,20 @@ def weighted_kernel_distances(
     Args:
         a, b: ``[N, D]`` and ``[M, D]``, float64.
         counts_a, counts_b: ``[R, N]`` and ``[R, M]``: how often each vector is in each sample.
+        paired: vector n of `b` belongs to vector n of `a`: the two do not meet either.
 
     Returns:
         ``[R]``, NaN where a sample holds copies of one vector alone.
     """
     within = _within(a, counts_a) + _within(b, counts_b)
     totals = counts_a.sum(axis=1) * counts_b.sum(axis=1)
-    return within - 2.0 * _sums(a, b, counts_a, counts_b) / totals
+    between = _sums(a, b, counts_a, counts_b)
+    if paired:
+        own = (np.einsum("nd,nd->n", a, b) / a.shape[1] + 1.0) ** 3
+        between = between - (counts_a * counts_b) @ own
+        totals = (totals - (counts_a * counts_b).sum(axis=1)).astype(np.float64)
+        totals[totals == 0] = np.nan
+    return within - 2.0 * between / totals
 
 
 def _same_vectors(a: np.ndarray, b: np.ndarray) -> bool:

@@ -41,10 +41,13 @@ class Estimate:
 
     def text(self, digits: int) -> str:
         """`31.8 [29.0, 34.9]`."""
-        value = f"{self.value:.{digits}f}"
+        return f"{self.value:.{digits}f} {self.interval_text(digits)}".rstrip()
+
+    def interval_text(self, digits: int) -> str:
+        """`[29.0, 34.9]`, or nothing."""
         if self.low is None or self.high is None:
-            return value
-        return f"{value} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+            return ""
+        return f"[{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 
 class Resampling:
@@ -71,7 +74,7 @@ class Resampling:
         if paired and not np.array_equal(self._videos[0][0], self._videos[1][0]):
             raise ValueError("paired sets hold clips of the same videos")
         self._all = np.ones(len(videos_a), np.int64), np.ones(len(videos_b), np.int64)
-        self._paired = paired
+        self.paired = paired
         self._replicates = replicates
         self._seed = seed
 
@@ -94,7 +97,7 @@ class Resampling:
         """
         rng = np.random.default_rng([self._seed, 2, number])
         orders = [rng.permutation(len(names)) for names, _ in self._videos]
-        if self._paired:
+        if self.paired:
             orders[1] = orders[0]
         counts = counts or self._all
         halves = []
@@ -115,7 +118,7 @@ class Resampling:
     def _draw(self, rng: np.random.Generator) -> Counts:
         sizes = [len(names) for names, _ in self._videos]
         drawn = [np.bincount(rng.integers(0, n, n), minlength=n) for n in sizes]
-        if self._paired:
+        if self.paired:
             drawn[1] = drawn[0]
         (_, first), (_, second) = self._videos
         return drawn[0][first], drawn[1][second]
@@ -177,12 +180,13 @@ def estimate_fvd(
 
 def estimate_kvd(real: np.ndarray, predicted: np.ndarray, resampling: Resampling) -> Estimate:
     """KVD of two sets of activations, `[N, D]` and `[M, D]`, with its interval."""
-    value = kernel_distance(real, predicted)
+    value = kernel_distance(real, predicted, paired=resampling.paired)
     if not resampling.possible:
         return Estimate(value)
     a, b = (np.asarray(activations, np.float64) for activations in (real, predicted))
     counts_a, counts_b = (np.stack(counts) for counts in zip(*resampling.samples(), strict=True))
-    return interval(value, weighted_kernel_distances(a, b, counts_a, counts_b))
+    resampled = weighted_kernel_distances(a, b, counts_a, counts_b, paired=resampling.paired)
+    return interval(value, resampled)
 
 
 def estimate_inception_score(logits: np.ndarray, resampling: Resampling) -> Estimate:

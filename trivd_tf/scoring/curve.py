@@ -65,6 +65,6 @@ def by_samples(
             )
             for part in parts
         ]
-        kvd = [kernel_distance(real[part], fake[part]) for part in parts]
+        kvd = [kernel_distance(real[part], fake[part], paired=paired) for part in parts]
         points.append(Point(count, float(np.mean(fvd)), float(np.mean(kvd)), subsets))
     return points

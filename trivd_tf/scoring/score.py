@@ -242,7 +242,13 @@ def _distances(
             2,
         )
     kvd = estimate_kvd(real, fake, resampling)
-    figures["kvd"] = Figure("KVD", kvd, f"{how}, kernel (x.y/{real.shape[1]} + 1)^3, unbiased", 4)
+    figures["kvd"] = Figure(
+        "KVD",
+        kvd,
+        f"{how}, kernel (x.y/{real.shape[1]} + 1)^3, unbiased"
+        + (", pairs do not meet" if resampling.paired else ""),
+        4,
+    )
     inception = estimate_inception_score(fake, resampling)
     figures["inception_score"] = Figure(
         "IS of FAKE", inception, f"softmax of the same logits, one split, {len(fake)} clips", 2

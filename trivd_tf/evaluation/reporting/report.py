@@ -11,8 +11,11 @@ import numpy as np
 from trivd_tf.base import model_files
 from trivd_tf.base.storage import write_whole
 from trivd_tf.evaluation.protocols import Scoring
+from trivd_tf.metrics.uncertainty import Estimate
 
 MODEL_ROW = "model, step"
+# Columns behind FVD: of 95 %, and of the line in 1/N.
+_SURE = ("95 %", "FVD, infinitely many")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,9 @@ class Row:
         fvd_by_samples: number of samples -> FVD between as many predicted and real clips, of the
             first run.
         runs: each run's seed, FVD and IS, where the model was scored several times.
+        fvd_interval: of 95 %, of the first run; see `trivd_tf.metrics.uncertainty`.
+        fvd_infinite: FVD extrapolated to infinitely many samples, of the first run.
+        fvd_infinite_interval: of 95 %.
     """
 
     name: str
@@ -36,12 +42,18 @@ class Row:
     by_frame: dict[str, list[float]]
     fvd_by_samples: dict[int, float] = dataclasses.field(default_factory=dict)
     runs: tuple[dict[str, float], ...] = ()
+    fvd_interval: tuple[float, float] | None = None
+    fvd_infinite: float | None = None
+    fvd_infinite_interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         # As JSON gives them back.
         by_samples = {int(count): fvd for count, fvd in self.fvd_by_samples.items()}
         object.__setattr__(self, "fvd_by_samples", by_samples)
         object.__setattr__(self, "runs", tuple(self.runs))
+        for name in ("fvd_interval", "fvd_infinite_interval"):
+            if (interval := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tuple(interval))
 
     def mean(self, score: str) -> float:
         """A score by frame, averaged over the predicted frames."""
@@ -89,10 +101,13 @@ class Report:
         return columns + [(titles[key], key) for key in self.rows[0].by_frame]
 
     def _cells(self) -> list[list[str]]:
-        cells = [["", *(title for title, _ in self.columns())]]
+        (fvd, _), *others = self.columns()
+        sure = any(row.fvd_interval for row in self.rows)
+        cells = [["", fvd, *([*_SURE] if sure else []), *(title for title, _ in others)]]
         for row in self.rows:
             scores = [
                 with_deviation(row.fvd, row.deviation("fvd"), 1),
+                *(_how_sure(row) if sure else []),
                 with_deviation(row.inception_score, row.deviation("inception_score"), 2),
             ]
             frames = [f"{row.mean(key):.{3 if key == 'ssim' else 2}f}" for key in row.by_frame]
@@ -190,6 +205,8 @@ def describe_scoring(
         "fvd": f"logits of {options.i3d or 'I3D Kinetics-400'}, given frames included",
         "inception_score": "softmax of the same network, one split",
         "resize": f"{options.resize} to 224 x 224",
+        "intervals": "95 %, bootstrap over clips, of the first run; the bias of few samples is not "
+        "in them",
         "standing_statistics": standing,
         "truncation": "none" if options.truncation is None else options.truncation,
         "runs": runs if options.num_runs > 1 else 1,
@@ -202,6 +219,14 @@ def describe_scoring(
             f"class 0 for every clip: the classes of {experiment.data.name} are not the model's"
         )
     return {**described, "note": scoring.note} if scoring.note else described
+
+
+def _how_sure(row: Row) -> list[str]:
+    """The cells of `_SURE`."""
+    shown = [Estimate(0.0, *(row.fvd_interval or (None, None))).interval_text(1)]
+    if row.fvd_infinite is None:
+        return [*shown, ""]
+    return [*shown, Estimate(row.fvd_infinite, *(row.fvd_infinite_interval or ())).text(1)]
 
 
 def protocol_line(protocol: dict[str, Any]) -> str:
