@@ -69,10 +69,7 @@ class Video:
                 "be met; choose --stride instead"
             )
         if self.index is None:
-            frames = _decoded(self.path, size)
-            yield from (
-                frames if frame_rate is None else _at_rate(frames, self.frame_rate, frame_rate)
-            )
+            yield from _decoded(self.path, size, frame_rate)
             return
         if self.value_range is None:
             yield from arrays.frames_of(self.path, size)
@@ -154,9 +151,9 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(pictures, key=lambda p: ([int(n) for n in re.findall(r"\d+", p.stem)], p.name))
 
 
-def _decoded(path: Path, size: int | None) -> Iterator[np.ndarray]:
+def _decoded(path: Path, size: int | None, frame_rate: float | None) -> Iterator[np.ndarray]:
     if not path.is_dir():
-        yield from decode.decode_frames(path, size=size)
+        yield from decode.decode_frames(path, size=size, fps=frame_rate)
         return
     first: tuple[int, ...] | None = None
     for picture in _pictures(path):
@@ -168,15 +165,6 @@ def _decoded(path: Path, size: int | None) -> Iterator[np.ndarray]:
                 f"{first[1]} x {first[0]}; a video's frames have one size"
             )
         yield frame
-
-
-def _at_rate(frames: Iterator[np.ndarray], rate: float, wanted: float) -> Iterator[np.ndarray]:
-    """Frame k is the one that is on the screen at k / wanted seconds."""
-    taken = 0
-    for number, frame in enumerate(frames):
-        while taken / wanted < (number + 1) / rate - 1e-9:
-            yield frame
-            taken += 1
 
 
 def _is_lossy(codec: str) -> bool:
