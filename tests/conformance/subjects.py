@@ -20,6 +20,7 @@ from trivd_tf.layers.spectral_norm import (
     SpectralConv3D,
     SpectralDense,
     SpectralEmbedding,
+    power_iteration_in_training,
 )
 from trivd_tf.models import DECOMPOSITIONS, Encoder, Generator, make_discriminators
 from trivd_tf.models.discriminators import as_seed
@@ -104,7 +105,9 @@ def _layer(name, make, shapes, outputs, axes=None, **options) -> Subject:
 
 
 def _training(layer: Any, *inputs: Any) -> Any:
-    return layer(*inputs, training=True)
+    """In training, as this package's train step calls it: spectral norms stay as they are."""
+    with power_iteration_in_training(layer, False):
+        return layer(*inputs, training=True)
 
 
 _FRAMES = (TIME, BATCH, HEIGHT, WIDTH, CHANNELS)
@@ -177,7 +180,7 @@ LAYERS = [
         (1, 0, 0),
         ((TIME, BATCH, 2 * HEIGHT, 2 * WIDTH, 3),),
         out_axis=1,
-        run=lambda stage, *inputs: stage(*inputs, training=True)[0],
+        run=lambda stage, *inputs: _training(stage, *inputs)[0],
         tolerance=0.05,
     ),
     _layer(
