@@ -9,6 +9,7 @@ import tensorflow as tf
 from trivd_tf.layers.batch_norm import collecting_standing_statistics
 from trivd_tf.layers.recompute import recomputable_layers
 from trivd_tf.layers.residual import DiscriminatorBlock, GeneratorBlock
+from trivd_tf.layers.spectral_norm import set_power_iteration
 
 # Layer, shapes of its inputs, options of the call, and how many convolutions a forward has.
 GENERATOR = (GeneratorBlock, {"num_steps": 2, "upsample": True}, {"training": True})
@@ -27,6 +28,7 @@ def make(name: str, dtype: str):
     layer(*inputs, **call)
     for variable in layer.trainable_variables:
         variable.assign(rng.normal(size=variable.shape))
+    set_power_iteration(layer, False)  # as in the train step, which recomputes
     return layer, inputs, call
 
 

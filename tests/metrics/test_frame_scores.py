@@ -107,7 +107,7 @@ def test_bad_input_is_refused():
         best_of(np.zeros((3, 4)))
     with pytest.raises(InputError, match="received"):
         copy_last_frame(real[0], 3)
-    with pytest.raises(InputError, match="num_predicted = -1"):
+    with pytest.raises(InputError, match="at least 0; received -1"):
         copy_last_frame(real, -1)
 
 

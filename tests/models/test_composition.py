@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trivd_tf.layers.spectral_norm import set_power_iteration
 from trivd_tf.models import DECOMPOSITIONS, Discriminator, Generator, make_discriminators
 from trivd_tf.ops import video
 
@@ -30,6 +31,7 @@ def generator():
     rng = np.random.default_rng(0)
     for weight in made.trainable_variables:
         weight.assign(weight.numpy() + rng.normal(0, 0.1, weight.shape))
+    set_power_iteration(made, False)  # as in the train step
     return made
 
 
