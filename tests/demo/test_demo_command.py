@@ -38,7 +38,7 @@ def test_the_command_serves_what_it_loads(exported, monkeypatch, capsys) -> None
         server.should_exit = True
         thread.join()
 
-    monkeypatch.setattr(inference, "load_predictor", lambda path: exported)
+    monkeypatch.setattr(inference, "load_predictor", lambda path, **options: exported)
     monkeypatch.setattr(app, "serve", serve)
     assert main(["demo", "--model", "runs/mine/1", "--port", "0"]) == 0
     ((address, described),) = asked
