@@ -14,6 +14,8 @@ pytest.importorskip("starlette", reason="the demo needs starlette")
 pytest.importorskip("uvicorn", reason="the demo needs uvicorn")
 
 
+# Long until it is known what closes the captured streams of the test's own process.
+@pytest.mark.long
 def test_the_command_serves_what_it_loads(exported, monkeypatch, capsys) -> None:
     import threading
     import time
