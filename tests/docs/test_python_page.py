@@ -77,12 +77,10 @@ def check_commands_open_the_run(run: Path) -> None:
         ("a", "", False),
     ],
 )
-@pytest.mark.long
 def test_numbers_are_compared_with_a_tolerance(printed, shown, expected):
     assert same(printed, shown) is expected
 
 
-@pytest.mark.long
 def test_blocks_are_found():
     text = (
         "a\n```python\nx = 1\n```\n\n```text\nout\n```\n\n```python\ny\n```\nno\n```text\nz\n```\n"
