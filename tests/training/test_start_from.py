@@ -115,6 +115,13 @@ def test_other_networks_are_refused_by_name(tmp_path, changes, line):
         Start(str(tmp_path), text(**changes))
 
 
+def test_options_that_weights_do_not_depend_on_may_differ(tmp_path):
+    (tmp_path / "config.gin").write_text(text() + "models.generator.motion_levels = 2\n")
+    # Another depth of the motion field, and an option that the other version did not know.
+    more = "models.generator.motion_levels = 1\nmodels.generator.post_kernel_size = 3\n"
+    Start(str(tmp_path), text() + more)
+
+
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(InputError, match="neither a model directory nor an export"):
         Start(str(tmp_path), text())

@@ -61,10 +61,11 @@ class Start:
             there = (folder / model_files.CONFIG).read_text(encoding="utf-8")
         except OSError as error:
             raise InputError(f"--start_from {self.source}: no {model_files.CONFIG} in it") from error
+        # What only one of the two names is an option that the other's version did not have.
         differences = [
-            f"{name.removeprefix('trivd_tf.')} is {_shown(old)} there and {_shown(new)} here"
+            f"{name.removeprefix('trivd_tf.')} is {old} there and {new} here"
             for name, (old, new) in config.changed_bindings(there, self.config_text).items()
-            if name.rpartition("/")[2].startswith(_OF_THE_NETWORKS)
+            if None not in (old, new) and _is_of_the_networks(name.rpartition("/")[2])
         ]
         if differences:
             raise InputError(
@@ -90,8 +91,8 @@ class Start:
         self.report(f"trivd: starts from {self.source}: {taken}")
 
 
-def _shown(value: str | None) -> str:
-    return "not set" if value is None else value
+def _is_of_the_networks(name: str) -> bool:
+    return name.startswith(_OF_THE_NETWORKS) and not name.endswith(".motion_levels")
 
 
 def _from_run(step: GanStep, folder: Path) -> str:
