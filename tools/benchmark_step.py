@@ -24,9 +24,10 @@ from trivd_tf import config
 from trivd_tf.description.graph_costs import count_operations, flops, traced
 from trivd_tf.training.checkpoints import Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.distribution.batches import make_iterator
 from trivd_tf.training.distribution.devices import kind_of
 from trivd_tf.training.distribution.strategy import make_strategy
-from trivd_tf.training.loop import build_step, make_iterator
+from trivd_tf.training.loop import build_step
 from trivd_tf.training.replica_programs import ReplicaPrograms
 
 _FORWARD_AND_BACKWARD = 3  # a convolution and its two gradients cost the same

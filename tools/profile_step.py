@@ -29,7 +29,8 @@ from benchmark_step import Yardstick, make_parser
 from trivd_tf import config
 from trivd_tf.description.graph_costs import flops
 from trivd_tf.layers.spectral_norm import power_iterate, spectral_layers
-from trivd_tf.training.loop import build_step, make_iterator
+from trivd_tf.training.distribution.batches import make_iterator
+from trivd_tf.training.loop import build_step
 from trivd_tf.training.step import GanStep
 
 

@@ -11,7 +11,8 @@ from trivd_tf.evaluation.paper_tables.paper_figures import PAPER_ROWS, describe,
 from trivd_tf.evaluation.protocols import find_protocol
 from trivd_tf.experiment import Experiment
 from trivd_tf.training import train
-from trivd_tf.training.loop import build_step, make_iterator
+from trivd_tf.training.distribution.batches import make_iterator
+from trivd_tf.training.loop import build_step
 
 RUNS = [path.stem for path in config.known_gin_files() if path.parts[0] == "runs"]
 PARTS = [str(path) for path in config.known_gin_files() if path.parts[0] != "runs"]

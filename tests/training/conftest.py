@@ -9,7 +9,8 @@ from tests.training.train_command import train
 from trivd_tf import data, evaluation, experiment, models, training
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
-from trivd_tf.training.loop import build_step, make_iterator
+from trivd_tf.training.distribution.batches import make_iterator
+from trivd_tf.training.loop import build_step
 
 __all__ = ["train"]
 

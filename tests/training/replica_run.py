@@ -23,9 +23,10 @@ from trivd_tf.base.pixels import float_tensor
 from trivd_tf.layers.batch_norm import batch_norm_layers, collecting_standing_statistics
 from trivd_tf.training.checkpoints import Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.distribution.batches import make_iterator
 from trivd_tf.training.distribution.strategy import make_strategy
 from trivd_tf.training.distribution.workers import Workers
-from trivd_tf.training.loop import build_step, make_iterator
+from trivd_tf.training.loop import build_step
 
 SEED = 5
 BATCH = 4

@@ -24,6 +24,7 @@ from trivd_tf.layers.recompute import recomputable_layers
 from trivd_tf.training.adam import FusedAdam
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
+from trivd_tf.training.distribution.batches import make_iterator
 from trivd_tf.training.distribution.devices import (
     compiles_islands,
     kind_of,
@@ -117,31 +118,6 @@ def _optimizer(options, learning_rate: float) -> keras.optimizers.Optimizer:
         beta_2=options.beta_2,
         epsilon=options.adam_epsilon,
     )
-
-
-def make_iterator(experiment: Experiment, strategy: tf.distribute.Strategy, seed: int, start: int):
-    """Endless training batches, each replica's share of them, from clip number `start` on."""
-    replicas = strategy.num_replicas_in_sync
-
-    def dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        clips = experiment.data.training_clips(
-            experiment.clip,
-            seed=seed,
-            start=start,
-            shard_index=context.input_pipeline_id,
-            shard_count=context.num_input_pipelines,
-            batch_size=experiment.training.batch_size,
-        )
-        own = replicas // context.num_input_pipelines
-        if own == 1:
-            return clips
-        # A batch of this worker holds its replicas' shares one after the other.
-        share = experiment.training.batch_size // replicas
-        return clips.unbatch().batch(share, drop_remainder=True)
-
-    if replicas == 1:
-        return iter(dataset(tf.distribute.InputContext()))
-    return iter(strategy.distribute_datasets_from_function(dataset))
 
 
 def check_finite(metrics: dict[str, np.ndarray], first_step: int) -> None:
