@@ -338,6 +338,9 @@ def normalized_at_once(root: keras.layers.Layer) -> Iterator[None]:
         yield
         return
     layers = list(spectral_layers(root))
-    kernels = islands.island(lambda: [layer.normalized_kernel() for layer in layers])()
-    with using_kernels(layers, kernels):
+
+    def normalized_kernels() -> list[tf.Tensor]:
+        return [layer.normalized_kernel() for layer in layers]
+
+    with using_kernels(layers, islands.island(normalized_kernels)()):
         yield

@@ -29,9 +29,11 @@ from trivd_tf.cli.flags import (
     add_seed_flag,
     add_strategy_flags,
     load_config,
+    local_output,
     new_model_dir,
     strategy_from,
 )
+from trivd_tf.cli.xla_flags import keep_autotuning
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -57,6 +59,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     add_strategy_flags(parser)
     parser.add_argument(
+        "--autotune_cache",
+        metavar="DIR",
+        help="on a GPU: keep on disk which kernels XLA measured to be fastest, so that the next run "
+        "does not measure them again",
+    )
+    parser.add_argument(
         "--restart",
         action="store_true",
         help="train from the first step: everything that an earlier run wrote to --model_dir is "
@@ -79,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     model_dir = new_model_dir(args.model_dir)
+    if args.autotune_cache is not None:
+        keep_autotuning(local_output("--autotune_cache", args.autotune_cache))
     import_tensorflow(debug=args.debug)
 
     from trivd_tf.base.lock import directory_lock
