@@ -31,7 +31,7 @@ def device() -> dict[str, Any]:
     return {"kind": kind, "device": name, "tensorflow": tf.__version__}
 
 
-def step(result: str, precision: str, tf32: str) -> dict[str, Any]:
+def step(result: str, precision: str, tf32: str, *bindings: str) -> dict[str, Any]:
     """One step of SGD on fixed clips: losses, and each network's change, which is its gradient."""
     from check_accelerator import TINY
 
@@ -41,7 +41,7 @@ def step(result: str, precision: str, tf32: str) -> dict[str, Any]:
     tf.config.experimental.enable_tensor_float_32_execution(tf32 == "on")
     options = f"training.TrainingOptions.precision = '{precision}'"
     sgd = "training.TrainingOptions.optimizer = 'sgd'"
-    experiment = config.parse(["bouncing_digits"], [*TINY, options, sgd]).build()
+    experiment = config.parse(["bouncing_digits"], [*TINY, options, sgd, *bindings]).build()
     made = build_step(experiment, tf.distribute.get_strategy(), 0)
     clip = experiment.clip
     shape = (experiment.training.batch_size, clip.num_frames, clip.height, clip.width, 3)

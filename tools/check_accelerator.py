@@ -2,7 +2,8 @@
 
 A tiny model is trained, killed and resumed, evaluated, exported and asked; one step's losses and
 gradients are compared with the CPU's; then `benchmark_step.py` times three widths in float32 and
-bfloat16. Without an accelerator it checks what needs none, and names what it leaves out.
+bfloat16 with `jit_compile = True`, and the widest without it. Without an accelerator it checks what
+needs none, and names what it leaves out.
 
 example:
   python tools/check_accelerator.py --output checked
@@ -36,7 +37,13 @@ CPU_ONLY = {"CUDA_VISIBLE_DEVICES": "-1"}
 WIDTHS = (8, 32, 48)
 PRECISIONS = ("float32", "mixed_bfloat16")
 # Largest difference of losses and gradients, over the largest value.
-TOLERANCES = {"without TF32": 1e-4, "with TF32": 5e-2, "mixed_bfloat16": 2e-1}
+TOLERANCES = {
+    "without TF32": 1e-4,
+    "without TF32, islands": 1e-4,
+    "with TF32": 5e-2,
+    "mixed_bfloat16": 2e-1,
+}
+ISLANDS = "training.TrainingOptions.jit_compile = True"
 TINY = (
     "models.generator.channel_multiplier = 1",
     "models.discriminators.channel_multiplier = 1",
@@ -119,10 +126,11 @@ def compare_with_cpu(machine: Machine, name: str) -> dict[str, Any]:
     """One step's losses and gradients on the accelerator against the CPU's, in float32."""
     precision = name if name == "mixed_bfloat16" else "float32"
     tf32 = "on" if name == "with TF32" else "off"
-    own, cpu = machine.folder / f"{precision}_{tf32}.npz", machine.folder / "cpu.npz"
+    own, cpu = machine.folder / "own.npz", machine.folder / "cpu.npz"
     if not cpu.exists():
         machine.worker("step", cpu, "float32", "off", **CPU_ONLY)
-    machine.worker("step", own, precision, tf32)
+    islands = (ISLANDS,) if name.endswith("islands") else ()
+    machine.worker("step", own, precision, tf32, *islands)
     found = machine.worker("compare", cpu, own, **CPU_ONLY)
     # Written so that NaN is a failure.
     if not all(found[part] <= TOLERANCES[name] for part in ("losses", "gradients")):
@@ -245,9 +253,9 @@ def demo(machine: Machine) -> dict[str, Any]:
         process.communicate()
 
 
-def benchmark(machine: Machine, width: int, precision: str) -> dict[str, Any]:
+def benchmark(machine: Machine, width: int, precision: str, *bindings: str) -> dict[str, Any]:
     """`benchmark_step.py` at one width, 64 x 64, 5 -> 11 frames, batch 16."""
-    result = machine.folder / f"step_{width}_{precision}.json"
+    result = machine.folder / "step.json"
     command = [TOOLS / "benchmark_step.py", "--gin_file", "bouncing_digits"]
     for binding in (
         f"models.generator.channel_multiplier = {width}",
@@ -257,6 +265,7 @@ def benchmark(machine: Machine, width: int, precision: str) -> dict[str, Any]:
         "data.ClipSpec.size = 64",
         f"training.TrainingOptions.batch_size = {8 if width == WIDTHS[0] else 16}",
         f"training.TrainingOptions.precision = '{precision}'",
+        *bindings,
     ):
         command += ["--gin_bindings", binding]
     machine.python(*command, "--loops", 3, "--steps", 5, "--json", result)
@@ -287,6 +296,7 @@ def all_checks(machine: Machine, *, benchmarks: bool) -> list[Check]:
                 machine, "bfloat16", "training.TrainingOptions.precision = 'mixed_bfloat16'"
             ),
         ),
+        Check("islands train", lambda: trains(machine, "islands", ISLANDS), "accelerator"),
         Check("mirrored trains", _bound(mirrored, machine)),
         Check("evaluate", _bound(evaluate, machine)),
         Check("export", _bound(export, machine)),
@@ -302,7 +312,11 @@ def all_checks(machine: Machine, *, benchmarks: bool) -> list[Check]:
         }
         for width in WIDTHS:
             for name in PRECISIONS:
-                timed[f"step, ch {width}, {name}"] = _bound(benchmark, machine, width, name)
+                run = _bound(benchmark, machine, width, name, ISLANDS)
+                timed[f"step, ch {width}, {name}, islands"] = run
+        timed[f"step, ch {WIDTHS[-1]}, float32, plain"] = _bound(
+            benchmark, machine, WIDTHS[-1], PRECISIONS[0]
+        )
         checks += [Check(name, run, "accelerator") for name, run in timed.items()]
     return checks
 

@@ -1,9 +1,9 @@
-"""What XLA makes of a step's islands: instructions, convolutions, dots, and seconds to compile each.
+"""What XLA makes of a step's islands: instructions, convolutions, dots, and seconds to compile.
 
-One step of the gin file runs with `TrainingOptions.jit_compile = True` on random clips, in a process
-of its own, twice: XLA writes down its programs, then the compiler is timed, with `--cache` also
-with TensorFlow's cache of compiled programs on disk, empty and filled. Any device will do; on a CPU
-the seconds are those of XLA's CPU compiler.
+One step of the gin file runs with `TrainingOptions.jit_compile = True` on random clips, twice, each
+time in a process of its own: first XLA writes down its programs, then the compiler is timed; with
+`--cache` twice more, with TensorFlow's cache of compiled programs on disk, empty and filled. Any
+device will do; on a CPU the seconds are those of XLA's compiler for CPUs.
 
 example:
   python tools/measure_islands.py --gin_file bouncing_digits \\
@@ -143,7 +143,6 @@ def main() -> int:
     )
     parser.add_argument("--gin_file", action="append", required=True)
     parser.add_argument("--gin_bindings", action="append", default=[])
-    parser.add_argument("--threads", type=int, default=1, help="of the compiler (default 1)")
     parser.add_argument("--cache", action="store_true", help="also time the cache on disk")
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)

@@ -117,7 +117,8 @@ def test_islands_are_off_unless_asked_for():
     ("wanted", "kind", "replicas", "islands", "deterministic"),
     [
         ("auto", "CPU", 1, False, True),
-        ("auto", "GPU", 1, True, False),
+        ("auto", "GPU", 1, False, False),
+        (True, "GPU", 1, True, True),
         ("auto", "GPU", 2, False, False),
         ("auto", "TPU", 8, False, False),
         (True, "CPU", 1, True, True),

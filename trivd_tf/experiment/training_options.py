@@ -33,8 +33,9 @@ class TrainingOptions:
         recompute: run residual blocks again in the backward pass instead of keeping what they
             computed: less memory, more time, the same result.
         jit_compile: have XLA compile the small operations of a step (spectral norms, batch norms,
-            the recurrent step, penalty, optimiser, average) to one operation each: `auto` (on one
-            GPU), True (on one device) or False. A TPU compiles whole updates anyway.
+            the recurrent step, penalty, optimiser, average) to one operation each: True (on one
+            device), False, or `auto` (no, until it has been measured on a GPU). A TPU compiles
+            whole updates anyway.
         deterministic: whether a run repeats to the last bit: `auto` (yes where all devices are
             CPUs, where it costs little; no on GPU and TPU), True or False.
         steps_per_loop: generator updates in one call of the compiled loop.

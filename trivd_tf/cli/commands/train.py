@@ -61,8 +61,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--autotune_cache",
         metavar="DIR",
-        help="on a GPU: keep on disk which kernels XLA measured to be fastest, so that the next run "
-        "does not measure them again",
+        help="on a GPU: keep on disk which kernels XLA measured to be fastest, so that the next "
+        "run does not measure them again",
     )
     parser.add_argument(
         "--restart",

@@ -42,17 +42,18 @@ def set_determinism(options: TrainingOptions, kind: str) -> None:
 def compiles_islands(options: TrainingOptions, kind: str, num_replicas: int) -> bool:
     """Whether XLA compiles the small operations of a step to `layers.islands`.
 
+    Only where it is asked for: they have run on no GPU yet, and a GPU on which XLA lacks a library
+    or compiles for minutes must not keep a run that trains without it from starting.
+
     Raises:
         InputError: asked for on several devices, whose batch norms reduce over replicas.
     """
-    if kind == "TPU":  # compiles whole updates
+    if kind == "TPU" or options.jit_compile == "auto":  # a TPU compiles whole updates
         return False
-    if options.jit_compile == "auto":
-        return kind == "GPU" and num_replicas == 1
     if options.jit_compile and num_replicas > 1:
         raise InputError(
             f"TrainingOptions.jit_compile is True on {num_replicas} replicas, but compiled parts "
-            'cannot reduce over replicas: use "auto" or False, or --strategy one_device'
+            "cannot reduce over replicas: use False, or --strategy one_device"
         )
     return bool(options.jit_compile)
 
