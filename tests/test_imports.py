@@ -162,6 +162,70 @@ def test_no_room_is_crowded(repository):
         assert len(files) <= 12, f"{folder}: {len(files)} files"
 
 
+PRIVATE_PACKAGES = ("tensorflow.python", "tensorflow.core", "tensorflow.compiler")
+PRIVATE_PACKAGES += ("keras.src", "jax._src")
+# No public name gives these.
+SET_HERE = ("self._", "function._trivd")
+ALLOWED = {"os._exit", "argparse._SubParsersAction", "argparse._ArgumentGroup", "parser._actions"}
+ALLOWED |= {"self._option_string_actions"}
+
+
+def private_uses(package: Path) -> list[str]:
+    """Uses of other packages' private names outside of the modules `*_private.py`.
+
+    An attribute counts as the package's own where some module of the package defines the name.
+    """
+    trees = {
+        path: ast.parse(path.read_text(encoding="utf-8"))
+        for path in modules(package)
+        if not path.stem.endswith("_private")
+    }
+    own = set()
+    for node in (node for tree in trees.values() for node in ast.walk(tree)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            own.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith(SET_HERE):
+            own.update([node.attr] if isinstance(node.ctx, ast.Store) else [])
+    found = []
+    for path, tree in trees.items():
+        place = path.relative_to(package.parent)
+        for name, line in imported_names(path, module_name(path, package.parent)):
+            if name.startswith(PRIVATE_PACKAGES):
+                found.append(f"{place}:{line}: {name}")
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute) or node.attr in own:
+                continue
+            if node.attr.startswith("_") and not node.attr.startswith("__"):
+                use = ast.unparse(node)
+                if use not in ALLOWED:
+                    found.append(f"{place}:{node.lineno}: {use}")
+    return found
+
+
+def test_private_names_of_other_packages_stay_in_their_modules(repository):
+    assert private_uses(repository / "trivd_tf") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from tensorflow.python.framework import config",
+        "def f():\n    import keras.src.backend",
+        "def f(optimizer):\n    return optimizer._momentums",
+        "def f(graph):\n    graph._something = 1",
+    ],
+)
+def test_a_private_name_is_found(tmp_path, text):
+    path = tmp_path / "trivd_tf" / "ops" / "a.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert len(private_uses(tmp_path / "trivd_tf")) == 1
+    path.rename(path.with_name("keras_private.py"))
+    assert private_uses(tmp_path / "trivd_tf") == []
+
+
 @pytest.mark.parametrize(
     ("file", "text", "expected"),
     [

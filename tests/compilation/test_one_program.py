@@ -5,10 +5,10 @@ import types
 
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework import config as tf_config
 
 from tests.training.conftest import tiny_experiment
 from trivd_tf import experiment, models
+from trivd_tf.base.tensorflow_private import disable_op_determinism, is_op_determinism_enabled
 from trivd_tf.compilation.programs import Emitter
 from trivd_tf.description.graph_costs import operations, traced
 from trivd_tf.training import loop as training_loop
@@ -62,10 +62,10 @@ def listed(graph: tf.Graph) -> list[tuple]:
 @pytest.fixture
 def determinism():
     """Puts the process back as it was."""
-    was_on = tf_config.is_op_determinism_enabled()
-    tf_config.disable_op_determinism()
+    was_on = is_op_determinism_enabled()
+    disable_op_determinism()
     yield
-    set_back = tf_config.enable_op_determinism if was_on else tf_config.disable_op_determinism
+    set_back = tf.config.experimental.enable_op_determinism if was_on else disable_op_determinism
     set_back()
 
 
@@ -128,7 +128,7 @@ def test_compile_is_as_deterministic_as_train(deterministic, monkeypatch, tmp_pa
     found = []
 
     def note(*_):
-        found.append(tf_config.is_op_determinism_enabled())
+        found.append(is_op_determinism_enabled())
         raise NotImplementedError
 
     made = tiny(deterministic=deterministic)
@@ -136,7 +136,7 @@ def test_compile_is_as_deterministic_as_train(deterministic, monkeypatch, tmp_pa
     monkeypatch.setattr("trivd_tf.compilation.programs.build_step", lambda *_, **__: note())
     with pytest.raises(NotImplementedError):
         training_loop.train(made, model_dir=tmp_path, strategy=TpuStandIn())
-    tf_config.disable_op_determinism()
+    disable_op_determinism()
     with pytest.raises(NotImplementedError):
         Emitter(made, num_replicas=1)
     assert found == [deterministic is True] * 2

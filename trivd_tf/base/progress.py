@@ -106,7 +106,7 @@ class Progress:
             self._bar.update(count)
             return
         self._bar.n = self._bar.initial = self._bar.last_print_n = self._done
-        self._bar.start_t = self._bar.last_print_t = self._bar._time()
+        self._bar.start_t = self._bar.last_print_t = time.time()
         self._bar.refresh()
 
     def close(self) -> None:

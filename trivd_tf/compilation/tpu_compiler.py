@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from trivd_tf.compilation import jax_private
 from trivd_tf.compilation.collectives import find_collectives
 from trivd_tf.compilation.topologies import GENERATIONS, parse_topology
 
@@ -37,10 +38,9 @@ _OUT_OF_MEMORY = (
 
 def _module(text: bytes) -> Any:
     """The program as an MLIR module that libtpu takes."""
-    from jax._src.interpreters import mlir
     from jaxlib.mlir import ir
 
-    with mlir.make_ir_context():
+    with jax_private.mlir_context():
         module = ir.Module.parse(text)
         copies: list[Any] = []
         _collect_copies(module.operation, copies)
@@ -62,9 +62,9 @@ def _collect_copies(operation: Any, found: list[Any]) -> None:
 
 def _compile(text: bytes, topology: str, num_replicas: int) -> Any:
     import numpy as np
-    from jax._src.lib import xla_client
     from jax.experimental import topologies
 
+    xla_client = jax_private.xla_client()
     chip = GENERATIONS[parse_topology(topology).generation].chip
     described: Any = topologies.get_topology_desc(
         platform="tpu", topology_name=topology, chip_config_name=chip

@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from trivd_tf.base.tensorflow_private import called_graph
+
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _CONVOLUTIONS = ("Conv2D", "Conv3D")
 _INPUT_GRADIENTS = ("Conv2DBackpropInput", "Conv3DBackpropInputV2")
@@ -35,8 +37,7 @@ def expanded(listed: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
     """`listed`, with the operations of a function in place of each call of it."""
     for operation in listed:
         if operation.type in _CALLS:
-            function = operation.graph._get_function(operation.get_attr("f").name)
-            yield from operations(function.graph)
+            yield from operations(called_graph(operation))
         else:
             yield operation
 
@@ -52,8 +53,7 @@ def count_operations(graph: tf.Graph) -> int:
 def _launched(listed: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
     for operation in listed:
         if operation.type in _CALLS and not _is_compiled(operation):
-            function = operation.graph._get_function(operation.get_attr("f").name)
-            yield from _launched(function.graph.get_operations())
+            yield from _launched(called_graph(operation).get_operations())
         else:
             yield operation
 

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trivd_tf.base.keras_private import leave_gradients_as_they_are
 from trivd_tf.base.pixels import float_tensor
 from trivd_tf.experiment import TrainingOptions
 from trivd_tf.layers.islands import compiling_islands, island
@@ -27,10 +28,6 @@ from trivd_tf.ops import losses
 from trivd_tf.training.ema import WeightAverage
 
 Batch = dict[str, tf.Tensor]
-
-
-def _as_they_are(gradients_and_weights: list) -> list:
-    return gradients_and_weights
 
 
 def penalized_kernels(generator: keras.Model) -> list[keras.Variable]:
@@ -72,7 +69,7 @@ class GanStep:
     def __post_init__(self) -> None:
         # `_apply` sums gradients over replicas, so that their norm is the global batch's.
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-            optimizer._all_reduce_sum_gradients = _as_they_are
+            leave_gradients_as_they_are(optimizer)
 
     @property
     def discriminator_metrics(self) -> list[str]:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework import config as tf_config
 
+from trivd_tf.base.tensorflow_private import disable_op_determinism, is_op_determinism_enabled
 from trivd_tf.layers.recurrent.transform import adaptive_max_pool
 
 
@@ -27,11 +27,11 @@ def pool_and_gradient(frames, upstream):
 
 @pytest.fixture
 def deterministic():
-    was_on = tf_config.is_op_determinism_enabled()
-    tf_config.enable_op_determinism()
+    was_on = is_op_determinism_enabled()
+    tf.config.experimental.enable_op_determinism()
     yield
     if not was_on:
-        tf_config.disable_op_determinism()
+        disable_op_determinism()
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

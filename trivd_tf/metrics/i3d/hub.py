@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.tensorflow_private import saved_model_tags
 from trivd_tf.metrics.i3d import weights as i3d_weights
 from trivd_tf.metrics.i3d.shapes import check_video_shape
 
@@ -75,9 +76,5 @@ def _prune_to_logits(path: str) -> tf.types.experimental.ConcreteFunction:
 
 def _inference_tags(path: str) -> list[str]:
     """Tags of the graph to run: hub modules have a graph without tags beside one for training."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    saved_model = saved_model_pb2.SavedModel()
-    saved_model.ParseFromString((Path(path) / "saved_model.pb").read_bytes())
-    tag_sets = [list(graph.meta_info_def.tags) for graph in saved_model.meta_graphs]
+    tag_sets = saved_model_tags((Path(path) / "saved_model.pb").read_bytes())
     return next((tags for tags in tag_sets if "train" not in tags), [])

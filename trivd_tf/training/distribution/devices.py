@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
-from tensorflow.python.framework import config as tf_config
 
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.tensorflow_private import disable_op_determinism
 from trivd_tf.experiment import TrainingOptions
 
 
@@ -36,7 +36,7 @@ def set_determinism(options: TrainingOptions, kind: str) -> None:
     if is_deterministic(options, kind):
         tf.config.experimental.enable_op_determinism()
     elif options.deterministic is False:
-        tf_config.disable_op_determinism()
+        disable_op_determinism()
 
 
 def compiles_islands(options: TrainingOptions, kind: str, num_replicas: int) -> bool:
