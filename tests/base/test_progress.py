@@ -108,6 +108,7 @@ def test_the_bar_leaves_compilation_out_of_its_estimate(monkeypatch):
     stream = terminal_at(monkeypatch, 100)
     now = [1000.0]
     monkeypatch.setattr("tqdm.std.time", lambda: now[0])
+    monkeypatch.setattr("time.time", lambda: now[0])
     with Progress("training", total=101) as shown:
         now[0] += 3600.0
         shown.update(is_typical=False)
