@@ -110,6 +110,7 @@ def measure_rules(folder: Path, samples: int) -> dict:
         "reference": {},
         "resize tf2_bilinear": {"resize": "tf2_bilinear"},
         "resize tf2_bilinear, crop center": {"resize": "tf2_bilinear", "crop": "center"},
+        "resize antialiased": {"resize": "antialiased"},
         "size 64, crop center": {"size": 64, "crop": "center"},
         "stride 2": {"stride": 2},
     }
@@ -141,7 +142,7 @@ def measure_codecs(folder: Path, samples: int, output: Path) -> dict:
         "mpeg4, the default bit rate": ("mpeg4", {}),
     }
     found = {}
-    for size in (64,):
+    for size in (64, 128):
         rule = Rule(size=size, crop="center")
         sets = halves(folder, rule.span, samples, rule.span)
         first, second = (logits(sets.videos, clips, rule) for clips in (sets.first, sets.second))
@@ -192,7 +193,7 @@ def main() -> None:
     parser.add_argument("videos", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--samples", type=int, default=400, help="clips of either half")
-    parser.add_argument("--rule_samples", type=int, default=16)
+    parser.add_argument("--rule_samples", type=int, default=64, help="likewise, of the rest")
     parser.add_argument("--only", choices=("samples", "rules", "codecs"))
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from trivd_tf.scoring.readers import Video
 from trivd_tf.scoring.rules import Rule
 
 # Bump when a change here or in `clips` changes what a clip's logits are.
-_VERSION = 1
+_VERSION = 2
 _SAVE_EVERY = 64  # clips of one video
 
 

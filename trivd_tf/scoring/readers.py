@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +11,10 @@ import av
 import numpy as np
 
 from trivd_tf.base.errors import InputError
-from trivd_tf.data.files import arrays, decode
+from trivd_tf.data.files import arrays, decode, listing, stills
 from trivd_tf.data.files.array_formats import UnreadableArray
 from trivd_tf.metrics.videos import Range, as_uint8_videos
 
-_PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
 # What libav calls lossless but does not keep colours: a GIF holds 256 of them.
 _LOSSY_BESIDES = frozenset({"gif"})
 ARRAY = "array"
@@ -68,14 +66,12 @@ class Video:
                 f"{self.path}: states no frame rate, so that --frame_rate {frame_rate:g} cannot "
                 "be met; choose --stride instead"
             )
-        if self.index is None:
-            yield from _decoded(self.path, size, frame_rate)
-            return
         if self.value_range is None:
-            yield from arrays.frames_of(self.path, size)
+            yield from decode.decode_frames(self.path, size=size, fps=frame_rate)
             return
         name = arrays.parse(self.path)
         assert name is not None
+        assert self.index is not None
         floats = _open_floats(name.file)[self.index : self.index + 1]
         video = as_uint8_videos(floats, self.value_range, name.file)[0]
         yield from video if size is None else arrays.resize_to_cover(video, size)
@@ -103,17 +99,17 @@ def find_videos(
             f"{path}: no such folder or array; give a folder of videos, a folder of folders of "
             "frames, or a .npy, .npz or .h5 file"
         )
+    listed = listing.find_videos(root)
     videos: list[Video] = []
-    problems = []
-    for place in _list(root):
-        name = place.relative_to(root)
+    problems = [f"{folder}: {problem}" for folder, problem in listed.problems.items()]
+    for place in listed.videos:
+        relative = place.relative_to(root)
+        name = os.fspath(relative if place.is_dir() else relative.with_suffix(""))
         try:
             if arrays.parse(place) is not None:
-                videos += _array_videos(str(place), os.fspath(name.with_suffix("")), value_range)
-            elif place.is_dir():
-                videos.append(_video(place, os.fspath(name)))
+                videos += _array_videos(str(place), name, value_range)
             else:
-                videos.append(_video(place, os.fspath(name.with_suffix(""))))
+                videos.append(_video(place, name))
         except (decode.UnreadableVideo, UnreadableArray) as error:
             problems.append(str(error))
     if not videos:
@@ -126,45 +122,9 @@ def find_videos(
     return sorted(videos, key=lambda video: video.name), problems
 
 
-def _list(root: Path) -> list[Path]:
-    """Video files, array files and folders of pictures; names that begin with a dot are skipped."""
-    found = []
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        names = sorted(name for name in names if not name.startswith("."))
-        pictures = [name for name in names if name.lower().endswith(_PICTURE_ENDINGS)]
-        if pictures:
-            found.append(Path(folder))
-        found += [Path(folder, name) for name in names if name not in pictures]
-    return found
-
-
 def _video(path: Path, name: str) -> Video:
-    info = decode.probe(_pictures(path)[0] if path.is_dir() else path)
-    rate = 0.0 if path.is_dir() else info.frame_rate
-    return Video(name, path, None, info.codec, _is_lossy(info.codec), rate)
-
-
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures of a folder by their numbers: 2 before 10."""
-    pictures = [path for path in folder.iterdir() if path.name.lower().endswith(_PICTURE_ENDINGS)]
-    return sorted(pictures, key=lambda p: ([int(n) for n in re.findall(r"\d+", p.stem)], p.name))
-
-
-def _decoded(path: Path, size: int | None, frame_rate: float | None) -> Iterator[np.ndarray]:
-    if not path.is_dir():
-        yield from decode.decode_frames(path, size=size, fps=frame_rate)
-        return
-    first: tuple[int, ...] | None = None
-    for picture in _pictures(path):
-        frame = next(decode.decode_frames(picture, size=size))
-        first = first or frame.shape
-        if frame.shape != first:
-            raise InputError(
-                f"{picture}: {frame.shape[1]} x {frame.shape[0]} pixels, the frames before it "
-                f"{first[1]} x {first[0]}; a video's frames have one size"
-            )
-        yield frame
+    info = decode.probe(path)
+    return Video(name, path, None, info.codec, _is_lossy(info.codec), info.frame_rate)
 
 
 def _is_lossy(codec: str) -> bool:
@@ -217,8 +177,8 @@ def _open_floats(path: str) -> np.ndarray:
 def _content(path: Path) -> str:
     if path.is_dir():
         whole = hashlib.sha256()
-        for picture in _pictures(path):
-            whole.update(f"{picture.name} {_content(picture)}\n".encode())
+        for name in stills.PictureFolder(path).names:
+            whole.update(f"{name} {_content(path / name)}\n".encode())
         return whole.hexdigest()
     status = path.stat()
     return _file_content(path, status.st_size, status.st_mtime_ns)
