@@ -1,8 +1,9 @@
 """Breaks the paper's rules one at a time and checks that a test notices each.
 
 Every entry of `tools/mutations` changes one place in a copy of the tree and names the tests that
-must fail. It is caught when at least one of them fails with the change and all of them pass
-without it. TensorFlow is imported once; each change is tried in a fork of that process.
+must fail. It is caught when an assertion of one of them fails with the change and all of them pass
+without it; an error of another kind is none. TensorFlow is imported once; each change is tried in a
+fork of that process.
 
     python tools/mutate.py                      all of them; those done before are not repeated
     python tools/mutate.py --only tsru_p_blend  one
@@ -36,6 +37,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPIED = ("trivd_tf", "tests", "gin", "tools", "export", "pyproject.toml", "setup.py")
 BEGIN, END = "<!-- mutations: begin -->", "<!-- mutations: end -->"
 TIMEOUT = 900
+# How pytest's summary begins the reason: NumPy's and plain assertions, and `pytest.raises`.
+_ASSERTION = re.compile(r"AssertionError|assert |Failed: DID NOT ")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +46,8 @@ class Outcome:
     """What became of a change.
 
     Attributes:
-        status: "caught", "survived", "broken" (the tests could not even be collected) or
-            "timeout".
+        status: "caught", "survived", "error" (a test failed, but no assertion of it), "broken" (the
+            tests could not even be collected) or "timeout".
         test: the first test that failed.
         seconds: that it took.
     """
@@ -82,6 +85,7 @@ def _in_fork(
         os.chdir(tree)
         sys.path[:] = [str(tree), *(p for p in sys.path if pathlib.Path(p or ".") != ROOT)]
         os.environ["PYTHONPATH"] = str(tree)
+        os.environ["COLUMNS"] = "1000"  # the summary cuts its lines there
         import pytest
 
         flags = ["-q", "-p", "no:cacheprovider", "--tb=line", "-rfE", *options]
@@ -91,10 +95,13 @@ def _in_fork(
         os._exit(status)
 
 
-def failed_test(log: str) -> str:
-    """The first test that failed or could not be set up."""
-    found = re.search(r"^(?:FAILED|ERROR) tests/(\S+)", log, re.MULTILINE)
-    return found[1] if found else ""
+def failed_test(log: str) -> tuple[str, bool]:
+    """The first test that failed or could not be set up, and whether an assertion failed."""
+    found = re.search(r"^(FAILED|ERROR) tests/(\S.*?)(?: - (.*))?$", log, re.MULTILINE)
+    if not found:
+        return "", False
+    kind, test, reason = found[1], found[2], found[3] or ""
+    return test, kind == "FAILED" and bool(_ASSERTION.match(reason))
 
 
 def try_mutation(mutation: Mutation, tree: pathlib.Path, log: pathlib.Path) -> Outcome:
@@ -107,13 +114,10 @@ def try_mutation(mutation: Mutation, tree: pathlib.Path, log: pathlib.Path) -> O
         status = run_tests(tree, list(mutation.tests), log, "-x")
     finally:
         path.write_text(text, encoding="utf-8")
-    names = {0: "survived", 1: "caught", -1: "timeout"}
-    content = log.read_text(encoding="utf-8", errors="replace")
-    test = failed_test(content)
-    outcome = names.get(status, "broken")
-    return Outcome(
-        outcome if outcome != "caught" or test else "broken", test, time.monotonic() - start
-    )
+    test, by_assertion = failed_test(log.read_text(encoding="utf-8", errors="replace"))
+    failed = "caught" if by_assertion else "error" if test else "broken"
+    names = {0: "survived", 1: failed, -1: "timeout"}
+    return Outcome(names.get(status, "broken"), test, time.monotonic() - start)
 
 
 def copy_tree(target: pathlib.Path) -> pathlib.Path:
@@ -225,7 +229,7 @@ def _run(todo: list[Mutation], results: dict[str, Any], path: pathlib.Path) -> N
             print(
                 f"{one.name}: {outcome.status} {outcome.test} {outcome.seconds:.1f} s", flush=True
             )
-            if outcome.status == "broken":
+            if outcome.status in ("broken", "error"):
                 print(log.read_text(errors="replace")[-1500:], flush=True)
 
 
