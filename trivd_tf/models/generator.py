@@ -13,11 +13,10 @@ from trivd_tf.layers.recurrent import make_cell, unroll
 from trivd_tf.layers.residual import GeneratorBlock
 from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralEmbedding
 from trivd_tf.models.encoder import Encoder
+from trivd_tf.models.motion import NUM_STAGES, chosen_stages, combine_stages
 from trivd_tf.models.pixel_unit import PixelUnit
-from trivd_tf.ops import video, warp
+from trivd_tf.ops import video
 
-NUM_STAGES = 3
-STAGES = tuple(f"stage_{number}" for number in range(1, NUM_STAGES + 1))
 _HIDDEN_WIDTHS = (8, 4, 2)
 _INPUT_WIDTHS = (8, 8, 4)
 
@@ -196,7 +195,7 @@ class Generator(keras.Model):
         frame_size = from_height_width(*frame_shape)
         if hidden_widths not in ("out", "in"):
             raise ValueError(f"hidden_widths must be 'out' or 'in'. Received: {hidden_widths!r}")
-        motion_stages = _chosen_stages(motion_stages, motion_levels)
+        motion_stages = chosen_stages(motion_stages, motion_levels)
         self._options: dict[str, Any] = {
             "channel_multiplier": channel_multiplier,
             "recurrent_unit": recurrent_unit,
@@ -419,25 +418,16 @@ class Generator(keras.Model):
 
         Args:
             flows: `[B, T, h, w, 2]` of every stage, coarsest first.
-            stages: names of those that count; `motion_stages` when left out.
+            stages: names of those that count. When left out, the field of the TSRU on the pixels
+                where the generator has one, else those of `motion_stages`.
 
         Returns:
             `[B, T, H, W, 2]`, in pixels of the frames.
         """
-        chosen = self.motion_stages if stages is None else _chosen_stages(stages)
-        if self.pixels is not None:
+        chosen = self.motion_stages if stages is None else stages
+        if stages is None and self.pixels is not None:
             return flows[-1]
-        steps = self.num_predicted_frames
-        # Stages that are left out, and the frames, have no motion of their own.
-        levels = [
-            video.fold_time(flow if name in chosen else tf.zeros_like(flow))
-            for name, flow in zip(STAGES, flows, strict=False)
-        ]
-        while tuple(levels[-1].shape[1:3]) != self.frame_shape:
-            batch, (height, width) = tf.shape(levels[-1])[0], levels[-1].shape[1:3]
-            levels.append(tf.zeros([batch, 2 * height, 2 * width, 2], levels[-1].dtype))
-        flow = warp.compose_flows(levels)
-        return tf.reshape(flow, [-1, steps, *self.frame_shape, 2])
+        return combine_stages(flows, chosen, self.frame_shape)
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Creates the variables that a `.keras` file holds; Keras calls it when it loads one."""
@@ -445,13 +435,3 @@ class Generator(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._options}
-
-
-def _chosen_stages(names: Sequence[str], levels: int | None = None) -> tuple[str, ...]:
-    """Stages whose motion counts, checked; the `levels` coarsest where that is given."""
-    if levels is not None and not 1 <= levels <= NUM_STAGES:
-        raise ValueError(f"motion_levels must be 1 to {NUM_STAGES}. Received: {levels}")
-    chosen = tuple(names) if levels is None else STAGES[:levels]
-    if isinstance(names, str) or not chosen or not set(chosen) <= set(STAGES):
-        raise ValueError(f"motion_stages must be some of {', '.join(STAGES)}. Received: {names!r}")
-    return chosen

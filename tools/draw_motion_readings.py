@@ -1,0 +1,120 @@
+"""Draws both readings of the paper's Fig. 3: the motion of the two coarsest stages and of the two
+finest, of the same predictions.
+
+    python tools/draw_motion_readings.py export/pretrained/walks --output motion_readings.png
+
+Takes an export with motion, and the clips that lie beside it. Prints how well each field explains
+the prediction: the mean absolute difference, in grey levels, of each predicted frame and the frame
+before it moved by the field, beside that of the frame before it as it is.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw
+
+from trivd_tf.models.motion import combine_stages
+from trivd_tf.ops.warp import bilinear_sample
+from trivd_tf.pictures import motion
+from trivd_tf.pictures.drawing import (
+    GAP,
+    INK,
+    LINE,
+    PAPER,
+    PREDICTED,
+    cell,
+    paste,
+    text_width,
+    write,
+)
+from trivd_tf.pictures.video_io import upscale, write_png
+
+READINGS = {
+    "stages 1 + 2": ("stage_1", "stage_2"),
+    "stages 2 + 3": ("stage_2", "stage_3"),
+}
+SIDE = 96
+
+
+def predict(export: Path, clips: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Predicted frames with the last conditioning frame before them, and the fields.
+
+    Returns:
+        uint8 `[B, 1 + T, H, W, 3]`, and `[B, T, H, W, 2]` of each reading; that of a TSRU on the
+        pixels too, where the model has one.
+    """
+    signature = tf.saved_model.load(str(export)).signatures["predict_with_motion"]
+    count = signature.structured_input_signature[1]["conditioning_frames"].shape[1]
+    given = tf.constant(clips[:, :count])
+    outputs = signature(conditioning_frames=given)
+    stages = [outputs[name] for name in sorted(outputs) if name.startswith("flow_stage_")]
+    frames = tf.concat([given[:, -1:], outputs["frames"]], axis=1)
+    shape = tuple(frames.shape[2:4])
+    fields = {name: combine_stages(stages, of, shape) for name, of in READINGS.items()}
+    if tuple(stages[-1].shape[2:4]) == shape:
+        fields["on the pixels"] = stages[-1]
+    return frames.numpy(), {name: field.numpy() for name, field in fields.items()}
+
+
+def differences(frames: np.ndarray, fields: dict[str, np.ndarray]) -> dict[str, float]:
+    """What is left of the change from frame to frame once the field has moved the earlier one."""
+    earlier, later = (part.astype(np.float32) for part in (frames[:, :-1], frames[:, 1:]))
+    flat = earlier.reshape(-1, *earlier.shape[2:])
+    found = {"nothing moved": float(np.abs(later - earlier).mean())}
+    for name, field in fields.items():
+        moved = bilinear_sample(tf.constant(flat), tf.constant(field.reshape(-1, *field.shape[2:])))
+        found[name] = float(np.abs(later - moved.numpy().reshape(later.shape)).mean())
+    return found
+
+
+def draw(frames: np.ndarray, fields: dict[str, np.ndarray], every: int) -> np.ndarray:
+    """One clip's predictions above its fields, each at a full scale of its own.
+
+    Args:
+        frames: uint8 `[1 + T, H, W, 3]`.
+        fields: `[T, H, W, 2]` each.
+        every: n-th frame is drawn.
+    """
+    rows = [("predicted", frames[1:])]
+    for name, field in fields.items():
+        largest = motion.full_scale(field)
+        rows.append((f"{name}: {largest:.1f} px", motion.flow_to_color(field, largest=largest)))
+    times = range(0, len(frames) - 1, every)
+    left = text_width([name for name, _ in rows]) + 2 * GAP
+    side = upscale(frames[:1], smallest_side=SIDE).shape[1]
+    canvas = Image.new(
+        "RGB", (left + len(times) * cell(side) + GAP, LINE + len(rows) * cell(side) + GAP), PAPER
+    )
+    pen = ImageDraw.Draw(canvas)
+    for column, time in enumerate(times):
+        write(pen, (left + column * cell(side), 0), f"+{time + 1}")
+        for row, (name, pictures) in enumerate(rows):
+            top = LINE + row * cell(side)
+            write(pen, (GAP, top + side // 2 + (LINE if not row else 0)), name)
+            large = upscale(pictures[time : time + 1], smallest_side=SIDE)[0]
+            paste(canvas, large, (left + column * cell(side), top), INK if row else PREDICTED)
+    wheel = Image.fromarray(motion.color_wheel(56))
+    canvas.paste(wheel, (GAP, GAP), wheel)
+    return np.asarray(canvas)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("export", type=Path)
+    parser.add_argument("--clip", type=int, default=0, help="which one is drawn (default: 0)")
+    parser.add_argument("--every", type=int, default=2, help="n-th frame is drawn (default: 2)")
+    parser.add_argument("--output", type=Path, required=True, metavar="PNG")
+    args = parser.parse_args()
+    with np.load(args.export / "held_out_clips.npz") as stored:
+        clips = stored["clips"]
+    frames, fields = predict(args.export, clips)
+    for name, difference in differences(frames, fields).items():
+        print(f"{name}: {difference:.3f} grey levels")
+    one = {name: field[args.clip] for name, field in fields.items()}
+    print(write_png(args.output, draw(frames[args.clip], one, args.every)))
+
+
+if __name__ == "__main__":
+    main()
