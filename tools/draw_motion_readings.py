@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from trivd_tf.models.motion import combine_stages
+from trivd_tf.models.motion import NUM_STAGES, combine_stages
 from trivd_tf.ops.warp import bilinear_sample
 from trivd_tf.pictures import motion
 from trivd_tf.pictures.drawing import (
@@ -52,9 +52,9 @@ def predict(export: Path, clips: np.ndarray) -> tuple[np.ndarray, dict[str, np.n
     stages = [outputs[name] for name in sorted(outputs) if name.startswith("flow_stage_")]
     frames = tf.concat([given[:, -1:], outputs["frames"]], axis=1)
     shape = tuple(frames.shape[2:4])
-    fields = {name: combine_stages(stages, of, shape) for name, of in READINGS.items()}
-    if tuple(stages[-1].shape[2:4]) == shape:
-        fields["on the pixels"] = stages[-1]
+    fields = {name: combine_stages(stages[:NUM_STAGES], of, shape) for name, of in READINGS.items()}
+    if len(stages) > NUM_STAGES:
+        fields["on the pixels"] = stages[NUM_STAGES]
     return frames.numpy(), {name: field.numpy() for name, field in fields.items()}
 
 

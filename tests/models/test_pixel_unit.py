@@ -79,6 +79,15 @@ def test_the_motion_field_is_the_pixels_own(generator, inputs):
     assert float(tf.reduce_max(tf.abs(flow))) <= 2.0
 
 
+def test_fields_of_stages_may_be_combined_beside_the_pixels_own(generator):
+    fields = [tf.ones([2, T, SIZE // n, SIZE // n, 2]) for n in (8, 4, 2, 1)]
+    assert generator.combine_motion(fields) is fields[-1]
+    combined = generator.combine_motion(fields, ("stage_2", "stage_3"))  # 4 d2 + 2 d3
+    np.testing.assert_allclose(combined, np.full([2, T, SIZE, SIZE, 2], 6.0), atol=1e-5)
+    with pytest.raises(ValueError, match="needs the fields of 3 stages"):
+        generator.combine_motion(fields[-1:], ("stage_2",))
+
+
 def test_an_untrained_generator_nearly_copies_the_last_frame(generator, inputs):
     conditioning, z = inputs
     smooth = tf.image.resize(conditioning[:, :, ::8, ::8].reshape(-1, 2, 2, 3), [SIZE, SIZE])

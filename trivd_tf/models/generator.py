@@ -424,9 +424,11 @@ class Generator(keras.Model):
         Returns:
             `[B, T, H, W, 2]`, in pixels of the frames.
         """
+        if self.pixels is not None:
+            if stages is None:
+                return flows[-1]
+            flows = flows[:-1]
         chosen = self.motion_stages if stages is None else stages
-        if stages is None and self.pixels is not None:
-            return flows[-1]
         return combine_stages(flows, chosen, self.frame_shape)
 
     def build_from_config(self, config: dict[str, Any]) -> None:

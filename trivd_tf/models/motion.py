@@ -30,8 +30,7 @@ def combine_stages(
     """Fields of several stages as one field of the frames' size (paper, Fig. 3).
 
     Args:
-        flows: `[B, T, h, w, 2]` of each stage, coarsest first, in that stage's pixels; what comes
-            after the last stage is not read.
+        flows: `[B, T, h, w, 2]` of each stage, coarsest first, in that stage's pixels.
         stages: names of those that count, such as `("stage_2", "stage_3")`.
         frame_shape: height and width of the frames.
 
@@ -39,14 +38,19 @@ def combine_stages(
         `[B, T, H, W, 2]`, in pixels of the frames.
 
     Raises:
-        ValueError: a name is not one of `STAGES`, or there is none.
+        ValueError: a name is not one of `STAGES`, or there is none; or a stage has no field.
     """
     chosen = chosen_stages(stages)
+    if len(flows) != NUM_STAGES:
+        raise ValueError(
+            f"combine_stages needs the fields of {NUM_STAGES} stages. Received: {len(flows)}; a "
+            "recurrent unit without a warp has none"
+        )
     steps = flows[0].shape[1]
     # Stages that are left out, and the frames, have no motion of their own.
     levels = [
         video.fold_time(flow if name in chosen else tf.zeros_like(flow))
-        for name, flow in zip(STAGES, flows, strict=False)
+        for name, flow in zip(STAGES, flows, strict=True)
     ]
     while tuple(levels[-1].shape[1:3]) != frame_shape:
         batch, (height, width) = tf.shape(levels[-1])[0], levels[-1].shape[1:3]
