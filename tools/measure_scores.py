@@ -5,7 +5,8 @@
 The first half of each video is compared with its second half. What is measured, each into a file
 of OUTPUT: the scores of 2, 10, 100, ... samples (`samples.json` and `score_by_samples.png`), what
 each part of a rule moves (`rules.json`), and what a lossy codec moves (`codecs.json`). Logits are
-cached, so that an interrupted measurement resumes.
+cached, so that an interrupted measurement resumes. `--only sets` writes folders for `trivd score`:
+clips of 16 frames of 128 x 128, alternately to `A` and `B`, and those of B blurred and coded.
 """
 
 import argparse
@@ -16,11 +17,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from trivd_tf.metrics import FeatureExtractor
 from trivd_tf.metrics.uncertainty import Resampling, estimate_fvd, estimate_kvd
 from trivd_tf.scoring import RULES, Rule
-from trivd_tf.scoring.clips import Clip, choose, read_clips, shuffled
+from trivd_tf.scoring.clips import Clip, choose, cropped, read_clips, shuffled
 from trivd_tf.scoring.curve import by_samples
 from trivd_tf.scoring.features import (
     FeatureCache,
@@ -149,7 +151,6 @@ def measure_codecs(folder: Path, samples: int, output: Path) -> dict:
         of_size = {"halves": both(first, second, resampling_of(sets.first, sets.second))}
         for name, (codec, options) in codecs.items():
             place = output / f"{size} {name}"
-            place.mkdir(parents=True, exist_ok=True)
             encoded = []
             for number, clip in enumerate(sets.first):
                 path = place / f"{number:04d}.mp4"
@@ -177,12 +178,36 @@ def both(first: np.ndarray, second: np.ndarray, resampling: Resampling) -> dict:
     return {**dataclasses.asdict(estimate), "kvd": kvd.__dict__}
 
 
-def encode(path: Path, frames: np.ndarray, codec: str, options: dict[str, str]) -> None:
-    """Writes a clip as people do: YUV with half the colours' resolution."""
+def write_sets(folder: Path, output: Path) -> dict:
+    """Clips of every video, at most 8, for `trivd score`: `A`, `B`, `B_blurred`, `B_h264`."""
+    rule = Rule(size=128, crop="center")
+    number = 0
+    for video in sorted(find_videos(folder)[0], key=lambda video: video.name):
+        frames = np.stack([cropped(f, "center") for f in video.frames(size=128, frame_rate=None)])
+        windows = len(frames) // rule.frames
+        chosen = np.unique(np.linspace(0, windows - 1, min(windows, 8)).astype(int))
+        for window in chosen.tolist():
+            clip = frames[window * rule.frames : (window + 1) * rule.frames]
+            name = f"{video.name.replace('/', '_')}_{window:02d}"
+            side = "AB"[number % 2]
+            number += 1
+            encode(output / side / f"{name}.mkv", clip, "ffv1")
+            if side == "B":
+                blurred = gaussian_filter(clip, (0, 1.5, 1.5, 0))
+                encode(output / "B_blurred" / f"{name}.mkv", blurred, "ffv1")
+                encode(output / "B_h264" / f"{name}.mp4", clip, "libx264", {"crf": "23"})
+    return {"clips": number}
+
+
+def encode(
+    path: Path, frames: np.ndarray, codec: str, options: dict[str, str] | None = None
+) -> None:
+    """Writes a clip: without loss in FFV1, else as people do, with half the colours' resolution."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=Fraction(25), options=options)
+        stream = container.add_stream(codec, rate=Fraction(25), options=options or {})
         stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
@@ -194,13 +219,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--samples", type=int, default=400, help="clips of either half")
     parser.add_argument("--rule_samples", type=int, default=64, help="likewise, of the rest")
-    parser.add_argument("--only", choices=("samples", "rules", "codecs"))
+    parser.add_argument("--only", choices=("samples", "rules", "codecs", "sets"))
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     measurements = {
         "samples": lambda: measure_samples(args.videos, args.samples, args.output),
         "rules": lambda: measure_rules(args.videos, args.rule_samples),
         "codecs": lambda: measure_codecs(args.videos, args.rule_samples, args.output),
+        "sets": lambda: write_sets(args.videos, args.output / "sets"),
     }
     for name, measure in measurements.items():
         if args.only in (None, name):
