@@ -14,6 +14,7 @@ import dataclasses
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -108,7 +109,7 @@ def measure_samples(folder: Path, samples: int, output: Path) -> dict:
 def measure_rules(folder: Path, samples: int) -> dict:
     """FVD of the halves by each rule, and FVD of the same clips by two rules."""
     reference = RULES["reference"]
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "reference": {},
         "resize tf2_bilinear": {"resize": "tf2_bilinear"},
         "resize tf2_bilinear, crop center": {"resize": "tf2_bilinear", "crop": "center"},
