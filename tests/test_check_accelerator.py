@@ -56,10 +56,15 @@ def test_every_check_gets_a_row(kind, last):
     assert [row["status"] for row in rows] == ["passed", "failed", "failed", last]
     assert [row.get("reason") for row in rows[1:3]] == ["gradients differ", "RuntimeError"]
     assert len(said) == len(rows)
-    text = report.as_markdown({"device": "1 x H100", "tensorflow": "2.21", "checks": rows})
+    text = report.as_markdown(
+        {"device": "1 x H100", "tensorflow": "2.21", "seconds": 90, "checks": rows}
+    )
     assert text.startswith("# 1 x H100, TensorFlow 2.21\n")
     assert ("| 0.261 | 50% | 3,210 | 42 |" in text) == (kind == "GPU")
     assert ("needs an accelerator" in text) == (kind == "CPU")
+    counts = "1 passed, 2 failed, 1 left out" if kind == "CPU" else "2 passed, 2 failed, 0 left out"
+    assert f"\n{counts}; 1.5 minutes in all.\n" in text
+    assert "| good | passed | 0.0 | x 1 |" in text
 
 
 def machine(tmp_path):
@@ -73,6 +78,21 @@ def test_a_machine_without_an_accelerator_times_no_steps(tmp_path):
     timed = [check.name for check in checks if check.name.startswith("step, ")]
     assert len(timed) == len(tool.WIDTHS) * len(tool.PRECISIONS) + 1
     assert not set(timed) & set(without)
+
+
+@pytest.mark.parametrize(("cores", "ahead"), [(2, 0), (16, 1)])
+def test_a_run_is_trained_once(cores, ahead, tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(tool.Machine, "python", lambda _, *command: commands.append(command))
+    made = tool.Machine(tmp_path, "CPU", cores=cores)
+    made.train_ahead("first")
+    made.train_ahead("second", "a.b = 1")
+    assert len(made._ahead) == 2 * ahead
+    made.train("first")
+    made.train("second", "a.b = 1")
+    assert [command[-1] for command in commands] == [str(tmp_path / n) for n in ("first", "second")]
+    made.train("first")
+    assert len(commands) == 3
 
 
 def test_a_difference_from_the_cpu_is_a_failure(tmp_path, monkeypatch):

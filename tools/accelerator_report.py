@@ -58,12 +58,32 @@ def step_row(name: str, found: dict[str, Any]) -> str:
     return f"| {name} | {seconds} | {share} | {found['operations_a_step']:,.0f} | {first} |"
 
 
+def note_on(row: dict[str, Any]) -> str:
+    """Why a check failed or was left out; else the numbers that it found."""
+    if "reason" in row:
+        return row["reason"].replace("|", "/")
+    numbers = {
+        name: value
+        for name, value in row["found"].items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    if "seconds_a_step" in numbers:
+        return "below"
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items())
+
+
 def as_markdown(report: dict[str, Any]) -> str:
     """The report as two tables: checks, and steps where they were timed."""
     lines = [f"# {report['device']}, TensorFlow {report['tensorflow']}", ""]
-    lines += ["| check | | seconds | |", "|---|---|---:|---|"]
+    counts = {
+        status: sum(row["status"] == status for row in report["checks"])
+        for status in ("passed", "failed", "left out")
+    }
+    summary = ", ".join(f"{count} {status}" for status, count in counts.items())
+    lines += [f"{summary}; {report['seconds'] / 60:.1f} minutes in all.", ""]
+    lines += ["| check | result | seconds | |", "|---|---|---:|---|"]
     lines += [
-        f"| {row['name']} | {row['status']} | {row['seconds']:.1f} | {row.get('reason', '')} |"
+        f"| {row['name']} | {row['status']} | {row['seconds']:.1f} | {note_on(row)} |"
         for row in report["checks"]
     ]
     timed = [

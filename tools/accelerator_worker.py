@@ -33,7 +33,7 @@ def device() -> dict[str, Any]:
 
 def step(result: str, precision: str, tf32: str, *bindings: str) -> dict[str, Any]:
     """One step of SGD on fixed clips: losses, and each network's change, which is its gradient."""
-    from check_accelerator import TINY
+    from accelerator_machine import TINY
 
     from trivd_tf import config
     from trivd_tf.training.loop import build_step

@@ -14,9 +14,7 @@ Writes checked/accelerator.json and checked/accelerator.md; exit status 1 where 
 
 import argparse
 import contextlib
-import dataclasses
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -28,12 +26,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from accelerator_machine import CPU_ONLY, TOOLS, Machine
 from accelerator_report import Check, Failure, as_markdown, carry_out
 
-TOOLS = Path(__file__).resolve().parent
-WORKER = TOOLS / "accelerator_worker.py"
-# TensorFlow's own words for "no GPU here".
-CPU_ONLY = {"CUDA_VISIBLE_DEVICES": "-1"}
 WIDTHS = (8, 32, 48)
 PRECISIONS = ("float32", "mixed_bfloat16")
 # Largest difference of losses and gradients, over the largest value.
@@ -44,82 +39,6 @@ TOLERANCES = {
     "mixed_bfloat16": 2e-1,
 }
 ISLANDS = "training.TrainingOptions.jit_compile = True"
-TINY = (
-    "models.generator.channel_multiplier = 1",
-    "models.discriminators.channel_multiplier = 1",
-    "models.discriminators.num_sampled_frames = 2",
-    "data.ClipSpec.num_conditioning_frames = 2",
-    "data.ClipSpec.num_predicted_frames = 2",
-    "data.ClipSpec.size = 16",
-    "training.TrainingOptions.batch_size = 4",
-    "training.TrainingOptions.num_steps = 4",
-    "training.TrainingOptions.steps_per_loop = 1",
-    "training.TrainingOptions.checkpoint_every_steps = 1",
-    "training.TrainingOptions.sample_every_steps = 0",
-    "evaluation.EvaluationOptions.num_samples = 8",
-    "evaluation.EvaluationOptions.batch_size = 4",
-    "evaluation.EvaluationOptions.standing_batches = 1",
-    "evaluation.EvaluationOptions.standing_batch_size = 4",
-)
-
-
-@dataclasses.dataclass
-class Machine:
-    """Runs commands in processes of their own, in one folder.
-
-    Attributes:
-        folder: everything is written there.
-        kind: `CPU`, `GPU` or `TPU`.
-        strategy: flags of `trivd train` for the accelerator.
-    """
-
-    folder: Path
-    kind: str
-    strategy: tuple[str, ...] = ()
-
-    def python(self, *arguments: Any, **environment: str) -> str:
-        """What a Python process prints.
-
-        Raises:
-            Failure: it failed; with the last line that it wrote.
-        """
-        done = subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            env=self.environment(**environment),
-        )
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise Failure(lines[-1])
-        return done.stdout
-
-    @staticmethod
-    def environment(**changes: str) -> dict[str, str]:
-        """This process's, with the package of this checkout."""
-        paths = [str(TOOLS.parent), os.environ.get("PYTHONPATH", "")]
-        quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-        return {**os.environ, **quiet, **changes}
-
-    def worker(self, task: str, *arguments: Any, **environment: str) -> dict[str, Any]:
-        """What `accelerator_worker.py` finds."""
-        return json.loads(self.python(WORKER, task, *arguments, **environment).splitlines()[-1])
-
-    def train_command(self, name: str, *bindings: str, flags: tuple[str, ...] = ()) -> list[str]:
-        """A `trivd train` of the tiny model into the folder `name`."""
-        command = ["-m", "trivd_tf", "train", "--gin_file", "bouncing_digits", "--seed", "3"]
-        for binding in (*TINY, "training.TrainingOptions.deterministic = True", *bindings):
-            command += ["--gin_bindings", binding]
-        return [*command, "--model_dir", str(self.folder / name), *(flags or self.strategy)]
-
-    def train(self, name: str, *bindings: str, flags: tuple[str, ...] = ()) -> None:
-        """Trains the tiny model to its end."""
-        self.python(*self.train_command(name, *bindings, flags=flags))
-
-    def losses(self, name: str) -> list[dict[str, float]]:
-        """A run's `losses.jsonl`."""
-        text = (self.folder / name / "losses.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
 
 
 def compare_with_cpu(machine: Machine, name: str) -> dict[str, Any]:
@@ -176,21 +95,28 @@ def kill_and_resume(machine: Machine) -> dict[str, Any]:
     return {"killed_after": left, **check_same_run(machine, "first", "killed")}
 
 
-def trains(machine: Machine, name: str, *bindings: str, flags: tuple[str, ...] = ()) -> dict:
+def trainings(machine: Machine) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The runs that do not depend on each other: bindings and flags."""
+    flags: tuple[str, ...] = ("--strategy", "mirrored")
+    if machine.kind != "GPU":
+        flags += ("--logical_devices", "2")
+    found: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+        "first": ((), ()),
+        "second": ((), ()),
+        "mixed_bfloat16": (("training.TrainingOptions.precision = 'mixed_bfloat16'",), ()),
+        "mirrored": ((), flags),
+    }
+    return found if machine.kind == "CPU" else found | {"islands": ((ISLANDS,), ())}
+
+
+def trains(machine: Machine, name: str) -> dict[str, Any]:
     """A run in another way ends with finite losses."""
+    bindings, flags = trainings(machine)[name]
     machine.train(name, *bindings, flags=flags)
     last = machine.losses(name)[-1]
     if not all(abs(value) < 1e6 for value in last.values()):
         raise Failure(f"losses are {last}")
     return {"last_losses": last}
-
-
-def mirrored(machine: Machine) -> dict[str, Any]:
-    """All GPUs, or two devices made of the CPU."""
-    flags = ("--strategy", "mirrored")
-    if machine.kind != "GPU":
-        flags += ("--logical_devices", "2")
-    return trains(machine, "mirrored", flags=flags)
 
 
 def evaluate(machine: Machine) -> dict[str, Any]:
@@ -290,14 +216,9 @@ def all_checks(machine: Machine, *, benchmarks: bool) -> list[Check]:
     checks += [
         Check("two deterministic runs are the same", _bound(two_runs, machine)),
         Check("kill and resume", _bound(kill_and_resume, machine)),
-        Check(
-            "mixed_bfloat16 trains",
-            lambda: trains(
-                machine, "bfloat16", "training.TrainingOptions.precision = 'mixed_bfloat16'"
-            ),
-        ),
-        Check("islands train", lambda: trains(machine, "islands", ISLANDS), "accelerator"),
-        Check("mirrored trains", _bound(mirrored, machine)),
+        Check("mixed_bfloat16 trains", _bound(trains, machine, "mixed_bfloat16")),
+        Check("islands train", _bound(trains, machine, "islands"), "accelerator"),
+        Check("mirrored trains", _bound(trains, machine, "mirrored")),
         Check("evaluate", _bound(evaluate, machine)),
         Check("export", _bound(export, machine)),
         Check("predict", _bound(predict, machine)),
@@ -345,6 +266,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{found['device']}, TensorFlow {found['tensorflow']}", flush=True)
         checks = all_checks(machine, benchmarks=not args.skip_benchmarks)
         wanted = [check for check in checks if args.only is None or args.only in check.name]
+        if args.only is None and machine.kind != "TPU":
+            for name, (bindings, flags) in trainings(machine).items():
+                machine.train_ahead(name, *bindings, flags=flags)
         rows = carry_out(wanted, machine.kind, lambda line: print(line, flush=True))
     report = {**found, "seconds": round(time.perf_counter() - started, 1), "checks": rows}
     (args.output / "accelerator.json").write_text(json.dumps(report, indent=1) + "\n")
