@@ -88,13 +88,15 @@ def draw(frames: np.ndarray, fields: dict[str, np.ndarray], every: int) -> np.nd
         "RGB", (left + len(times) * cell(side) + GAP, LINE + len(rows) * cell(side) + GAP), PAPER
     )
     pen = ImageDraw.Draw(canvas)
-    for column, time in enumerate(times):
-        write(pen, (left + column * cell(side), 0), f"+{time + 1}")
-        for row, (name, pictures) in enumerate(rows):
-            top = LINE + row * cell(side)
-            write(pen, (GAP, top + side // 2 + (LINE if not row else 0)), name)
+    for row, (name, pictures) in enumerate(rows):
+        top = LINE + row * cell(side)
+        write(pen, (GAP, top + side - LINE), name)
+        for column, time in enumerate(times):
             large = upscale(pictures[time : time + 1], smallest_side=SIDE)[0]
-            paste(canvas, large, (left + column * cell(side), top), INK if row else PREDICTED)
+            corner = (left + column * cell(side), top)
+            paste(canvas, large, corner, INK if row else PREDICTED)
+            if not row:
+                write(pen, (corner[0], 0), f"+{time + 1}")
     wheel = Image.fromarray(motion.color_wheel(56))
     canvas.paste(wheel, (GAP, GAP), wheel)
     return np.asarray(canvas)

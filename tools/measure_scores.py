@@ -21,22 +21,23 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from trivd_tf.metrics import FeatureExtractor
+from trivd_tf.metrics.frechet import fit, quick_distance
+from trivd_tf.metrics.kernel import kernel_distance
 from trivd_tf.metrics.uncertainty import Resampling, estimate_fvd, estimate_kvd
 from trivd_tf.scoring import RULES, Rule
 from trivd_tf.scoring.clips import Clip, choose, cropped, read_clips, shuffled
-from trivd_tf.scoring.curve import by_samples
 from trivd_tf.scoring.features import (
     FeatureCache,
     default_cache_dir,
     logits_of,
     measure_lengths,
 )
-from trivd_tf.scoring.plots import draw_by_samples
 from trivd_tf.scoring.readers import Video, find_videos
 
 # The shortest clips that I3D takes: the bias is that of longer ones, the time half of it.
 SMALL = Rule(frames=9, size=128, crop="center")
 COUNTS = (2, 10, 100)
+_N1 = "unbiased"  # covariances, divided by N - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,19 +92,89 @@ def measure_samples(folder: Path, samples: int, output: Path) -> dict:
     sets = halves(folder, 4, samples, SMALL.span)
     first, second = (logits(sets.videos, clips, SMALL) for clips in (sets.first, sets.second))
     counts = [count for count in COUNTS if count < len(first)] + [len(first)]
-    points = by_samples(first, second, counts)
-    rng = np.random.default_rng(0)
-    order = rng.permutation(len(first))
+    order = np.random.default_rng(0).permutation(len(first))
+    first, second = first[order], second[order]
     found = []
     for count in counts:
-        chosen = order[:count]
         # Clip by clip: of two clips, two videos cannot be asked for.
         resampling = Resampling(np.arange(count), np.arange(count))
-        estimate = estimate_fvd(first[chosen], second[chosen], resampling)
-        kvd = estimate_kvd(first[chosen], second[chosen], resampling)
-        found.append({"samples": count, **dataclasses.asdict(estimate), "kvd": kvd.__dict__})
-    draw_by_samples(points, estimate.fvd, estimate.infinite, kvd, output / "score_by_samples.png")
-    return {"mean over subsets": [dataclasses.asdict(p) for p in points], "one subset": found}
+        estimate = estimate_fvd(first[:count], second[:count], resampling)
+        kvd = estimate_kvd(first[:count], second[:count], resampling)
+        found.append(
+            {
+                "samples": count,
+                **dataclasses.asdict(estimate),
+                "kvd": kvd.__dict__,
+                "mean over subsets": over_subsets(first, second, count),
+            }
+        )
+    draw_samples(found, output / "score_by_samples.png")
+    return {"counts": found}
+
+
+def over_subsets(first: np.ndarray, second: np.ndarray, count: int) -> dict:
+    """Mean and standard error of FVD and KVD over all disjoint subsets of `count` clips."""
+    parts = [slice(at, at + count) for at in range(0, len(first) - count + 1, count)]
+    values = {
+        "fvd": [quick_distance(fit(first[p], _N1), fit(second[p], _N1)) for p in parts],
+        "kvd": [kernel_distance(first[p], second[p]) for p in parts],
+    }
+    found: dict[str, Any] = {"subsets": len(parts)}
+    for name, of_subsets in values.items():
+        error = np.std(of_subsets, ddof=1) / len(parts) ** 0.5 if len(parts) > 1 else None
+        found[name] = {
+            "mean": float(np.mean(of_subsets)),
+            "error": None if error is None else float(error),
+        }
+    return found
+
+
+def draw_samples(found: list[dict], path: Path) -> None:
+    """FVD, its extrapolation and KVD over the number of samples, with intervals of 95 %."""
+    import matplotlib.figure
+
+    figure = matplotlib.figure.Figure(figsize=(9, 3.8), layout="constrained")
+    panels = figure.subplots(1, 2)
+    means = {
+        key: [one["mean over subsets"][key]["mean"] for one in found] for key in ("fvd", "kvd")
+    }
+    counts = [one["samples"] for one in found]
+    styles = {
+        "fvd": (0, "o-", "#0072B2", "FVD, mean over subsets"),
+        "kvd": (1, "s-", "#D55E00", "KVD, mean over subsets"),
+    }
+    for key, (panel, style, color, label) in styles.items():
+        panels[panel].plot(counts, means[key], style, color=color, markersize=5, label=label)
+    extrapolated = ("infinite", 0, "#009E73", "extrapolated from one subset, 95 %", 1.12)
+    one_subset = ("kvd", 1, "#56B4E9", "of one subset, 95 %", 1.12)
+    for key, panel, color, label, shift in (extrapolated, one_subset):
+        known = [one for one in found if one[key] and one[key]["low"] != one[key]["high"]]
+        values = np.array([[one[key][name] for name in ("value", "low", "high")] for one in known])
+        panels[panel].errorbar(
+            [one["samples"] * shift for one in known],
+            values[:, 0],
+            np.abs(values[:, 1:] - values[:, :1]).T,
+            fmt="D",
+            color=color,
+            markersize=4,
+            capsize=3,
+            label=label,
+        )
+    for axes, title, threshold in (
+        (panels[0], "FVD: biased upwards; a line in 1/N takes part of it away", 100),
+        (panels[1], "KVD: no bias, and noisy where samples are few", 10),
+    ):
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.set_xscale("log")
+        axes.set_yscale("symlog", linthresh=threshold)
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.minorticks_off()
+        axes.set_xlabel("clips of either side")
+        axes.set_title(title, fontsize=9)
+        axes.legend(frameon=False, fontsize=8)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, format="png", dpi=150)
 
 
 def measure_rules(folder: Path, samples: int) -> dict:

@@ -49,7 +49,7 @@ class Outcome:
         status: "caught", "survived", "error" (a test failed, but no assertion of it), "broken" (the
             tests could not even be collected) or "timeout".
         test: the first test that failed.
-        seconds: that it took.
+        seconds: of a processor that it took, which others on the machine hardly change.
     """
 
     status: str
@@ -57,20 +57,22 @@ class Outcome:
     seconds: float
 
 
-def run_tests(tree: pathlib.Path, tests: list[str], log: pathlib.Path, *options: str) -> int:
-    """pytest's exit status in a fork of this process; -1 after `TIMEOUT` seconds."""
+def run_tests(
+    tree: pathlib.Path, tests: list[str], log: pathlib.Path, *options: str
+) -> tuple[int, float]:
+    """pytest's exit status in a fork of this process, -1 after `TIMEOUT` seconds; CPU seconds."""
     child = os.fork()
     if child == 0:
         _in_fork(tree, tests, log, options)
     deadline = time.monotonic() + TIMEOUT
     while True:
-        done, status = os.waitpid(child, os.WNOHANG)
+        done, status, usage = os.wait4(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status)
+            return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
         if time.monotonic() > deadline:
             os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return -1
+            _, _, usage = os.wait4(child, 0)
+            return -1, usage.ru_utime + usage.ru_stime
         time.sleep(0.05)
 
 
@@ -108,16 +110,15 @@ def try_mutation(mutation: Mutation, tree: pathlib.Path, log: pathlib.Path) -> O
     """Applies a change to the copy, runs its tests, and takes it back."""
     path = tree / "trivd_tf" / mutation.file
     text = path.read_text(encoding="utf-8")
-    start = time.monotonic()
     try:
         path.write_text(mutation.applied(text), encoding="utf-8")
-        status = run_tests(tree, list(mutation.tests), log, "-x")
+        status, seconds = run_tests(tree, list(mutation.tests), log, "-x")
     finally:
         path.write_text(text, encoding="utf-8")
     test, by_assertion = failed_test(log.read_text(encoding="utf-8", errors="replace"))
     failed = "caught" if by_assertion else "error" if test else "broken"
     names = {0: "survived", 1: failed, -1: "timeout"}
-    return Outcome(names.get(status, "broken"), test, time.monotonic() - start)
+    return Outcome(names.get(status, "broken"), test, seconds)
 
 
 def copy_tree(target: pathlib.Path) -> pathlib.Path:
@@ -150,10 +151,10 @@ def table(mutations: list[Mutation], results: dict[str, Any]) -> str:
     caught = sum(result["status"] == "caught" for _, result in done)
     seconds = sum(result["seconds"] for _, result in done)
     lines = [
-        f"{caught} of {len(done)} changes are caught, in {seconds / 60:.0f} minutes; "
+        f"{caught} of {len(done)} changes are caught, in {seconds / 60:.0f} CPU minutes; "
         f"{len(mutations) - len(done)} of {len(mutations)} are not in this table yet.",
         "",
-        "| name | the rule that is broken | in | caught by | s |",
+        "| name | the rule that is broken | in | caught by | CPU s |",
         "|---|---|---|---|---:|",
     ]
     for one, result in done:
@@ -245,12 +246,11 @@ def _check_unchanged(
         return
     files = {test.partition("::")[0] for test in mutation.tests}
     tests = {test for one in todo for test in one.tests if test.partition("::")[0] in files}
-    start = time.monotonic()
-    if run_tests(tree, sorted(tests - passed), log):
+    status, seconds = run_tests(tree, sorted(tests - passed), log)
+    if status:
         content = log.read_text(errors="replace")
         sys.exit(f"without any change, these tests fail:\n{content[-3000:]}")
     passed |= tests
-    seconds = time.monotonic() - start
     print(f"unchanged: {', '.join(sorted(files))} passes, {seconds:.1f} s", flush=True)
 
 
