@@ -21,7 +21,6 @@ from trivd_tf.base.storage import (
     is_address,
     remove_leftovers,
     run_folder,
-    whole_directory,
     whole_file,
     write_whole,
 )
@@ -159,17 +158,3 @@ def test_what_a_killed_process_leaves_is_hidden_and_can_be_removed(tmp_path, rep
     remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted(["a.txt", *(other.name for other in others)])
     remove_leftovers("ram://nowhere")
-
-
-def test_a_directory_is_replaced_whole(tmp_path):
-    path = tmp_path / "run"
-    with whole_directory(path) as partial:
-        (partial / "a").touch()
-        assert not path.exists()
-    with pytest.raises(RunError, match=f"{path}: could not be written"), whole_directory(path):
-        raise OSError(28, "full")
-    assert listing(path) == ["a"]
-    with whole_directory(path) as partial:
-        (partial / "b").touch()
-    assert listing(path) == ["b"]
-    assert os.listdir(tmp_path) == ["run"]

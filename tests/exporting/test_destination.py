@@ -144,3 +144,15 @@ def test_a_file_that_appears_while_it_exports_stays(older, restored, monkeypatch
 def test_a_place_that_cannot_be_written_is_found_before_any_work():
     with pytest.raises(RunError, match="could not be written"):
         check_destination(Path("/proc/o/1"))
+
+
+def test_an_export_that_a_kill_took_away_counts(older, quick):
+    """Between two renames of a file system that cannot exchange directories."""
+    (older / "notes.txt").write_text("mine")
+    hidden = older.with_name(".mine.old.x")
+    hidden.mkdir()
+    older.rename(hidden / "mine")
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        quick(older)
+    assert (older / "notes.txt").read_text() == "mine"
+    assert not hidden.exists()

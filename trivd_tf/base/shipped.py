@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 
 from trivd_tf.base import model_files
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.storage import interrupted_copy
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # What an export lacks and `--start_from` needs: the discriminators' weights.
@@ -40,8 +42,17 @@ def find_model(name: str | os.PathLike[str]) -> Path:
 
     Returns:
         The folder; `name` as a path where it is neither.
+
+    Raises:
+        InputError: an interrupted export took the folder away; the message says where it is.
     """
     path = Path(name).expanduser()
     if not path.exists() and str(name) in shipped_models():
         return shipped_directory() / str(name)
+    copy = interrupted_copy(path)
+    if copy is not None:
+        raise InputError(
+            f"{path}: an export to it was interrupted and left the earlier one as {copy}; move "
+            f"that to {path}, or export again"
+        )
     return path

@@ -8,6 +8,8 @@ pathlib itself would take `gs://bucket` for the local folder `gs:/bucket`.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import fnmatch
 import glob
 import os
@@ -24,6 +26,10 @@ from trivd_tf.base.errors import RunError
 
 _SEPARATOR = "://"
 _PARTIAL = ".partial"
+_OLD = "old"
+# renameat2(2) of Linux.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_CANNOT_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 
 # Advice for what a command can resume.
 RUN_AGAIN = "free space or fix the permissions there, then run the same command again"
@@ -182,28 +188,86 @@ def write_whole(path: RunName, content: str | bytes, *, advice: str = "") -> Non
 def whole_directory(path: Path) -> Iterator[Path]:
     """A temporary directory beside `path` that takes its place when the block ends well.
 
+    In one step, where the system can exchange two directories (Linux, on most local file systems).
+    Elsewhere that takes two renames; a kill between them leaves the earlier directory as
+    `.NAME.old.*/NAME`, which the next call puts back and `find_model` names.
+
     Raises:
         RunError: it cannot be written; what was in `path` before is still there.
     """
     partial = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        put_back(path)
+        _remove_partial(path)
+        own = f".{path.name}.{socket.gethostname()}.{os.getpid()}."
+        partial = Path(tempfile.mkdtemp(prefix=own, suffix=_PARTIAL, dir=path.parent))
         yield partial
         partial.chmod(0o755)
-        if path.exists():
-            # Two renames: a directory cannot replace one that is not empty.
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.rename(old / path.name)
-            partial.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            partial.rename(path)
+        _replace(partial, path)
     except OSError as error:
         raise _not_written(path, error) from error
     finally:
-        if partial is not None:
+        if partial is not None:  # after an exchange this is the earlier directory
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def interrupted_copy(path: Path) -> Path | None:
+    """The directory that belongs at `path`, where a kill left it beside; None where all is well."""
+    if os.path.lexists(path):
+        return None
+    found = sorted(path.parent.glob(f".{glob.escape(path.name)}.{_OLD}.*/{glob.escape(path.name)}"))
+    return found[-1] if found else None
+
+
+def put_back(path: Path) -> Path | None:
+    """Puts `interrupted_copy` in its place; the name that it had, None where there was none."""
+    copy = interrupted_copy(path)
+    if copy is not None:
+        copy.rename(path)
+        with contextlib.suppress(OSError):
+            copy.parent.rmdir()
+    return copy
+
+
+def _replace(new: Path, path: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+        return
+    if _exchange(new, path):
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.{_OLD}.", dir=path.parent))
+    path.rename(old / path.name)
+    try:
+        new.rename(path)
+    except OSError:
+        put_back(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchanges two directories in one step; False where this system or file system cannot."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    names = os.fsencode(first), os.fsencode(second)
+    if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], ctypes.c_uint(_RENAME_EXCHANGE)) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _CANNOT_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(second))
+
+
+def _remove_partial(path: Path) -> None:
+    """Deletes what killed writers of this machine left of the same directory."""
+    pattern = f".{glob.escape(path.name)}.{glob.escape(socket.gethostname())}.*{_PARTIAL}"
+    for leftover in path.parent.glob(pattern):
+        process = leftover.name.split(".")[-3]
+        if process.isdigit() and not _is_running(int(process)):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def remove_leftovers(folder: RunName) -> None:

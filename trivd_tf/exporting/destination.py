@@ -4,6 +4,7 @@
 or was edited since, belongs to the user.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.model_files import EXPORT_RECORD
 from trivd_tf.base.outputs import check_writable
+from trivd_tf.base.storage import put_back
 
 _ADVICE = "move it away, or choose another --export_dir"
 
@@ -30,7 +32,9 @@ def list_files(directory: Path) -> dict[str, str]:
 
 
 def check_destination(export_dir: Path, *, archive: bool = False) -> None:
-    """Checks that an export may be written, without touching anything.
+    """Checks that an export may be written.
+
+    Nothing is touched, but an export that a kill took away from `export_dir` is put back.
 
     Args:
         export_dir: where the export goes.
@@ -40,6 +44,8 @@ def check_destination(export_dir: Path, *, archive: bool = False) -> None:
         InputError: that would replace something else than an unchanged export.
         RunError: the folder around it cannot be written.
     """
+    with contextlib.suppress(OSError):  # `check_writable` says what is wrong
+        put_back(export_dir)
     if export_dir.exists() and not export_dir.is_dir():
         raise InputError(f"{export_dir}: is a file; give a directory for the export")
     if export_dir.is_dir() and any(export_dir.iterdir()):
