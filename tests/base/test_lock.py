@@ -10,31 +10,17 @@ import time
 
 import pytest
 
+from tests.locks import HOLD, held
 from trivd_tf.base import lock
-from trivd_tf.base.errors import InputError
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.base.lock import FILE_NAME, directory_lock
-
-HOLD = """
-import sys, time
-from trivd_tf.base.lock import directory_lock
-with directory_lock(sys.argv[1], "trivd train"):
-    print("held", flush=True)
-    time.sleep(600)
-"""
 
 
 @pytest.fixture
 def other(tmp_path):
     """Another process that holds the lock of `tmp_path`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    with held(tmp_path) as process:
+        yield process
 
 
 def content(folder):
@@ -44,10 +30,10 @@ def content(folder):
 def test_a_living_holder_is_named(tmp_path, other):
     with pytest.raises(InputError) as refused, directory_lock(tmp_path, "me"):
         pass
-    held = content(tmp_path)
-    for part in ("trivd train", held["host"], f"process {other.pid}", held["since"]):
+    found = content(tmp_path)
+    for part in ("trivd train", found["host"], f"process {other.pid}", found["since"]):
         assert part in str(refused.value)
-    assert content(tmp_path)["token"] == held["token"]
+    assert content(tmp_path)["token"] == found["token"]
 
 
 def test_a_killed_holder_is_no_obstacle_even_before_its_parent_waits_for_it(tmp_path, other):
@@ -118,12 +104,22 @@ def test_whoever_was_taken_over_learns_of_it(tmp_path):
 
 
 def test_it_is_held_twice_by_one_process_and_leaves_no_folder(tmp_path):
-    folder = tmp_path / "new"
+    folder = tmp_path / "deep" / "new"
     with directory_lock(folder, "outer"):
         with directory_lock(folder, "inner"):
             assert content(folder)["command"] == "outer"
         assert (folder / FILE_NAME).exists()
-    assert not folder.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with (
+            pytest.raises(RunError, match=f"{folder}: could not be written"),
+            directory_lock(folder, "me"),
+        ):
+            pass
 
 
 def test_only_one_of_many_gets_it(tmp_path):
@@ -133,7 +129,7 @@ def test_only_one_of_many_gets_it(tmp_path):
     code = HOLD.replace("time.sleep(600)", "sys.stdin.read()")
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path)],
+            [sys.executable, "-c", code, str(tmp_path), "trivd train"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -157,8 +153,8 @@ def test_only_one_of_many_gets_it(tmp_path):
 def test_a_store_is_locked_too(tmp_path):
     address = f"ram://{tmp_path.name}/run"
     with directory_lock(address, "me"):
-        held = json.loads((lock.run_folder(address) / FILE_NAME).read_text())
-        assert held["process"] == os.getpid()
+        found = json.loads((lock.run_folder(address) / FILE_NAME).read_text())
+        assert found["process"] == os.getpid()
     assert not (lock.run_folder(address) / FILE_NAME).exists()
     other = {**lock._description("trivd train"), "process": os.getppid()}
     other["process_started"] = lock.process_started(os.getppid())

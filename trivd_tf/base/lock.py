@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from trivd_tf.base.errors import InputError
+from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.base.outputs import one_at_a_time
 from trivd_tf.base.storage import RemotePath, RunName, RunPath, run_folder, write_whole
 
@@ -63,17 +63,23 @@ def directory_lock(
 
     Raises:
         InputError: another process holds it; the message names host, process and since when.
+        RunError: the folder cannot be made or written.
     """
     path = run_folder(folder)
     key = str(path if isinstance(path, RemotePath) else path.resolve())
     if key in _held:
         yield
         return
-    made = not path.exists()
-    path.mkdir(parents=True, exist_ok=True)
     lock = path / FILE_NAME
     mine = _description(purpose)
-    _acquire(lock, mine, beat, report or _say)
+    made = _missing_folders(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        _acquire(lock, mine, beat, report or _say)
+    except OSError as error:
+        raise RunError(
+            f"{path}: could not be written ({error.strerror or error}); choose another directory"
+        ) from error
     _held[key] = mine["token"]
     ended = threading.Event()
     beating = threading.Thread(
@@ -87,9 +93,16 @@ def directory_lock(
         beating.join()
         del _held[key]
         _release(lock, mine["token"])
-        if made and isinstance(path, Path):
-            with contextlib.suppress(OSError):
-                path.rmdir()  # nothing came of it
+        with contextlib.suppress(OSError):
+            for new in made:
+                new.rmdir()  # nothing came of it
+
+
+def _missing_folders(path: RunPath) -> list[Path]:
+    """What has to be made for a folder of this machine, the deepest first."""
+    if isinstance(path, RemotePath):
+        return []
+    return [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
 
 
 def _acquire(

@@ -8,7 +8,10 @@ from tests.beam import NEEDS_BEAM
 from tests.data.prepare import sources
 from tests.data.prepare.stored import CLIP, files_of, read_set
 from tests.data.videos import encode, moving_frames, numbered_frames
+from tests.locks import held
 from trivd_tf.base.errors import InputError, RunError
+from trivd_tf.base.lock import FILE_NAME
+from trivd_tf.cli.main import main
 from trivd_tf.data import Prepared
 from trivd_tf.data.prepare import prepare, shards
 
@@ -19,15 +22,33 @@ def test_finished_set_is_left_alone_and_says_so(kinetics, monkeypatch):
     videos, annotations, report = kinetics
     before = files_of(report.output)
     monkeypatch.setattr(shards, "write_shard", None)
-    again = prepare(
-        "kinetics600", videos=videos, annotations=annotations, output=report.output, size=32
-    )
+    with held(Path(report.output)):  # reading needs no lock
+        again = prepare(
+            "kinetics600", videos=videos, annotations=annotations, output=report.output, size=32
+        )
+    (Path(report.output) / FILE_NAME).unlink()  # of the process that was killed
     assert again.was_finished
     assert "nothing to do" in again.describe()
     assert again.content == report.content
     assert files_of(report.output) == before
     with pytest.raises(InputError, match="another --output"):
         prepare("kinetics600", videos=videos, annotations=annotations, output=report.output)
+
+
+def test_a_second_process_is_told_who_prepares_the_set(tmp_path, capfd):
+    videos, output = tmp_path / "videos", tmp_path / "out"
+    encode(videos / "a.mkv", moving_frames(20))
+    command = ["prepare", "folder", "--videos", str(videos), "--output", str(output)]
+    with held(output, "trivd prepare") as first:
+        before = files_of(output)
+        assert main(command) == 2
+        (error,) = capfd.readouterr().err.splitlines()
+        assert f"{output} is in use by trivd prepare" in error
+        assert f"process {first.pid}, since 20" in error
+        assert files_of(output) == before
+    # The first was killed: its lock is no obstacle, and its folder holds nothing else.
+    assert main(command) == 0
+    assert {".work", FILE_NAME}.isdisjoint(path.name for path in output.iterdir())
 
 
 def test_few_videos_are_shared_out_by_time_and_long_ones_cut_to_pieces(tmp_path, monkeypatch):
@@ -124,6 +145,8 @@ def test_sources_without_a_video_and_full_folders_are_refused(tmp_path):
     encode(tmp_path / "videos" / "a.mkv", moving_frames(20))
     with pytest.raises(InputError, match="not empty"):
         prepare("folder", videos=str(tmp_path / "videos"), output=str(tmp_path / "videos"))
+    with pytest.raises(InputError, match=r"a.mkv is a file"):
+        prepare("folder", videos=str(tmp_path / "videos"), output=str(tmp_path / "videos/a.mkv"))
     annotations = tmp_path / "bad.csv"
     annotations.write_text("name,start\nx,1\n")
     with pytest.raises(InputError, match="lacks the column split, time_end"):

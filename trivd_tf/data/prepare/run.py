@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.base.frame_size import FrameSize
+from trivd_tf.base.lock import FILE_NAME, directory_lock
 from trivd_tf.base.progress import Progress
 from trivd_tf.data.beam_pipeline import import_beam, open_pipeline
 from trivd_tf.data.prepare import layout, shards
@@ -44,33 +45,49 @@ def run(
 
     Returns:
       The report, and whether the set was finished before.
+
+    Raises:
+      InputError: `output` holds something else, or another process prepares a set there.
     """
-    report_path = layout.join(output, layout.REPORT)
-    work = layout.join(output, layout.WORK)
-    if tf.io.gfile.exists(report_path):
-        report = _read_report(report_path)
-        _check_same(output, report["options"], options)
-        _remove(work)
-        return report, True
-    plan = _load_or_make_plan(output, make_plan, options)
-    job = Job(
-        output=output,
-        name=plan.name,
-        reader=plan.reader,
-        reader_options=dict(plan.reader_options),
-        root=plan.root,
-        size=size,
-        fps=fps,
-        encoding=encoding,
-        jpeg_quality=jpeg_quality,
-        labelled=bool(plan.class_names),
-    )
-    todo = list(plan.shards(videos_per_shard))
-    with _watched(output, todo):
-        _write_shards(job, todo, beam_flags)
-    report = finish(job, plan, todo, options)
-    _remove(work)
+    finished = _finished_report(output, options)
+    if finished is not None:
+        return finished, True
+    _refuse_other_files(output)
+    with directory_lock(output, "trivd prepare"):
+        # Again: a process that held the lock until now may have finished the set.
+        finished = _finished_report(output, options)
+        if finished is not None:
+            return finished, True
+        plan = _load_or_make_plan(output, make_plan, options)
+        job = Job(
+            output=output,
+            name=plan.name,
+            reader=plan.reader,
+            reader_options=dict(plan.reader_options),
+            root=plan.root,
+            size=size,
+            fps=fps,
+            encoding=encoding,
+            jpeg_quality=jpeg_quality,
+            labelled=bool(plan.class_names),
+        )
+        todo = list(plan.shards(videos_per_shard))
+        with _watched(output, todo):
+            _write_shards(job, todo, beam_flags)
+        report = finish(job, plan, todo, options)
+        _remove(layout.join(output, layout.WORK))
     return report, False
+
+
+def _finished_report(output: str, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The report of a finished set; None where there is none. Removes what a kill left."""
+    path = layout.join(output, layout.REPORT)
+    if not tf.io.gfile.exists(path):
+        return None
+    report = _read_report(path)
+    _check_same(output, report["options"], options)
+    _remove(layout.join(output, layout.WORK))
+    return report
 
 
 def _read_report(path: str) -> dict[str, Any]:
@@ -95,6 +112,17 @@ def _check_same(output: str, before: Mapping[str, Any], now: Mapping[str, Any]) 
         )
 
 
+def _refuse_other_files(output: str) -> None:
+    """Raises InputError where an unfinished set would mix with other files."""
+    if tf.io.gfile.exists(layout.join(output, layout.WORK, "plan.json")):
+        return
+    if tf.io.gfile.exists(output) and not tf.io.gfile.isdir(output):
+        raise InputError(f"{output} is a file; name a folder as --output")
+    names = tf.io.gfile.listdir(output) if tf.io.gfile.isdir(output) else []
+    if any(name.rstrip("/") != layout.WORK and not name.startswith(FILE_NAME) for name in names):
+        raise InputError(f"{output} is not empty and holds no prepared set; name another --output")
+
+
 def _load_or_make_plan(output: str, make_plan: Any, options: Mapping[str, Any]) -> Plan:
     """The plan that the first run wrote down: later runs follow it, even if sources changed."""
     path = layout.join(output, layout.WORK, "plan.json")
@@ -103,8 +131,6 @@ def _load_or_make_plan(output: str, make_plan: Any, options: Mapping[str, Any]) 
         _check_same(output, content["options"], options)
         return _plan_from(content["plan"])
     work = layout.join(output, layout.WORK)
-    if tf.io.gfile.exists(output) and set(tf.io.gfile.listdir(output)) - {layout.WORK, ".work/"}:
-        raise InputError(f"{output} is not empty and holds no prepared set; name another --output")
     plan = make_plan()
     if not any(plan.splits.values()):
         reason = f"; the first: {plan.skipped[0].source}: {plan.skipped[0].reason}"
