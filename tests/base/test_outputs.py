@@ -7,7 +7,7 @@ import pytest
 
 from trivd_tf.base import outputs
 from trivd_tf.base.errors import InputError, RunError
-from trivd_tf.base.outputs import LEDGER, check_writable, claimed
+from trivd_tf.base.outputs import LEDGER, check_writable, claimed, set_aside_edited
 
 
 def write(paths, text="ours", inputs=()):
@@ -130,3 +130,20 @@ def test_two_commands_that_write_beside_each_other_keep_both_records(tmp_path):
         first.write_text("1")
         write([second])
     assert set(outputs._read(tmp_path)) == {"a", "b"}
+
+
+def test_what_was_edited_is_set_aside_and_nothing_else_is(tmp_path):
+    edited, own, foreign = (tmp_path / name for name in ("a.txt", "b.txt", "c.txt"))
+    write([edited, own])
+    edited.write_text("notes of mine")
+    foreign.write_text("mine")
+    (tmp_path / "c-earlier-1.txt").write_text("of an earlier time")
+    renamed = set_aside_edited([edited, own, foreign, tmp_path / "absent.txt"])
+    assert renamed == {
+        edited: tmp_path / "a-earlier-1.txt",
+        foreign: tmp_path / "c-earlier-2.txt",
+    }
+    assert (tmp_path / "a-earlier-1.txt").read_text() == "notes of mine"
+    assert (tmp_path / "c-earlier-1.txt").read_text() == "of an earlier time"
+    assert (tmp_path / "c-earlier-2.txt").read_text() == "mine"
+    write([edited, own, foreign])  # nothing is in the way now

@@ -20,6 +20,8 @@ EXPORT_DIR/
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from trivd_tf.base.storage import RunName, RunPath, run_folder
 
 CONFIG = "config.gin"
@@ -35,6 +37,16 @@ EVALUATIONS, REPORT = "evaluations", "report.json"
 SAVED_MODEL = "saved_model.pb"
 EXPORT_RECORD = "export.json"
 LABELS = "labels.txt"
+
+CLIPS_SHOWN = 4  # in the pictures of a report
+
+
+def report_files(folder: Path) -> list[Path]:
+    """Everything that an evaluation's report may consist of."""
+    names = [REPORT, "report.md", "fvd_by_samples.png", "best_of.png", "truncation.png"]
+    for number in range(1, CLIPS_SHOWN + 1):
+        names += [f"truncation_{number}.gif", f"motion_{number}.png"]
+    return [folder / name for name in names]
 
 
 def is_export(path: RunName) -> bool:

@@ -98,6 +98,27 @@ def check_outputs(outputs: Iterable[Name], *, inputs: Iterable[Name] = ()) -> No
         check_writable(folder)
 
 
+def set_aside_edited(outputs: Iterable[Name]) -> dict[Path, Path]:
+    """Renames those of `outputs` that `claimed` would refuse, so that a later output loses nothing.
+
+    Args:
+        outputs: local files, not all of which have to be there.
+
+    Returns:
+        The old name -> the new one, `NAME-earlier-1.SUFFIX` in the same folder.
+    """
+    renamed = {}
+    for path in map(Path, outputs):
+        if not os.path.lexists(path) or _is_recorded(path, _read(path.parent)):
+            continue
+        number = 1
+        while os.path.lexists(kept := path.with_stem(f"{path.stem}-earlier-{number}")):
+            number += 1
+        path.rename(kept)
+        renamed[path] = kept
+    return renamed
+
+
 def check_writable(folder: Name) -> None:
     """Tries the folder by making it and a file in it; leaves nothing behind.
 

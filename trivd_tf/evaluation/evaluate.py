@@ -8,6 +8,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from trivd_tf.base import model_files
+from trivd_tf.base.lock import directory_lock
+from trivd_tf.base.outputs import check_outputs, claimed, set_aside_edited
 from trivd_tf.evaluation.clips import check_enough_clips
 from trivd_tf.evaluation.paper_tables.paper_figures import describe, rows_of_run
 from trivd_tf.evaluation.protocols import Scoring
@@ -39,7 +41,8 @@ def evaluate(
     """Scores a model, copying the last frame, and real clips against other real clips.
 
     Writes `report.json`, `report.md` and pictures to `output`. What is unfinished is kept there
-    too: the same call resumes an interrupted one.
+    too: the same call resumes an interrupted one. An earlier report in the model directory is
+    replaced; files of it that were edited since are kept as `NAME-earlier-1.SUFFIX`.
 
     Args:
         experiment: what `model_dir` is a run of.
@@ -58,7 +61,8 @@ def evaluate(
         The report; `str(report)` is the table.
 
     Raises:
-        InputError: no checkpoint, too few clips, or a combination that cannot be.
+        InputError: no checkpoint, too few clips, a combination that cannot be, `output` holds other
+            files of these names, or another process is at work on the same report.
         EvaluationStopped: `should_stop` said so.
     """
     scoring = scoring or Scoring(experiment)
@@ -72,31 +76,50 @@ def evaluate(
         scoring, model.step, model.standing, has_classes=experiment.class_conditional
     )
     print(f"scoring by: {protocol_line(protocol)}", file=sys.stderr)
-    work = Work(
-        scored,
-        model,
-        extractor or make_extractor(scored, strategy),
-        pictures or Pictures(),
-        pathlib.Path(output or output_folder(model_dir, model.step, scoring)),
-        should_stop,
-    )
-    untrained = None
-    if include_untrained:
-        untrained = Untrained(
-            seed, lambda: as_predictor(build_untrained(trained, seed, strategy), strategy)
+    folder = pathlib.Path(output or output_folder(model_dir, model.step, scoring)).expanduser()
+    with directory_lock(folder, "trivd evaluate"):
+        if output is not None:
+            check_outputs(model_files.report_files(folder))
+        work = Work(
+            scored,
+            model,
+            extractor or make_extractor(scored, strategy),
+            pictures or Pictures(),
+            folder,
+            should_stop,
         )
-    report = Report(
-        work.first_run(untrained),
-        protocol,
-        scoring.deviations,
-        best_of=work.best_of(),
-        paper=_paper(model_dir, scoring),
-        weights=model.weights.get(scored.evaluation.seed, {}),
-    )
-    report = _with_pictures(report, work)
-    first, *others = report.rows
-    report = dataclasses.replace(report, rows=[work.all_runs(first), *others])
-    report.save(work.folder)
+        untrained = None
+        if include_untrained:
+            untrained = Untrained(
+                seed, lambda: as_predictor(build_untrained(trained, seed, strategy), strategy)
+            )
+        report = Report(
+            work.first_run(untrained),
+            protocol,
+            scoring.deviations,
+            best_of=work.best_of(),
+            paper=_paper(model_dir, scoring),
+            weights=model.weights.get(scored.evaluation.seed, {}),
+        )
+        report = _finish(report, work)
+    return report
+
+
+def _finish(report: Report, work: Work) -> Report:
+    """The report with pictures and the means over all runs, written."""
+    work.folder.mkdir(parents=True, exist_ok=True)
+    files = model_files.report_files(work.folder)
+    first = report.rows[0]
+    means = work.all_runs(first)  # before anything is written: this may take hours
+    for path, kept in set_aside_edited(files).items():
+        print(
+            f"trivd: {path} was edited, or comes from an earlier version: kept as {kept.name}",
+            file=sys.stderr,
+        )
+    with claimed(files):
+        report = _with_pictures(report, work)
+        report = dataclasses.replace(report, rows=[means, *report.rows[1:]])
+        report.save(work.folder)
     work.forget()
     return report
 
@@ -104,7 +127,6 @@ def evaluate(
 def _with_pictures(report: Report, work: Work) -> Report:
     if "truncation" in work.pictures.kinds:
         report = dataclasses.replace(report, truncation=truncation_scores(report))
-    work.folder.mkdir(parents=True, exist_ok=True)
     return draw_all(report, work.pictures, work.scored, work.predictor, work.folder)
 
 

@@ -15,10 +15,10 @@ example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trivd_tf.base.outputs import check_outputs, claimed
+from trivd_tf.base.model_files import report_files
+from trivd_tf.base.outputs import check_outputs
 from trivd_tf.cli.flags import (
     add_config_flags,
     add_model_dir_flag,
@@ -96,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluates a checkpoint and prints the table."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
-    outputs = _output_files(args)
-    check_outputs(outputs)
+    if args.output is not None:  # before anything is loaded
+        check_outputs(report_files(local_output("--output", args.output)))
     model_dir = existing_model_dir(args.model_dir)
     import_tensorflow(debug=args.debug)
 
@@ -117,31 +117,19 @@ def run(args: argparse.Namespace) -> int:
     kinds = KINDS if "all" in args.figures else tuple(args.figures)
     pictures = Pictures(kinds, args.best_of_clips)
     experiment, scoring = _scoring(args, model_dir)
-    with claimed(outputs):
-        report = evaluate(
-            experiment,
-            model_dir,
-            step=args.step,
-            scoring=scoring,
-            include_untrained=args.untrained,
-            seed=run_record.choose_seed(model_dir, None),
-            pictures=pictures,
-            strategy=strategy,
-            output=args.output,
-        )
+    report = evaluate(
+        experiment,
+        model_dir,
+        step=args.step,
+        scoring=scoring,
+        include_untrained=args.untrained,
+        seed=run_record.choose_seed(model_dir, None),
+        pictures=pictures,
+        strategy=strategy,
+        output=args.output,
+    )
     print(report)
     return 0
-
-
-def _output_files(args: argparse.Namespace) -> list[Path]:
-    """Everything that a report consists of, where --output says where it goes."""
-    if args.output is None:
-        return []
-    folder = local_output("--output", args.output)
-    names = ["report.json", "report.md", "fvd_by_samples.png", "best_of.png", "truncation.png"]
-    for number in range(1, 5):  # a picture for each clip that is shown
-        names += [f"truncation_{number}.gif", f"motion_{number}.png"]
-    return [folder / name for name in names]
 
 
 def _scoring(args: argparse.Namespace, model_dir: Any) -> tuple[Experiment, Scoring]:

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.model_files import CLIPS_SHOWN
 from trivd_tf.evaluation.clips import RealClips, batches_of
 from trivd_tf.evaluation.reporting import plots
 from trivd_tf.evaluation.reporting.report import MODEL_ROW, Report
@@ -17,7 +18,6 @@ from trivd_tf.pictures.figures import Prediction
 KINDS = ("samples", "truncation", "best_of", "motion")
 # Fewer, or none: safer pictures, less variety (docs/architecture.md, section 6).
 TRUNCATIONS: dict[str, float | None] = {"none": None, "0.8": 0.8, "0": 0.0}
-_CLIPS_SHOWN = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ def draw_all(
 
 
 def _shown(experiment: Experiment) -> int:
-    return min(_CLIPS_SHOWN, experiment.evaluation.num_samples)
+    return min(CLIPS_SHOWN, experiment.evaluation.num_samples)
 
 
 def _draw_clip(
