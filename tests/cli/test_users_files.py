@@ -9,6 +9,7 @@ replaced by something that writes the same files.
 import json
 import os
 import shutil
+import types
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from tests.cli.test_compare import ran
 from tests.cli.test_predict import NoisyCopies
 from tests.training.train_command import TINY
-from trivd_tf import inference, training
+from trivd_tf import inference, scoring, training
 from trivd_tf.base.storage import write_whole
 from trivd_tf.cli.main import main
 from trivd_tf.exporting import export, saved_model
@@ -35,6 +36,7 @@ NAMES = (
     *("saved_model.pb", "evaluations/4/report.json", "evaluation_weights/4.npz"),
     *("checkpoints/notes.txt", "tensorboard/notes.txt", "foreign/saved_model.pb"),
     *("foreign/keep.txt", "cells/mine/notes.txt", "dataset_info.json", ".hidden"),
+    *("score.json", "fvd_by_samples.png"),
 )
 
 
@@ -96,6 +98,9 @@ def quick(monkeypatch, restored, ran):
 
     monkeypatch.setattr(training, "train", train)
     monkeypatch.setattr(export, "open_run", lambda *a, **k: restored)
+    scored = types.SimpleNamespace(to_json=lambda: "{}")
+    monkeypatch.setattr(scoring, "score", lambda *a, **k: scored)
+    monkeypatch.setattr(scoring, "plot_by_samples", lambda result, path: path.write_bytes(b"new"))
     monkeypatch.setattr(
         saved_model, "save", lambda graph, path: (Path(path) / "saved_model.pb").write_bytes(b"new")
     )
@@ -134,7 +139,11 @@ REFUSED = [
     "compile --gin_file {home}/tiny.gin --output {home}",
     "evaluate --model_dir {run} --output {home}",
     "evaluate --model_dir {run} --output {home}/bikes.mp4",
+    "score {home}/clips {home}/clips --output {home}",
+    "score {home}/clips {home}/clips --output {home}/bikes.mp4",
+    "score {home}/score.json {home}/clips --output {home}",
     "prepare folder --videos {home}/clips --output {home}",
+    "prepare folder --videos {home}/clips --output {home}/bikes.mp4",
     "prepare folder --videos {home}/clips --output {home}/clips",
 ]
 
@@ -149,6 +158,7 @@ DONE = [
     (f"{TRAIN} {{home}}/empty", "empty/run.json"),
     (f"{TRAIN} {{home}}/clips", "clips/config.gin"),
     ("report {runs} --output {home}/empty", "empty/tables.md"),
+    ("score {home}/clips {home}/clips --output {home}/empty", "empty/score.json"),
     (f"{COMPARE} {{home}}/empty", "empty/comparison.md"),
 ]  # fmt: skip
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trivd_tf.cli.flags import add_seed_flag, natural_number, positive_number
+from trivd_tf.base.outputs import check_outputs, claimed
+from trivd_tf.cli.flags import add_seed_flag, local_output, natural_number, positive_number
 
 _RULES = ("reference", "trivd", "stylegan_v", "videogpt", "cd_fvd")
 
@@ -137,6 +138,12 @@ def run(args: argparse.Namespace) -> int:
     """Scores two sets of videos and prints the figures."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
+    outputs: list[Path] = []
+    inputs = [Path(name).expanduser() for name in (args.real, args.fake)]
+    if args.output:
+        folder = local_output("--output", args.output)
+        outputs = [folder / "score.json", folder / "fvd_by_samples.png"]
+        check_outputs(outputs, inputs=inputs)
     import_tensorflow(debug=args.debug)
 
     from trivd_tf.base.storage import write_whole
@@ -176,9 +183,9 @@ def run(args: argparse.Namespace) -> int:
         extractor=FeatureExtractor(model, resize=rule.resize),
         cache_dir=None if args.cache_dir == "none" else cache_dir,
     )
-    if args.output:
-        folder = Path(args.output).expanduser()
-        write_whole(folder / "score.json", result.to_json())
-        plot_by_samples(result, folder / "fvd_by_samples.png")
+    if outputs:
+        with claimed(outputs, inputs=inputs):
+            write_whole(outputs[0], result.to_json())
+            plot_by_samples(result, outputs[1])
     print(result.to_json() if args.json else result)
     return 0
