@@ -221,3 +221,35 @@ def test_summaries_that_fail_come_after_the_checkpoint_and_are_reported_once(
     assert status == 0
     assert saved == [False, True, True, True]
     assert sum("summaries left out" in line for line in errors) == 1
+
+
+SCORED = "training.TrainingOptions.evaluate_every_steps = 1"
+
+
+def test_scores_of_clips_that_are_not_there_are_left_out_from_the_start(
+    train, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(BouncingDigits, "num_evaluation_clips", lambda self, clip, split: 1)
+    wanted = bound(STEPS.format(2), SCORED)
+    printed = []
+    status, errors = train(more=["--gin_file", tmp_path / "tiny.gin", *wanted], printed=printed)
+    assert status == 0
+    assert errors[0].startswith("trivd: warning: this training is not scored and keeps no best")
+    assert "holds 1 train clips" in errors[0]
+    assert "evaluate_every_steps = 0" in errors[0]
+    assert printed == [f"trained 2 steps: {tmp_path / 'model'}"]
+    assert (tmp_path / "model/checkpoints/ckpt-2.index").is_file()
+
+
+def test_wrong_weights_of_i3d_are_refused_before_a_run_begins_and_left_out_later(start, tmp_path):
+    i3d = "evaluation.EvaluationOptions.i3d = '/nowhere'"
+    more = ["--gin_file", tmp_path / "tiny.gin", *bound(STEPS.format(2))]
+    status, errors = start(more=[*more, *bound(SCORED, i3d)])
+    assert status == 2
+    assert "/nowhere" in errors[-1]
+    assert not (tmp_path / "model").exists()
+    assert start(more=more)[0] == 0
+    status, errors = start(more=bound(STEPS.format(4), SCORED, i3d))
+    assert status == 0
+    assert "this training is not scored" in errors[0]
+    assert "/nowhere" in errors[0]

@@ -53,6 +53,11 @@ def load(
         >>> model.predict_samples(clips, num_samples=3).shape
         (2, 3, 11, 64, 64, 3)
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            "trivd_tf.load takes a path, the name of a model that comes with the package, or an "
+            f"address; received {type(path).__name__}"
+        )
     if os.fspath(path).startswith(_SERVER):
         if step is not None:
             raise InputError(f"step={step!r}: {path} is a server, which has one step only")

@@ -8,12 +8,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.lock import directory_lock
-from trivd_tf.base.storage import RunName, RunPath, is_address, run_folder
+from trivd_tf.base.storage import RemotePath, RunName, RunPath, is_address, run_folder
 from trivd_tf.config.written import experiment_text
 from trivd_tf.data import ClipSource, DatasetClips
 from trivd_tf.evaluation import TrainingScore
@@ -85,6 +86,7 @@ def train(
         >>> trivd_tf.train(experiment, model_dir="runs/mine", dataset=clips)
         LoopResult(step=1000, was_stopped=False)
     """
+    _check_arguments(experiment, model_dir, class_names, start_from, seed, strategy, stop)
     model_dir = run_folder(model_dir)
     experiment = _with_dataset(experiment, dataset, test_dataset, class_names)
     text = experiment_text(experiment)
@@ -102,7 +104,7 @@ def train(
     experiment.data.prepare(experiment.clip)
     names = record.class_names_of(experiment)
     replica_batch_size(strategy, experiment.training.batch_size)
-    score = _score(experiment, model_dir, strategy, stop)
+    score = _score(experiment, model_dir, strategy, stop, resume=resumes)
     beginning = RunStart(
         text,
         experiment,
@@ -133,6 +135,47 @@ def train(
     return result
 
 
+def _check_arguments(
+    experiment: object,
+    model_dir: object,
+    class_names: object,
+    start_from: object,
+    seed: object,
+    strategy: object,
+    stop: object,
+) -> None:
+    """Raises InputError for an argument of a type that would fail later, or mean something else."""
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    wanted = {
+        "experiment": ("a trivd_tf.Experiment", isinstance(experiment, Experiment), experiment),
+        "model_dir": (
+            "a path or an address",
+            isinstance(model_dir, str | os.PathLike | RemotePath),
+            model_dir,
+        ),
+        "class_names": (
+            "a sequence of names",
+            isinstance(class_names, Sequence) and not isinstance(class_names, str),
+            class_names,
+        ),
+        "start_from": (
+            "a path or the name of a model that comes with the package",
+            start_from is None or isinstance(start_from, str | os.PathLike),
+            start_from,
+        ),
+        "seed": ("a whole number", seed is None or whole, seed),
+        "strategy": (
+            "a tf.distribute.Strategy",
+            strategy is None or isinstance(strategy, tf.distribute.Strategy),
+            strategy,
+        ),
+        "stop": ("an object with is_set()", stop is None or hasattr(stop, "is_set"), stop),
+    }
+    for name, (what, fits, value) in wanted.items():
+        if not fits:
+            raise InputError(f"{name} must be {what}; received {value!r:.60}")
+
+
 def _with_dataset(
     experiment: Experiment,
     dataset: tf.data.Dataset | ClipSource | None,
@@ -158,19 +201,23 @@ def _score(
     model_dir: RunPath,
     strategy: tf.distribute.Strategy,
     stop: Stop | None,
+    *,
+    resume: bool,
 ) -> TrainingScore | None:
-    """What chooses the best model, checked; None where no scores are wanted."""
-    if not experiment.training.evaluate_every_steps:
-        return None
-    if is_address(model_dir):
+    """What chooses the best model, checked; None without scores."""
+    if experiment.training.evaluate_every_steps and is_address(model_dir):
         raise InputError(
             f"{model_dir}: the best model is kept on this machine only; use "
             "TrainingOptions(evaluate_every_steps=0), or a local folder"
         )
-    should_stop = stop.is_set if stop is not None else (lambda: False)
-    score = TrainingScore(experiment, str(model_dir), strategy=strategy, should_stop=should_stop)
-    score.check()
-    return score
+    return TrainingScore.where_possible(
+        experiment,
+        str(model_dir),
+        resume=resume,
+        report=lambda line: print(line, file=sys.stderr),
+        strategy=strategy,
+        should_stop=stop.is_set if stop is not None else (lambda: False),
+    )
 
 
 def _keep_evaluation_weights(experiment: Experiment, model_dir: RunPath) -> None:

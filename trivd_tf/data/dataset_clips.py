@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -251,7 +252,14 @@ class DatasetClips(ClipSource):
             )
         if self._class_names and not (len(parts) == 2 or (is_dict and "label" in spec)):
             raise InputError(f"{self.name}: class_names were given, but elements hold no label")
-        first = next(iter(dataset.map(self._named).take(1)), None)
+        try:
+            first = next(iter(dataset.map(self._named).take(1)), None)
+        except tf.errors.OpError as error:  # from a function of the user's
+            reason = re.sub(
+                r".*transformation with iterator: \S+ |\{\{.*?\}\} *", "", error.message
+            )
+            line = (reason.strip().splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(f"{self.name}: its first {split} clip fails: {line}") from error
         if first is None:
             raise InputError(f"{self.name}: the data set of {split} clips is empty")
         video = first["video"]

@@ -13,6 +13,10 @@ _FEWEST = 16
 _MOST_POINTS = 8
 
 
+class TooFewClips(InputError):
+    """The data holds fewer clips than an evaluation asks for."""
+
+
 @dataclasses.dataclass(frozen=True)
 class RealClips:
     """A batch of evaluation clips.
@@ -58,7 +62,7 @@ def other_real_clips(experiment: Experiment) -> tuple[str, int]:
 
 
 def check_enough_clips(experiment: Experiment, *, in_training: bool = False) -> None:
-    """Raises InputError where the data holds fewer clips than the evaluation asks for.
+    """Raises TooFewClips where the data holds fewer clips than the evaluation asks for.
 
     Scores in training take no other real clips.
     """
@@ -75,7 +79,7 @@ def check_enough_clips(experiment: Experiment, *, in_training: bool = False) -> 
                 if in_training
                 else f"give --num_samples {held} or fewer (or bind EvaluationOptions.num_samples)"
             )
-            raise InputError(
+            raise TooFewClips(
                 f"{experiment.data.name} holds {held} {split} clips, the evaluation asks for "
                 f"{options.num_samples}: {what_would_do}, or add videos"
             )

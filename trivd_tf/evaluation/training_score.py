@@ -8,7 +8,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from trivd_tf.base import model_files
-from trivd_tf.evaluation.clips import check_enough_clips
+from trivd_tf.base.errors import InputError
+from trivd_tf.evaluation.clips import TooFewClips, check_enough_clips
 from trivd_tf.evaluation.evaluate import make_extractor
 from trivd_tf.evaluation.partial import EvaluationStopped
 from trivd_tf.evaluation.protocols import Scoring
@@ -61,8 +62,49 @@ class TrainingScore:
         self._should_stop = should_stop
         self._extractor = extractor
 
+    @classmethod
+    def where_possible(
+        cls,
+        experiment: Experiment,
+        model_dir: str | pathlib.Path,
+        *,
+        resume: bool,
+        report: Callable[[str], None],
+        strategy: tf.distribute.Strategy | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> "TrainingScore | None":
+        """The score that a training asks for, checked; None where it trains without one.
+
+        Scores are optional: too few clips cost no step, and a run that resumes continues without
+        scores whatever has made them impossible.
+
+        Args:
+            experiment: what is trained.
+            model_dir: of the run.
+            resume: whether the run has a checkpoint.
+            report: gets a line that says what is left out, and why.
+            strategy: that it is trained under.
+            should_stop: asked between batches.
+
+        Raises:
+            InputError: the configuration of the scores is wrong, and the run is about to begin.
+        """
+        if not experiment.training.evaluate_every_steps:
+            return None
+        score = cls(experiment, model_dir, strategy=strategy, should_stop=should_stop)
+        try:
+            score.check()
+        except InputError as error:
+            if not resume and not isinstance(error, TooFewClips):
+                raise
+            report(
+                f"trivd: warning: this training is not scored and keeps no best checkpoint: {error}"
+            )
+            return None
+        return score
+
     def check(self) -> None:
-        """Raises InputError where there are too few clips: before hours of training, not after."""
+        """Raises TooFewClips, or InputError where I3D cannot be loaded."""
         self._experiment.data.prepare(self._experiment.clip)
         check_enough_clips(self._experiment, in_training=True)
         if self._extractor is None:

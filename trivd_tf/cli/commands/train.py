@@ -18,7 +18,6 @@ import argparse
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
@@ -34,13 +33,6 @@ from trivd_tf.cli.flags import (
     strategy_from,
 )
 from trivd_tf.cli.xla_flags import keep_autotuning
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from trivd_tf.cli.signals import StopSignal
-    from trivd_tf.evaluation import TrainingScore
-    from trivd_tf.experiment import Experiment
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.cli.failures import leaving_at_once
     from trivd_tf.cli.maintenance import watching_maintenance
     from trivd_tf.cli.signals import EXIT_TERMINATED, StopSignal
+    from trivd_tf.evaluation import TrainingScore
     from trivd_tf.runs import record as run_record
     from trivd_tf.runs.run_start import RunStart, nothing_to_do
     from trivd_tf.runs.start import Start
@@ -116,7 +109,14 @@ def run(args: argparse.Namespace) -> int:
     # Refused before anything is written, too.
     replica_batch_size(strategy, experiment.training.batch_size)
     stop = StopSignal()
-    on_score = _score_while_training(experiment, model_dir, strategy, stop, resume=resume)
+    on_score = TrainingScore.where_possible(
+        experiment,
+        str(model_dir),
+        resume=resume,
+        report=_to_stderr,
+        strategy=strategy,
+        should_stop=stop.is_set,
+    )
     workers = Workers(strategy)
     beginning = RunStart(
         parsed.operative_text,
@@ -161,34 +161,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def _score_while_training(
-    experiment: Experiment,
-    model_dir: RunPath,
-    strategy: tf.distribute.Strategy,
-    stop: StopSignal,
-    *,
-    resume: bool,
-) -> TrainingScore | None:
-    """What chooses the best model, checked; None where no scores are wanted.
-
-    A run that resumes goes on without scores where they have become impossible; one that begins is
-    refused, before it costs anything.
-    """
-    from trivd_tf.evaluation import TrainingScore
-
-    if not experiment.training.evaluate_every_steps:
-        return None
-    score = TrainingScore(experiment, str(model_dir), strategy=strategy, should_stop=stop.is_set)
-    try:
-        score.check()
-    except InputError as error:
-        if not resume:
-            raise
-        print(f"trivd: warning: no scores while it trains: {error}", file=sys.stderr)
-        return None
-    return score
 
 
 def _refuse_scores_elsewhere(model_dir: RunPath, evaluate_every_steps: int) -> None:
