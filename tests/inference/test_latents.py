@@ -52,6 +52,7 @@ def test_seeds_of_64_bits() -> None:
         ({"samples": 0}, "num_samples"),
         ({"truncation": -0.5}, "truncation.*-0.5"),
         ({"truncation": float("nan")}, "truncation.*nan"),
+        ({"truncation": "a"}, "truncation.*'a'"),
     ],
 )
 def test_bad_values_are_named(options: dict, named: str) -> None:

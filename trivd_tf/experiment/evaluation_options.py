@@ -3,6 +3,7 @@
 import dataclasses
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.experiment.option_types import check_types
 
 RESIZE_RULES = ("tf1_bilinear", "tf2_bilinear", "antialiased")
 
@@ -38,6 +39,7 @@ class EvaluationOptions:
     num_runs: int = 1
 
     def __post_init__(self) -> None:
+        check_types(self)
         if self.split not in ("train", "test"):
             self._refuse("split", "train or test")
         if not self.num_samples >= 2:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.experiment.option_types import check_types
 
 # As many steps as nobody waits for: training continues until it is stopped.
 ENDLESS = 10**9
@@ -77,6 +78,7 @@ class TrainingOptions:
     evaluate_every_steps: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("batch_size", "num_steps", "discriminator_steps", "steps_per_loop"):
             self._at_least(name, 1)
         for name in ("checkpoint_every_steps", "keep_checkpoints", "summary_every_steps"):

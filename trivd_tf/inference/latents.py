@@ -10,6 +10,7 @@ which is exact, needs no loop, is 0 for truncation 0 and a plain normal for infi
 
 import functools
 import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def check_truncation(truncation: float | None) -> float:
     """The threshold as a number, None being infinity; raises `InputError` where it is none."""
     if truncation is None:
         return math.inf
-    if not truncation >= 0:
+    if not isinstance(truncation, numbers.Real) or not truncation >= 0:
         raise InputError(
             f"truncation must be 0 (always z = 0) or a positive number; received {truncation!r}"
         )

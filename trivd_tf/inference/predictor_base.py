@@ -212,7 +212,10 @@ class Predictor(abc.ABC):
             `[B, num_frames, S, S, 2]` or None.
         """
         conditioning, kind = self._as_bytes(conditioning)
-        z = np.asarray(z, np.float32)
+        try:
+            z = np.asarray(z, np.float32)
+        except (TypeError, ValueError):
+            raise InputError(f"z must be numbers; received {str(z)[:40]!r}") from None
         if z.shape != (len(conditioning), self.latent_size) or not np.isfinite(z).all():
             raise InputError(
                 f"z must be [{len(conditioning)}, {self.latent_size}] and finite; received shape "

@@ -8,6 +8,7 @@ import tensorflow as tf
 from trivd_tf.base.frame_size import FrameSize, height_width
 from trivd_tf.layers.residual import DiscriminatorBlock
 from trivd_tf.layers.spectral_norm import SpectralDense, SpectralEmbedding
+from trivd_tf.models.arguments import check_counts, check_frames
 from trivd_tf.ops import losses, video
 
 _WIDTHS = (2, 4, 8, 16, 16)
@@ -55,6 +56,13 @@ class Discriminator(keras.Model):
         super().__init__(**kwargs)
         if head not in ("mixed_projection", "projection"):
             raise ValueError(f"head must be mixed_projection or projection. Received: {head!r}")
+        check_counts(
+            channel_multiplier=channel_multiplier,
+            num_sampled_frames=1 if num_sampled_frames is None else num_sampled_frames,
+            crop_factor=crop_factor,
+            downsample_factor=downsample_factor,
+            num_classes=num_classes,
+        )
         self.channel_multiplier = channel_multiplier
         self.num_sampled_frames = num_sampled_frames
         self.crop_factor = crop_factor
@@ -198,6 +206,7 @@ class Discriminator(keras.Model):
         Returns:
             `[B, B, T']` outputs of the mixed projection, or `[B]` of the plain one.
         """
+        check_frames("videos", videos, (None, None, None, None, 3))
         self._built_for = (videos.shape[1], videos.shape[2])
         choices = self.draw(
             tf.shape(videos)[0],

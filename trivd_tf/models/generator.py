@@ -7,11 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trivd_tf.base.frame_size import FrameSize, from_height_width, height_width
+from trivd_tf.base.frame_size import FrameSize, height_width
 from trivd_tf.layers.batch_norm import PerStepBatchNorm
 from trivd_tf.layers.recurrent import make_cell, unroll
 from trivd_tf.layers.residual import GeneratorBlock
 from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralEmbedding
+from trivd_tf.models.arguments import check_counts, check_frames, checked_frame_size
 from trivd_tf.models.encoder import Encoder
 from trivd_tf.models.motion import NUM_STAGES, chosen_stages, combine_stages
 from trivd_tf.models.pixel_unit import PixelUnit
@@ -179,20 +180,15 @@ class Generator(keras.Model):
         # Conditioning frames arrive as they are: `_run` casts what the networks take, and a TSRU on
         # the pixels starts from all their bits.
         self.autocast = False
-        counts = {
-            "num_predicted_frames": num_predicted_frames,
-            "num_conditioning_frames": num_conditioning_frames,
-            "latent_size": latent_size,
-            "embedding_size": embedding_size,
-            "num_classes": num_classes,
-        }
-        for name, count in counts.items():
-            if not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name} must be a whole number from 1 on. Received: {count!r}")
-        frame_shape = height_width(frame_size)
-        if min(frame_shape) < 8 or any(side % 8 for side in frame_shape):
-            raise ValueError(f"frame_size must be a multiple of 8. Received: {frame_size}")
-        frame_size = from_height_width(*frame_shape)
+        check_counts(
+            channel_multiplier=channel_multiplier,
+            num_predicted_frames=num_predicted_frames,
+            num_conditioning_frames=num_conditioning_frames,
+            latent_size=latent_size,
+            embedding_size=embedding_size,
+            num_classes=num_classes,
+        )
+        frame_size = checked_frame_size(frame_size)
         if hidden_widths not in ("out", "in"):
             raise ValueError(f"hidden_widths must be 'out' or 'in'. Received: {hidden_widths!r}")
         motion_stages = chosen_stages(motion_stages, motion_levels)
@@ -339,6 +335,13 @@ class Generator(keras.Model):
         labels: tf.Tensor | None,
         training: bool,
     ) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
+        check_frames(
+            "conditioning_frames",
+            conditioning_frames,
+            (None, self.num_conditioning_frames, *self.frame_shape, 3),
+        )
+        if not tf.TensorShape(z.shape).is_compatible_with((None, self.latent_size)):
+            raise ValueError(f"z must be [any, {self.latent_size}]. Received: shape {z.shape}")
         dtype = self.compute_dtype
         last_frame = conditioning_frames[:, -1]
         conditioning_frames = tf.cast(conditioning_frames, dtype)

@@ -1,0 +1,58 @@
+"""Checks of what the models are built with and called with, in the words of Keras."""
+
+import numbers
+from typing import Any
+
+import tensorflow as tf
+
+from trivd_tf.base.frame_size import FrameSize, from_height_width
+
+
+def check_counts(**counts: Any) -> None:
+    """Raises ValueError unless each of them is a whole number from 1 on."""
+    for name, count in counts.items():
+        whole = isinstance(count, numbers.Integral) and not isinstance(count, bool)
+        if not whole or count < 1:
+            raise ValueError(f"{name} must be a whole number from 1 on. Received: {count!r}")
+
+
+def checked_frame_size(size: Any) -> FrameSize:
+    """The size of frames that a generator can draw, in its one form.
+
+    Raises:
+        ValueError: it is no side, nor (height, width), of multiples of 8.
+    """
+    sides = list(size) if isinstance(size, tuple | list) else [size, size]
+    whole = all(isinstance(s, numbers.Integral) and not isinstance(s, bool) for s in sides)
+    if len(sides) != 2 or not whole or min(sides) < 8 or any(side % 8 for side in sides):
+        raise ValueError(
+            f"frame_size must be a multiple of 8, or (height, width) of two. Received: {size!r}"
+        )
+    return from_height_width(int(sides[0]), int(sides[1]))
+
+
+def check_frames(name: str, frames: Any, shape: tuple[int | None, ...]) -> None:
+    """Checks frames before operations that end the process where their rank is wrong.
+
+    Args:
+        name: of the argument, for the message.
+        frames: what the model was called with.
+        shape: what it has to fit, None for any number.
+
+    Raises:
+        ValueError: another rank or shape, or no floats: pixels from 0 to 255 would be taken for
+            values in [-1, 1].
+    """
+    found = tf.TensorShape(getattr(frames, "shape", None))
+    wanted = f"{name} must be floats in [-1, 1] of shape {_text(shape)}"
+    if not found.is_compatible_with(shape):
+        raise ValueError(f"{wanted}. Received: shape {_text(found)}")
+    if not tf.as_dtype(frames.dtype).is_floating:
+        raise ValueError(
+            f"{wanted}. Received: {tf.as_dtype(frames.dtype).name}; use frames / 127.5 - 1 for "
+            "values from 0 to 255"
+        )
+
+
+def _text(shape: Any) -> str:
+    return f"[{', '.join('any' if side is None else str(side) for side in shape)}]"
