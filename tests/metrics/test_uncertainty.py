@@ -4,6 +4,7 @@ import pytest
 from trivd_tf.metrics import frechet_distance, inception_score, kernel_distance
 from trivd_tf.metrics.inception_score import inception_scores_of_samples
 from trivd_tf.metrics.uncertainty import (
+    Estimate,
     Resampling,
     estimate_fvd,
     estimate_inception_score,
@@ -123,3 +124,4 @@ def test_an_interval_is_moved_to_the_score():
     assert (found.low, found.high) == pytest.approx((0.25, 9.75))
     assert interval(1.0, np.linspace(10.0, 20.0, 201), lowest=0.0).low == 0.0
     assert found.text(2) == "5.00 [0.25, 9.75]"
+    assert Estimate(-1e-9, -1e-9, 1e-9).text(2) == "0.00 [0.00, 0.00]"  # no "-0.00"

@@ -41,13 +41,13 @@ class Estimate:
 
     def text(self, digits: int) -> str:
         """`31.8 [29.0, 34.9]`."""
-        return f"{self.value:.{digits}f} {self.interval_text(digits)}".rstrip()
+        return f"{self.value:z.{digits}f} {self.interval_text(digits)}".rstrip()
 
     def interval_text(self, digits: int) -> str:
         """`[29.0, 34.9]`, or nothing."""
         if self.low is None or self.high is None:
             return ""
-        return f"[{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        return f"[{self.low:z.{digits}f}, {self.high:z.{digits}f}]"
 
 
 class Resampling:

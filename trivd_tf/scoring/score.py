@@ -215,7 +215,8 @@ def _warn_of_coding(found: dict[str, list[Video]]) -> list[str]:
     name = "REAL" if any(lossy["REAL"]) else "FAKE"
     return [
         f"{name} went through a lossy codec ({_codings(found[name])}), the other did not: the "
-        "coding alone moves FVD by hundreds (docs/evaluation.md, Lossy files); store both alike"
+        "coding alone moves FVD (H.264 at crf 23 moved that of 64 clips of 128 x 128 by 83.5; "
+        "docs/evaluation.md, Lossy files); store both alike"
     ]
 
 
