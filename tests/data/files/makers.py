@@ -1,5 +1,6 @@
 """Files that people bring, made byte by byte or with PyAV: each is one of a kind."""
 
+import dataclasses
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -82,4 +83,38 @@ def with_pixel_aspect(
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
+    return path
+
+
+@dataclasses.dataclass(frozen=True)
+class GifImage:
+    """One image of a GIF: `indices` `[h, w]` into the palette, below 128, placed at (top, left)."""
+
+    indices: np.ndarray
+    top: int = 0
+    left: int = 0
+    disposal: int = 1
+    transparent: int | None = None
+
+
+def raw_gif(
+    path: Path, shape: tuple[int, int], palette: np.ndarray, images: list[GifImage]
+) -> Path:
+    """Writes a GIF block by block, uncompressed: a code of 8 bits a pixel, cleared in time."""
+    height, width = shape
+    colours = np.zeros((128, 3), np.uint8)
+    colours[: len(palette)] = palette
+    data = b"GIF89a" + struct.pack("<HHBBB", width, height, 0xF6, 0, 0) + colours.tobytes()
+    for image in images:
+        flags = image.disposal << 2 | (image.transparent is not None)
+        data += struct.pack("<BBBBHBB", 0x21, 0xF9, 4, flags, 4, image.transparent or 0, 0)
+        rows, columns = image.indices.shape
+        data += struct.pack("<BHHHHBB", 0x2C, image.left, image.top, columns, rows, 0, 7)
+        pixels = image.indices.astype(np.uint8).tobytes()
+        codes = b"".join(b"\x80" + pixels[at : at + 100] for at in range(0, len(pixels), 100))
+        codes += b"\x81"
+        for at in range(0, len(codes), 255):
+            data += bytes([len(codes[at : at + 255])]) + codes[at : at + 255]
+        data += b"\0"
+    path.write_bytes(data + b";")
     return path

@@ -248,6 +248,34 @@ def test_a_transparent_gif_has_the_same_background(tmp_path):
     assert np.abs(read(path).astype(int) - over_black(frames)).max() <= 2
 
 
+@pytest.mark.parametrize("transparent", [None, 3])
+@pytest.mark.parametrize("disposals", [(2, 1, 1), (1, 2, 1), (1, 1, 1), (3, 1, 1), (0, 3, 2)])
+def test_a_gif_that_empties_its_canvas_shows_black_there(tmp_path, disposals, transparent):
+    """Whether an opaque canvas stays opaque is read from the blocks: against GIF89a's rules."""
+    palette = np.array([[250, 20, 20], [20, 250, 20], [240, 240, 240], [90, 90, 250]], np.uint8)
+    images = [makers.GifImage(np.full((40, 60), 2), 0, 0, disposals[0], transparent)]
+    for number, disposal in enumerate((*disposals[1:], 1)):
+        indices = np.full((10, 20), number % 2)
+        indices[:, :5] = 3
+        images.append(makers.GifImage(indices, 5 + 8 * number, 10, disposal, transparent))
+    path = makers.raw_gif(tmp_path / "v.gif", (40, 60), palette, images)
+
+    background = palette[0] if transparent is None else (0, 0, 0)
+    expected, canvas = [], np.full((40, 60, 3), background, np.uint8)
+    for image in images:
+        before = canvas.copy()
+        rows, columns = image.indices.shape
+        place = np.s_[image.top : image.top + rows, image.left : image.left + columns]
+        drawn = image.indices != (-1 if transparent is None else transparent)
+        canvas[place][drawn] = palette[image.indices[drawn]]
+        expected.append(canvas.copy())
+        if image.disposal == 2:
+            canvas[place] = background
+        elif image.disposal == 3:
+            canvas = before
+    assert np.abs(read(path).astype(int) - np.stack(expected)).max() <= 1
+
+
 def test_hidden_colours_do_not_bleed_into_what_is_shown(tmp_path):
     frames = np.zeros((2, 64, 64, 4), np.uint8)
     frames[:, :, :32] = (255, 255, 255, 0)  # white that is not shown, beside black that is

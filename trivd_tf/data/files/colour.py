@@ -48,10 +48,22 @@ class RgbConverter:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
         self._peak: float | None = None
+        self._opaque = False  # whether the last frame that was looked at was
 
-    def __call__(self, frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
-        """uint8 `[height, width, 3]`, resized with an antialiased bicubic filter."""
-        if has_alpha(frame):
+    def __call__(
+        self, frame: av.VideoFrame, height: int, width: int, *, stays_opaque: bool = False
+    ) -> np.ndarray:
+        """Converts the next frame.
+
+        Args:
+          frame: as it was decoded.
+          height, width: of the result; resized with an antialiased bicubic filter.
+          stays_opaque: whether frames after an opaque one are opaque, so that they need no look.
+
+        Returns:
+          uint8 `[height, width, 3]`.
+        """
+        if has_alpha(frame) and not (stays_opaque and self._opaque):
             frame = self._over_background(frame)
         if transfer_name(frame.color_trc):
             if self._peak is None:
@@ -67,7 +79,8 @@ class RgbConverter:
 
     def _over_background(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame composed over black, before it is resized: hidden colours must not bleed."""
-        if _is_opaque(frame):
+        self._opaque = _is_opaque(frame)
+        if self._opaque:
             return frame
         pixels = self._reformat(frame, frame.height, frame.width, "rgba")
         alpha = pixels[..., 3:].astype(np.uint16)

@@ -1,6 +1,5 @@
 """One video file through libav: the stream that a player shows, its packets, frames and end."""
 
-import mmap
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,6 +10,7 @@ from av.codec.codec import UnknownCodecError
 from av.stream import Disposition
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.data.files.formats import gif
 from trivd_tf.data.files.interlacing import Deinterlacer
 from trivd_tf.data.files.orientation import Orientation, OrientationReader
 
@@ -22,7 +22,6 @@ _NOT_VIDEO_FORMATS = frozenset({"tty"})
 _NO_VIDEO = int(Disposition.attached_pic | Disposition.timed_thumbnails)
 # libav's own decoders of these drop the layer of transparency.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-_GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
 # Beyond this, the pixel aspect is a damaged header rather than a picture.
 _WIDEST_PIXEL = 8
 
@@ -56,6 +55,8 @@ class VideoFile:
       frame_rate: frames a second according to the header, 0.0 where it does not say.
       interlaced: whether a frame was filled in so far.
       corrupt_start: frames that were passed over because the file begins between key frames.
+      stays_opaque: whether all frames after an opaque one are opaque too, among those read so
+        far; False where the format does not tell.
 
     Raises:
       InputError: the file is missing or may not be read.
@@ -76,6 +77,7 @@ class VideoFile:
         self.frame_rate = float(self.stream.average_rate or self.stream.guessed_rate or 0)
         self.corrupt_start = 0
         self.interlaced = False
+        self.stays_opaque = self.container.format.name == "gif"
 
     def __enter__(self) -> "VideoFile":
         return self
@@ -124,6 +126,8 @@ class VideoFile:
         begun = False  # whether a key frame was seen
         for packet in self.container.demux(self.stream):
             end.saw_packet(packet)
+            if self.stays_opaque and packet.size:
+                self.stays_opaque = gif.keeps_opaque(memoryview(packet), first=not begun)
             begun = begun or packet.is_keyframe
             try:
                 frames = packet.decode() if decoder is None else decoder.decode(packet)
@@ -183,40 +187,8 @@ class _End:
                 f"{path}: truncated, {self._last_time:.2f} of the {duration:.2f} seconds it "
                 "should last"
             )
-        if container.format.name == "gif" and not _gif_is_whole(path):
+        if container.format.name == "gif" and not gif.is_whole(path):
             raise UnreadableVideo(f"{path}: truncated after frame {count}")
-
-
-def _gif_is_whole(path: str | os.PathLike[str]) -> bool:
-    """Whether a GIF ends between two of its blocks (GIF89a, appendix A); libav does not tell.
-
-    The trailer may be missing, and anything may follow it: all frames are there.
-    """
-    with (
-        open(path, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
-        try:
-            place = 13 + _gif_colours(data[10])
-            while place < len(data):
-                kind = data[place]
-                if kind == _GIF_IMAGE:
-                    place += 11 + _gif_colours(data[place + 9])
-                elif kind == _GIF_EXTENSION:
-                    place += 2
-                else:  # the trailer, or what is no block
-                    return True
-                while length := data[place]:
-                    place += 1 + length
-                place += 1
-        except IndexError:
-            return False
-    return True
-
-
-def _gif_colours(flags: int) -> int:
-    """Bytes of the table of colours that the flags announce."""
-    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _matroska_duration(metadata: dict[str, str]) -> float:

@@ -139,7 +139,7 @@ def decode_frames(
         if fps is not None and not isinstance(video, PictureFolder):
             frames = timing.at_rate(frames, fps, nominal_rate=video.frame_rate)
         for count, decoded in enumerate(frames, start=1):
-            yield convert(decoded)
+            yield convert(decoded, stays_opaque=isinstance(video, VideoFile) and video.stays_opaque)
             if count == max_frames:
                 return
 
@@ -156,7 +156,7 @@ class _Converter:
         self._last: Decoded | None = None
         self._image: np.ndarray | None = None
 
-    def __call__(self, decoded: Decoded) -> np.ndarray:
+    def __call__(self, decoded: Decoded, *, stays_opaque: bool) -> np.ndarray:
         # A frame that is shown for long comes several times at a target rate.
         if decoded is self._last and self._image is not None:
             return self._image
@@ -167,7 +167,7 @@ class _Converter:
                 shape = shape[::-1]
             self._shape = shape if self._size is None else resized_shape(*shape, self._size)
         height, width = self._shape[::-1] if orientation.transposed else self._shape
-        image = orientation.apply(self._to_rgb(frame, height, width))
+        image = orientation.apply(self._to_rgb(frame, height, width, stays_opaque=stays_opaque))
         # Kept only then: libav decodes faster into memory that was just given back.
         if self._repeats:
             self._last, self._image = decoded, image
