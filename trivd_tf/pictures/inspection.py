@@ -109,7 +109,7 @@ def _header(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
         elif isinstance(video, PictureFolder):
             container = f"{len(video.names)} numbered pictures"
         else:
-            container = "webp"
+            container = video.codec
         height, width = shown_shape(frame.height, frame.width, video.pixel_aspect)
         aspect = f"{video.pixel_aspect.numerator}:{video.pixel_aspect.denominator}"
         if (height, width) != (frame.height, frame.width):

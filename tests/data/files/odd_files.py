@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from tests.data.files import makers
+from tests.data.files.odd_streams import STREAMS
 from tests.data.videos import encode, moving_frames
 from trivd_tf.base.errors import InputError
 from trivd_tf.data.files.decode import decode_frames
@@ -285,6 +286,7 @@ ODD = [
     Odd("pictures of two series", _pictures(["l1.png", "l2.png", "r1.png", "r2.png"], None)),
     Odd("pictures without numbers", _pictures(["a.png", "b.png"], None)),
     Odd("pictures of one number", _pictures(["1.png", "01.png"], None)),
+    *[Odd(*entry) for entry in STREAMS],
 ]  # fmt: skip
 
 

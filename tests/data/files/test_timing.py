@@ -1,7 +1,9 @@
 """Target frame rates: which frames are taken, by their time stamps."""
 
 import logging
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +13,8 @@ from trivd_tf.base.errors import InputError
 from trivd_tf.data import VideoFolder
 from trivd_tf.data.clips import ClipSpec
 from trivd_tf.data.files.decode import decode_frames
-from trivd_tf.data.files.timing import describe_rates
+from trivd_tf.data.files.orientation import UPRIGHT
+from trivd_tf.data.files.timing import at_rate, describe_rates
 from trivd_tf.pictures.video_io import read_clip
 
 CLIP = ClipSpec(num_conditioning_frames=2, num_predicted_frames=3, size=32)
@@ -61,6 +64,23 @@ def test_a_gif_with_uneven_delays(tmp_path):
     images[0].save(path, save_all=True, append_images=images[1:], duration=[100, 100, 500, 100, 40])
     found = [round(int(frame[0, 0, 0]) / 10) for frame in decode_frames(path, fps=10)]
     assert found == [0, 1, 2, 2, 2, 2, 2, 3, 4]
+
+
+def test_a_stream_without_stamps_plays_at_its_own_rate(tmp_path):
+    """Raw H.264 has none at all."""
+    path = encode(tmp_path / "v.h264", numbered_frames(0, 24), codec="libx264rgb",
+                  pixel_format="rgb24", rate=25)  # fmt: skip
+    shown = numbers(path, fps=10)
+    assert len(shown) == 10
+    assert shown == pytest.approx(expected(np.arange(24) / 25, 24 / 25, 10), abs=2)
+
+
+def test_stamps_that_begin_late_go_on_from_the_files_rate():
+    frames = [av.VideoFrame(16, 16, "rgb24") for _ in range(4)]
+    for frame, stamp in zip(frames, [None, None, 700, 720], strict=True):
+        frame.time_base, frame.pts = Fraction(1, 100), stamp
+    taken = at_rate(iter([(frame, UPRIGHT) for frame in frames]), 10, nominal_rate=10)
+    assert [frames.index(frame) for frame, _ in taken] == [0, 1, 2, 2, 3, 3]
 
 
 def test_frames_and_size_limits_count_what_is_given(tmp_path):

@@ -22,6 +22,8 @@ _NOT_VIDEO_FORMATS = frozenset({"tty"})
 _NO_VIDEO = int(Disposition.attached_pic | Disposition.timed_thumbnails)
 # libav's own decoders of these drop the layer of transparency.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+# What writers put into a header before they know the number of frames (AVI, IVF), or more.
+_NO_COUNT = 2**30
 # Beyond this, the pixel aspect is a damaged header rather than a picture.
 _WIDEST_PIXEL = 8
 
@@ -159,7 +161,8 @@ class _End:
         self._last_time = 0.0
         # Edit lists hide packets: the header counts them, the index of what is shown does not.
         indexed = len(stream.index_entries) if "mp4" in stream.container.format.name else 0
-        self._expected = min(stream.frames, indexed) if indexed else stream.frames
+        promised = stream.frames if stream.frames < _NO_COUNT else 0
+        self._expected = min(promised, indexed) if indexed else promised
         self._hidden = 0
 
     def saw_packet(self, packet: av.Packet) -> None:

@@ -20,7 +20,12 @@ from trivd_tf.data.clips import require_integer, require_rate, resized_shape
 from trivd_tf.data.files import arrays, timing
 from trivd_tf.data.files.colour import BACKGROUND, RgbConverter
 from trivd_tf.data.files.container import Decoded, UnreadableVideo, VideoFile
-from trivd_tf.data.files.stills import AnimatedWebP, PictureFolder, is_animated_webp
+from trivd_tf.data.files.stills import (
+    AnimatedPicture,
+    PictureFolder,
+    is_animated_webp,
+    is_transparent_avif,
+)
 
 __all__ = [
     "DECODING_RULES",
@@ -56,7 +61,7 @@ class VideoInfo:
     codec: str
 
 
-def open_video(path: str | os.PathLike[str]) -> VideoFile | PictureFolder | AnimatedWebP:
+def open_video(path: str | os.PathLike[str]) -> VideoFile | PictureFolder | AnimatedPicture:
     """Opens a video file or a folder of numbered pictures; a context manager.
 
     Raises:
@@ -65,8 +70,8 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile | PictureFolder | Anim
     """
     if os.path.isdir(path):
         return PictureFolder(path)
-    if is_animated_webp(path):
-        return AnimatedWebP(path)
+    if is_animated_webp(path) or is_transparent_avif(path):
+        return AnimatedPicture(path)
     return VideoFile(path)
 
 
@@ -79,8 +84,8 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         if isinstance(video, VideoFile):
             context = video.stream.codec_context
             return VideoInfo(context.height, context.width, video.frame_rate, context.name)
-        if isinstance(video, AnimatedWebP):
-            return VideoInfo(video.height, video.width, video.frame_rate, "webp")
+        if isinstance(video, AnimatedPicture):
+            return VideoInfo(video.height, video.width, video.frame_rate, video.codec)
         first = probe(os.path.join(path, video.names[0]))
         return dataclasses.replace(first, frame_rate=0.0)
 

@@ -1,4 +1,4 @@
-"""Videos that are pictures: folders of numbered ones, and animated WebP."""
+"""Videos that are pictures: folders of numbered ones, animated WebP and AVIF."""
 
 import os
 import re
@@ -13,6 +13,7 @@ from PIL import Image
 
 from trivd_tf.base.errors import InputError
 from trivd_tf.data.files.container import Decoded, UnreadableVideo, VideoFile, check_dimensions
+from trivd_tf.data.files.formats import jpeg
 from trivd_tf.data.files.orientation import UPRIGHT, Orientation, from_exif
 
 PICTURE_ENDINGS = frozenset(
@@ -20,7 +21,7 @@ PICTURE_ENDINGS = frozenset(
 )
 _EXIF_ORIENTATION = 0x0112
 _MILLISECOND = Fraction(1, 1000)
-_WEBP_HEADER = 30
+_HEADER = 30  # bytes that tell the kind of file
 
 
 def is_picture(name: str) -> bool:
@@ -142,6 +143,8 @@ class PictureFolder:
 def _picture(path: Path) -> Decoded:
     with VideoFile(path) as file:
         frame, _ = next(file.frames())
+        if file.stream.codec_context.name == "mjpeg" and jpeg.is_cut(path):
+            raise UnreadableVideo(f"{path}: truncated")
     return frame, _exif_orientation(path)
 
 
@@ -177,27 +180,43 @@ def _is_animated_png(path: str | os.PathLike[str]) -> bool:
 def is_animated_webp(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a WebP of several frames, which libav does not decode."""
     header = _header(path)
-    return header[8:16] == b"WEBPVP8X" and bool(header[20] & 2)
+    return (
+        len(header) == _HEADER
+        and header.startswith(b"RIFF")
+        and header[8:16] == b"WEBPVP8X"
+        and bool(header[20] & 2)
+    )
+
+
+def is_transparent_avif(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is an animated AVIF with transparency, which libav takes for two videos."""
+    if _header(path)[4:12] != b"ftypavis":
+        return False
+    try:
+        with Image.open(path) as image:
+            return image.mode == "RGBA"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # libav reports what is wrong with it
 
 
 def _header(path: str | os.PathLike[str]) -> bytes:
     try:
         with open(path, "rb") as file:
-            header = file.read(_WEBP_HEADER)
+            return file.read(_HEADER)
     except OSError:
         return b""
-    return header if len(header) == _WEBP_HEADER and header.startswith(b"RIFF") else b""
 
 
-class AnimatedWebP:
-    """An animated WebP, through Pillow.
+class AnimatedPicture:
+    """An animated WebP or AVIF, through Pillow.
 
     Args:
       path: the file.
 
     Attributes:
+      codec: "webp" or "avif".
       height, width: in pixels.
-      pixel_aspect: 1, the format has square pixels.
+      pixel_aspect: 1, the formats have square pixels.
       frame_rate: of the first frame; 0.0 where it has no duration.
 
     Raises:
@@ -208,15 +227,18 @@ class AnimatedWebP:
 
     def __init__(self, path: str | os.PathLike[str]):
         self._path = path
-        # Before anything takes memory for them: 24-bit sides less one, behind the flags.
         header = _header(path)
-        width, height = (1 + int.from_bytes(header[at : at + 3], "little") for at in (24, 27))
-        check_dimensions(path, width, height)
-        self.height, self.width = height, width
+        self.codec = "webp" if header.startswith(b"RIFF") else "avif"
+        if self.codec == "webp":
+            # Before anything takes memory for them: 24-bit sides less one, behind the flags.
+            width, height = (1 + int.from_bytes(header[at : at + 3], "little") for at in (24, 27))
+            check_dimensions(path, width, height)
         try:
             self._image = Image.open(path)
         except (OSError, ValueError, SyntaxError) as error:
             raise UnreadableVideo(f"{path}: not a video, or its header is damaged") from error
+        self.width, self.height = self._image.size
+        check_dimensions(path, self.width, self.height)
 
     @property
     def frame_rate(self) -> float:
@@ -229,7 +251,7 @@ class AnimatedWebP:
         duration = self._image.info.get("duration") or 0
         return 1000 / duration if duration else 0.0
 
-    def __enter__(self) -> "AnimatedWebP":
+    def __enter__(self) -> "AnimatedPicture":
         return self
 
     def __exit__(
@@ -247,7 +269,7 @@ class AnimatedWebP:
             try:
                 self._image.seek(number)
                 pixels = np.asarray(self._image.convert("RGBA"))
-            except (OSError, EOFError, ValueError, SyntaxError) as error:
+            except (OSError, EOFError, ValueError, SyntaxError, RuntimeError) as error:
                 where = f"after frame {number}" if number else "before the first frame"
                 raise UnreadableVideo(f"{self._path}: corrupt or truncated {where}") from error
             frame = av.VideoFrame.from_ndarray(pixels, format="rgba")

@@ -65,6 +65,7 @@ class _Clock:
 
     def __init__(self, period: float) -> None:
         self._period = period  # of a frame, in seconds
+        self._begun = False
         self._offset: float | None = None
         self._last = 0.0
         self.tick = 0.0
@@ -74,16 +75,13 @@ class _Clock:
         """When the frame is shown; updates `tick` and `end` with it."""
         base = frame.time_base
         stamp = None if frame.pts is None or base is None else float(frame.pts * base)
-        if self._offset is None:
-            start = 0.0
-            if stamp is not None:
-                self._offset = stamp
-        else:
-            start = self._last + self._period if stamp is None else stamp - self._offset
-            if not self._last <= start <= self._last + _LONGEST_FRAME:
-                start = self._last + self._period
-                if stamp is not None:
-                    self._offset = stamp - start
+        start = self._last + self._period if self._begun else 0.0
+        if stamp is not None:
+            shown = start if self._offset is None else stamp - self._offset
+            if self._last <= shown <= self._last + _LONGEST_FRAME:
+                start = shown
+            self._offset = stamp - start
+        self._begun = True
         duration = float(frame.duration * base) if base is not None and frame.duration else 0.0
         if not 0 < duration <= _LONGEST_FRAME:
             duration = start - self._last if start > self._last else self._period
