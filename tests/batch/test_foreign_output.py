@@ -1,9 +1,14 @@
 """A batch job writes into an empty folder or into its own."""
 
+import types
+
 import pytest
 
+from tests.locks import held
 from trivd_tf.base.errors import InputError
-from trivd_tf.batch import outputs
+from trivd_tf.base.lock import FILE_NAME
+from trivd_tf.batch import outputs, pipeline
+from trivd_tf.batch.inputs import VideoFiles
 
 OPTIONS = {"format": "videos", "seed": 0}
 PLACES = {"a.mp4": "clips/a.mp4"}
@@ -33,3 +38,16 @@ def test_its_own_folder_is_continued(tmp_path):
     # One that was killed before it wrote its options down.
     (tmp_path / "killed" / "status").mkdir(parents=True)
     assert outputs.plan(str(tmp_path / "killed"), PLACES, OPTIONS, 4)
+
+
+def test_a_second_job_in_the_same_folder_ends(tmp_path, monkeypatch):
+    model = types.SimpleNamespace(num_conditioning_frames=2, frame_size=16, stride=1, fps=None)
+    monkeypatch.setattr(pipeline, "load_predictor", lambda *a, **k: model)
+    monkeypatch.setattr(VideoFiles, "find", lambda self, shape: PLACES)
+    options = pipeline.BatchOptions(model="m")
+    with (
+        held(tmp_path / "out", "a batch job of trivd_tf") as first,
+        pytest.raises(InputError, match=f"in use by a batch job .*process {first.pid}"),
+    ):
+        pipeline.predict_batch(VideoFiles(["clips/*"]), str(tmp_path / "out"), options)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [FILE_NAME]

@@ -10,6 +10,7 @@ import numpy as np
 
 from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.base.frame_size import height_width
+from trivd_tf.base.lock import directory_lock
 from trivd_tf.batch import outputs
 from trivd_tf.batch.inputs import ClipShape, Given, Inputs, VideoFiles
 from trivd_tf.batch.outputs import FORMATS, Group, Predicted
@@ -110,7 +111,8 @@ def predict_batch(
         The report: numbers of `inputs` and `predicted`, and `failed`, reasons by name.
 
     Raises:
-        InputError: no such model or inputs, or `output` was begun with other options.
+        InputError: no such model or inputs, `output` was begun with other options, or another
+            process works there.
         RunError: the pipeline stopped; the same call resumes it.
     """
     model = _load(options.model)
@@ -124,10 +126,11 @@ def predict_batch(
     if options.format == "records":
         # Which input is in which file must not change between runs.
         stated["input names"] = hashlib.sha256("\n".join(places).encode()).hexdigest()
-    groups = outputs.plan(output, places, stated, options.group_size)
-    if groups:
-        _run(inputs, shape, groups, output, options, beam_flags)
-    return outputs.write_report(output, places, options.format)
+    with directory_lock(output, "a batch job of trivd_tf"):
+        groups = outputs.plan(output, places, stated, options.group_size)
+        if groups:
+            _run(inputs, shape, groups, output, options, beam_flags)
+        return outputs.write_report(output, places, options.format)
 
 
 def _run(

@@ -1,6 +1,7 @@
 """Checkpoints of everything a run needs to resume as if it had not been interrupted."""
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -38,8 +39,21 @@ def _network_state(step: GanStep) -> dict[str, tf.Variable]:
     for name, owner in owners.items():
         for index, variable in enumerate(owner.variables):
             # Not the path: Keras numbers unnamed layers by what the process built before.
-            state[f"{name}/{index:04d}/{variable.name}"] = variable.value
+            state[f"{name}/{index:04d}/{_stable_name(variable.name, step)}"] = variable.value
     return state
+
+
+def _stable_name(name: str, step: GanStep) -> str:
+    """The name that a variable has in a process that builds this model first.
+
+    An optimizer's variables are named after the path of their weight, in which the recurrent units
+    bear numbers: another model built before in the same process must not keep a run from resuming.
+    """
+    for index, stage in enumerate(step.generator.stages):
+        unit = re.sub(r"_\d+$", "", stage.cell.name)
+        first = unit if index == 0 else f"{unit}_{index}"
+        name = name.replace(f"_{stage.name}_{stage.cell.name}_", f"_{stage.name}_{first}_")
+    return name
 
 
 def _average_state(averages: list[tf.Variable]) -> dict[str, tf.Variable]:
