@@ -14,8 +14,6 @@ pytest.importorskip("starlette", reason="the demo needs starlette")
 pytest.importorskip("uvicorn", reason="the demo needs uvicorn")
 
 
-# Long until it is known what closes the captured streams of the test's own process.
-@pytest.mark.long
 def test_the_command_serves_what_it_loads(exported, monkeypatch, capsys) -> None:
     import threading
     import time
@@ -30,7 +28,9 @@ def test_the_command_serves_what_it_loads(exported, monkeypatch, capsys) -> None
 
     def serve(application, bound) -> None:
         """One request, to the address that was printed before."""
-        server = uvicorn.Server(uvicorn.Config(application, log_level="error", ws="none"))
+        # uvicorn's own logging configuration closes the handlers that exist, and with absl's the
+        # stream that pytest captures.
+        server = uvicorn.Server(uvicorn.Config(application, log_config=None, ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         while not server.started:
