@@ -7,9 +7,9 @@
         'gs://bucket/videos/*.mp4' --runner=DataflowRunner --project=mine --region=europe-west4 \\
         --temp_location=gs://bucket/tmp --setup_file=./setup.py
 
-Every input gets exactly one output: `NAME.predicted.mp4` (given frames, then the future; samples
-side by side), or one example of a TFRecord file (exact pixels; `trivd_tf.batch.outputs.
-parse_record` reads it). Outputs appear whole or not at all: a job that was stopped goes on with the
+Every input gets exactly one output: `NAME.predicted.mp4` (conditioning frames, then the future;
+samples side by side), or one example of a TFRecord file (exact pixels; `trivd_tf.batch.outputs.
+parse_record` reads it). Outputs appear whole or not at all: a job that was stopped resumes with the
 same command. An input that cannot be used is named in OUTPUT/report.json and passed over; then the
 exit status is 2.
 """

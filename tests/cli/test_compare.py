@@ -155,7 +155,7 @@ def test_a_cell_that_failed_is_run_again_and_the_finished_ones_not(ran, tmp_path
     ("more", "files", "expected"),
     [
         (["--steps", "6"], FILES, "holds a comparison of 5 steps, not of 6 steps"),
-        (["--steps", "5"], [FILES[0], FILES[0]], "is given twice"),
+        (["--steps", "5"], [FILES[0], FILES[0]], "is repeated"),
         (["--steps", "5", "--minutes", "1"], FILES, "not allowed with"),
         ([], FILES, "one of the arguments --steps --minutes is required"),
         (["--minutes", "nan"], FILES, "not a number of minutes"),

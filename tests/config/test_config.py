@@ -312,7 +312,7 @@ def test_a_file_that_includes_itself_is_refused(build, tmp_path):
 def test_a_configuration_without_the_root_is_explained(build, tmp_path):
     path = tmp_path / "half.gin"
     path.write_text("\n".join(GOOD.splitlines()[:2]) + "\nlib.Training.steps = 3\n")
-    with pytest.raises(InputError, match=r"half\.gin given: nothing there configures"):
+    with pytest.raises(InputError, match=r"half\.gin: nothing there configures"):
         build([path])
 
 

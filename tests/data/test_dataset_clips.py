@@ -112,7 +112,7 @@ def test_without_test_clips_or_a_number_of_clips_one_line_says_what_to_do():
         (from_slices(CLIPS.astype(np.int32)), {}, r"must be uint8, or floats.*int32"),
         (from_slices((CLIPS, CLIPS, CLIPS)), {}, r"elements must be a video"),
         (from_slices({"frames": CLIPS}), {}, r"dict with 'video'"),
-        (from_slices(CLIPS), {"class_names": "ab"}, "class_names were given, but elements hold no"),
+        (from_slices(CLIPS), {"class_names": "ab"}, "received class_names, but elements hold no"),
         (
             from_slices((CLIPS, LABELS)).skip(2),
             {"class_names": "ab"},

@@ -158,7 +158,7 @@ def test_everything_is_reached_with_the_keyboard(page) -> None:
     page.keyboard.press("End")
     assert page.inner_text("#when") == f"predicted +{HORIZON} of {HORIZON}"
     page.keyboard.press("Home")
-    assert page.inner_text("#when") == f"given 1 of {GIVEN}"
+    assert page.inner_text("#when") == f"conditioning frame 1 of {GIVEN}"
     page.evaluate("document.activeElement.blur()")
     names = []
     for _ in range(20):

@@ -49,7 +49,7 @@ def test_what_differs_from_the_protocol_is_written_down(experiment):
         "samples: 8",
         "stride: 1",
         "tf1_bilinear to 224 x 224",
-        "given frames included",
+        "conditioning frames included",
         "standing_statistics: as told",
         "seed: 0",
         "runs: 1",

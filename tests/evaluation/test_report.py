@@ -44,7 +44,7 @@ def test_the_table_names_scores_samples_and_rules(report):
     lines = str(report).splitlines()
     assert lines[1].split() == ["model,", "step", "3", "12.3", "1.50", "15.00", "0.375"]
     assert len({len(line) for line in lines[:3]}) == 1
-    for said in ("samples: 12", "tf1_bilinear", "given frames included", "split: test"):
+    for said in ("samples: 12", "tf1_bilinear", "conditioning frames included", "split: test"):
         assert said in lines[-1]
 
 

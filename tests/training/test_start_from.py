@@ -89,7 +89,7 @@ def test_an_export_gives_its_generator_and_the_discriminators_beside_it(tiny, ex
     for mine, theirs in zip(after[:count], before[:count], strict=True):
         np.testing.assert_allclose(mine, theirs, atol=2e-3)
     assert not np.array_equal(after[count], before[count])
-    assert lines[0].endswith("an export holds no discriminators, which begin anew")
+    assert lines[0].endswith("an export holds no discriminators, which start from scratch")
     weights = [v.numpy() for v in tiny.step.generator.trainable_variables]
     for average, weight in zip(tiny.step.average.averages, weights, strict=True):
         np.testing.assert_array_equal(average, weight)

@@ -35,7 +35,7 @@ def side_by_side(
         frame_side: side of a drawn frame in pixels, at least.
 
     Returns:
-        uint8 `[Tc + T, H, W, 3]`; borders are blue while frames are given, then green (real) and
+        uint8 `[Tc + T, H, W, 3]`; borders are blue in conditioning frames, then green (real) and
         orange (predicted).
     """
     given = real.shape[1] - next(iter(predicted.values())).shape[1]
@@ -49,7 +49,7 @@ def side_by_side(
     for time in range(real.shape[1]):
         canvas = Image.new("RGB", (sum(widths) + GAP, height), PAPER)
         draw = ImageDraw.Draw(canvas)
-        said = f"given, frame {time + 1}" if time < given else f"frame +{time - given + 1}"
+        said = f"conditioning frame {time + 1}" if time < given else f"frame +{time - given + 1}"
         write(draw, (GAP, 2), said, GIVEN if time < given else INK)
         left = GAP
         for (title, videos), width in zip(columns.items(), widths, strict=True):
@@ -76,7 +76,7 @@ def side_by_side_sheet(
     canvas = Image.new("RGB", (label + len(times) * across + GAP, LINE + count * block), PAPER)
     draw = ImageDraw.Draw(canvas)
     for column, time in enumerate(times):
-        text = "given" if time < given else f"+{time - given + 1}"
+        text = "-1" if time < given else f"+{time - given + 1}"
         write(draw, (label + column * across + BORDER, 0), text, GIVEN if time < given else INK)
     for number in range(count):
         for row, (title, video) in enumerate({"real": real, **predicted}.items()):

@@ -136,7 +136,7 @@ def parse(
     Args:
         gin_files: paths, or names of files that come with the package (see `find_gin_file`).
         gin_bindings: single bindings, applied after the files.
-        data_dir: where given, bound to `data_dir` of the source that the root's `data` selects.
+        data_dir: where set, bound to `data_dir` of the source that the root's `data` selects.
         stand_in_data: where the source that the root's `data` selects is still without its
             `data_dir`, generated clips take its place: enough to build networks.
         root: what everything hangs on; default `trivd_tf.experiment.Experiment`.
@@ -198,7 +198,7 @@ def _root_name(statements: Statements, root: Callable[..., Any], paths: Sequence
     names = " and ".join(str(path) for path in paths) or "no gin file"
     known = ", ".join(path.stem for path in known_gin_files() if path.parts[0] == "runs")
     raise InputError(
-        f"{names} given: nothing there configures an {root.__name__}; give the file of a run, for "
+        f"{names}: nothing there configures an {root.__name__}; use the file of a run, for "
         f"example one of {known}"
     )
 

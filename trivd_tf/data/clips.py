@@ -39,7 +39,7 @@ class ClipSpec:
     """The clips that a model sees (docs/architecture.md, section 1).
 
     Attributes:
-      num_conditioning_frames: frames given to the model (Kinetics-600 and UCF-101: 5, BAIR: 1).
+      num_conditioning_frames: frames that the model sees (Kinetics-600 and UCF-101: 5, BAIR: 1).
       num_predicted_frames: frames that it predicts (11, BAIR: 15).
       size: side of the square frames, in pixels, or (height, width); multiples of 8. A video is
         resized, aspect kept, until it just covers the frame (for a square: until its smallest side

@@ -251,7 +251,7 @@ class DatasetClips(ClipSource):
                 f"received {spec}"
             )
         if self._class_names and not (len(parts) == 2 or (is_dict and "label" in spec)):
-            raise InputError(f"{self.name}: class_names were given, but elements hold no label")
+            raise InputError(f"{self.name}: received class_names, but elements hold no label")
         try:
             first = next(iter(dataset.map(self._named).take(1)), None)
         except tf.errors.OpError as error:  # from a function of the user's

@@ -24,7 +24,7 @@ class Example:
     Attributes:
         key: in addresses.
         title: for people.
-        clip: given frames, and what really followed, as far as the longest future.
+        clip: conditioning frames, and what really followed, as far as the longest future.
     """
 
     key: str

@@ -39,7 +39,7 @@ def views_sheet(
 ) -> np.ndarray:
     """Draws a clip, and below it each discriminator's view of it at the same scale.
 
-    In the clip's row the frames that were given have a blue border, those that follow a green one;
+    In the clip's row the conditioning frames have a blue border, those that follow a green one;
     outlined in a discriminator's colour is the window that it crops. Every drawn frame of a view
     stands under the frame of the clip that it comes from.
 
@@ -67,7 +67,7 @@ def views_sheet(
     last = f"together {total:,} pixels of the clip's {whole:,} ({total / whole:.0%})"
     top_caption = (
         f"{experiment.title}: {frames} frames of {size[0]} x {size[1]}, "
-        f"{experiment.clip.num_conditioning_frames} given (blue), the rest real (green)"
+        f"{experiment.clip.num_conditioning_frames} conditioning (blue), the rest real (green)"
     )
     widest = text_width([*captions, last, top_caption])
     canvas = Image.new("RGB", (max(frames * width, widest) + 2 * _MARGIN, height), PAPER)

@@ -31,7 +31,7 @@ class Protocol:
         name: for `--protocol`.
         source: the class of the data set.
         source_options: its arguments besides the folder: which stored videos are scored on.
-        clip: frames given and predicted, size, stride.
+        clip: conditioning and predicted frames, size, stride.
         options: split, sample count, runs, resize rule, standing statistics, seeds.
         note: what the paper leaves open, or does otherwise.
     """

@@ -75,7 +75,7 @@ class ScoredVideos:
         self._sums: dict[str, np.ndarray] = {}
 
     def update(self, real: np.ndarray, predicted: np.ndarray, skip: int) -> None:
-        """Takes whole clips, uint8 `[b, Tc + T, S, S, 3]`; the first `skip` frames are given."""
+        """Takes whole clips, uint8 `[b, Tc + T, S, S, 3]`, with `skip` conditioning frames."""
         logits = self._extractor(predicted)
         self.logits.append(logits)
         update_by_count(self._moments, logits, self._counts, self.by_count)
@@ -139,7 +139,7 @@ class ScoredVideos:
 def model_candidate(
     experiment: Experiment, predictor: Predictor, *, seed: int, truncation: float | None
 ) -> Candidate:
-    """The given frames, then what a model predicts for them and their class.
+    """Conditioning frames, then what a model predicts for them and their class.
 
     Clip n has the same latent in any batch.
     """
@@ -162,7 +162,7 @@ def model_candidate(
 
 
 def copy_candidate(experiment: Experiment) -> Candidate:
-    """The given frames, then the last of them again and again."""
+    """Conditioning frames, then the last of them again and again."""
     skip = experiment.clip.num_conditioning_frames
 
     def copy(real: RealClips) -> np.ndarray:

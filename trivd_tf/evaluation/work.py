@@ -158,7 +158,7 @@ class Work:
 
 def _row(videos: ScoredVideos, real: RealFeatures) -> Row:
     by_samples = videos.fvd(real)
-    # A prediction belongs to the real clip whose first frames it was given.
+    # A prediction belongs to the real clip whose first frames conditioned it.
     estimate = videos.fvd_estimate(real, paired=videos.name != _OTHER_REAL)
     infinite = estimate.infinite
     return Row(

@@ -23,7 +23,7 @@ class Experiment:
     """What a run is.
 
     Attributes:
-        clip: number of frames given and predicted, their size and stride.
+        clip: numbers of conditioning and predicted frames, their size and stride.
         data: where clips come from.
         generator: builds the generator but for what clip and data decide (`models.generator`).
         discriminators: likewise (`models.discriminators`).

@@ -108,7 +108,7 @@ futures = model.sample(tf.constant(clip), seed=1, truncation=0.8, num_samples=3)
 |---|---|---|
 {table}
 
-Frames are bytes from 0 to 255, resized before they are given so that {fit},
+Frames are bytes from 0 to 255, resized beforehand so that {fit},
 and the centre cropped. Give them as a tensor: TensorFlow refuses one of another type by name, but
 would turn a NumPy array of floats into bytes without a word.
 
@@ -116,7 +116,7 @@ would turn a NumPy array of floats into bytes without a word.
 seed gives the same answer; a clip's place in the batch counts, what else is in it does not.
 {labels}
 Flow holds (dy, dx) in pixels from a pixel to where its value comes from: what moves, moves by its
-negative. Through `signatures[...]` every input must be given, as a keyword; a TF1 session and
+negative. Through `signatures[...]` every input must be passed, as a keyword; a TF1 session and
 TensorFlow Serving may leave out all but the frames (and z).
 """
 

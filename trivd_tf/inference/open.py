@@ -202,7 +202,7 @@ def as_predictor(
 
 
 def _options_of(restored: RestoredModel) -> dict[str, Any]:
-    """What predictors are told of a run besides its generator."""
+    """What predictors need to know of a run besides its generator."""
     return {
         "stride": restored.stride,
         "fps": restored.fps,

@@ -31,7 +31,7 @@ class PredictedFile:
         path: the input.
         outputs: files written, by kind: `gif` and `mp4` (everything side by side), `sheet` (frames
             over time), `motion` (where the model has a motion field), `sample_1` ... (each future
-            alone, after the frames it was given).
+            alone, after its conditioning frames).
         error: why there is no output, one line that names the input; None where all went well.
         prediction: what the outputs show; None after an error.
     """

@@ -195,7 +195,7 @@ class Predictor(abc.ABC):
         with_motion: bool = False,
         one_by_one: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """One future a clip from given latents.
+        """One future a clip from latents of the caller.
 
         Args:
             conditioning: uint8, or floats in [-1, 1], `[B, Tc, S, S, 3]`.
@@ -320,7 +320,7 @@ class Predictor(abc.ABC):
         if self.num_classes == 1:
             if labels is not None:
                 raise InputError(
-                    "labels were given, but this model was trained without classes; leave them out"
+                    "received labels, but this model was trained without classes; leave them out"
                 )
             return None
         given = np.asarray(0 if labels is None else labels)

@@ -68,7 +68,7 @@ def make_discriminators(
     Args:
         decomposition: a key of `DECOMPOSITIONS`.
         channel_multiplier: ch.
-        num_conditioning_frames: leading frames that are given, not predicted.
+        num_conditioning_frames: leading frames that are real, not predicted.
         num_sampled_frames: K of the frame discriminator; the row's own when left out.
         factor: s of the cropped and downsampled views.
         num_classes, head, pool_time, wide_blocks, spectral_norm, spectral_epsilon: as in

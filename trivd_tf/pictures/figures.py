@@ -1,4 +1,4 @@
-"""Prediction sheets: what was given, what was predicted, what really followed, and the motion.
+"""Prediction sheets: conditioning frames, predictions, the real continuation, and the motion.
 
 Given frames have a blue border, predicted ones an orange one, real ones that the model never saw a
 green one; every row and column is labelled, so that no picture depends on colour alone.
@@ -114,7 +114,7 @@ def contact_sheet(
     motion_rows: int = 1,
     method: str = "bicubic",
 ) -> np.ndarray:
-    """Draws frames over time: a column each, given | predicted; a row for real, samples, motion.
+    """Draws frames over time, conditioning | predicted; a row for real, samples, motion.
 
     Args:
         prediction: what to draw.
@@ -135,7 +135,7 @@ def contact_sheet(
     side = upscale(prediction.conditioning[:1], smallest_side=frame_side, method=method).shape[1:3]
     cell_height, cell_width = map(cell, side)
     label_width = text_width([strip.label for strip in strips]) + 2 * GAP
-    divider = 4 * GAP  # between what was given and what was predicted
+    divider = 4 * GAP  # between conditioning and predicted frames
 
     def left(column: int) -> int:
         return label_width + column * cell_width + (divider if column >= count else 0)
@@ -145,8 +145,9 @@ def contact_sheet(
     width = left(len(columns)) + GAP
     canvas = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(canvas)
-    write(draw, (left(0), 2), "given", GIVEN)
-    write(draw, (left(count), 2), "predicted", PREDICTED)
+    write(draw, (left(0), 2), "conditioning", GIVEN)
+    after = left(0) + text_width(["conditioning"]) + GAP  # few narrow columns leave less room
+    write(draw, (max(left(count), after), 2), "predicted", PREDICTED)
     for column, time in enumerate(columns):
         number = time - count if time < count else time - count + 1
         write(draw, (left(column) + BORDER, LINE), f"{number:+d}", INK)
@@ -172,9 +173,9 @@ def animation(
     motion_panels: int = 1,
     method: str = "bicubic",
 ) -> np.ndarray:
-    """Draws the same rows as panels that play side by side, given frames first.
+    """Draws the same rows as panels that play side by side, conditioning frames first.
 
-    Borders and captions change from blue "given" to orange "predicted" (green "real").
+    Borders and captions change from blue "conditioning" to orange "predicted" (green "real").
 
     Args:
         prediction: what to draw.
@@ -235,7 +236,7 @@ def _caption(strip: _Strip, time: int, count: int) -> tuple[str, tuple[int, int,
     if strip.frames[time] is None:
         return strip.label, INK
     if time < count:
-        return f"{strip.label}: given", strip.colors[time]
+        return f"{strip.label}: conditioning", strip.colors[time]
     number = time - count + 1
     if strip.label == "real" or strip.label == "predicted":
         return f"{strip.label} +{number}", strip.colors[time]

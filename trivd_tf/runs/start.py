@@ -112,7 +112,7 @@ def _from_export(step: GanStep, folder: Path) -> str:
         average.assign(tf.convert_to_tensor(weight))
     stored = folder / shipped.DISCRIMINATORS
     if not stored.is_file():
-        return "the generator; an export holds no discriminators, which begin anew"
+        return "the generator; an export holds no discriminators, which start from scratch"
     load_discriminators(stored, step.discriminators)
     return "generator and discriminators"
 

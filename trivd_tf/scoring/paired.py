@@ -29,7 +29,7 @@ def frame_scores(
         real, fake: videos, pair by pair.
         clips: windows, the same of both.
         rule: of the clips.
-        skip: frames at the beginning of a clip that are not scored: those that a model was given.
+        skip: frames at the beginning of a clip that are not scored: conditioning frames.
 
     Returns:
         By the score's name, its mean over the frames of each clip, `[N]`.

@@ -176,7 +176,7 @@ def _cells(args: argparse.Namespace) -> list[Cell]:
     names = [Path(gin_file).name.removesuffix(".gin") for gin_file in args.gin_file]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise InputError(f"--gin_file {', '.join(sorted(twice))} is given twice; name each once")
+        raise InputError(f"--gin_file {', '.join(sorted(twice))} is repeated; name each once")
     root = Path(args.output).expanduser() / "cells"
     return [
         Cell(gin_file, name, seed, root / name / f"seed_{seed}")

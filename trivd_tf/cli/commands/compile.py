@@ -66,7 +66,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again",
         action="store_true",
-        help="compile anew what is recorded, where its program is no longer the same",
+        help="compile again where a recorded program has changed",
     )
 
 

@@ -49,8 +49,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=natural_number,
         default=0,
-        help="frames at the beginning of a clip that PSNR, SSIM, MSE and MAE leave out, since a "
-        "model was given them (default: 0)",
+        help="conditioning frames at the beginning of each clip, which PSNR, SSIM, MSE and MAE "
+        "leave out (default: 0)",
     )
     group.add_argument(
         "--value_range",

@@ -46,8 +46,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--start_from",
         metavar="DIR_OR_NAME",
         help="begin with the weights of another run or of an export of the same networks, or of a "
-        "model that comes with the package (small, walks, digits); the optimizers start anew. A "
-        "run that has a checkpoint resumes from it instead",
+        "model that comes with the package (small, walks, digits); the optimizers start from zero. "
+        "A run that has a checkpoint resumes from it instead",
     )
     add_strategy_flags(parser)
     parser.add_argument(

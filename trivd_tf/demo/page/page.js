@@ -172,7 +172,7 @@ function draw() {
   $("panels").childNodes.forEach((figure, index) => {
     const isReal = real && index === 0;
     const future = index - (real ? 1 : 0);
-    let strip = given, row = time, kind = "given", text = "given";
+    let strip = given, row = time, kind = "given", text = "conditioning";
     if (step >= 0) {
       row = step;
       strip = isReal ? (step < content.num_real ? real : null) : (moving ? over : futures)[future];
@@ -190,7 +190,7 @@ function draw() {
     figure.querySelector("span").textContent = text;
   });
   $("time").value = time;
-  const when = step < 0 ? `given ${time + 1} of ${count}` : `predicted +${step + 1} of ${content.num_frames}`;
+  const when = step < 0 ? `conditioning frame ${time + 1} of ${count}` : `predicted +${step + 1} of ${content.num_frames}`;
   $("when").textContent = when;
   $("time").setAttribute("aria-valuetext", when);
 }
@@ -316,7 +316,7 @@ async function begin() {
     return complain("The model's description did not arrive. Is `trivd demo` still running?");
   }
   const every = model.stride === 1 ? "" : ` (one in ${model.stride} of the video's)`;
-  $("facts").textContent = `${model.title}: ${model.given} given frame${model.given === 1 ? "" : "s"} of ${model.height} × ${model.width} pixels${every}, and what the model draws after them.`;
+  $("facts").textContent = `${model.title}: ${model.given} conditioning frame${model.given === 1 ? "" : "s"} of ${model.height} × ${model.width} pixels${every}, and what the model draws after them.`;
   $("limits").textContent = `up to ${(model.limits.upload_bytes / 2 ** 20).toFixed(0)} MB; its middle${model.height === model.width ? " square" : ""} is used`;
   $("num_samples").max = model.limits.samples;
   $("num_frames").max = model.limits.frames;

@@ -72,7 +72,7 @@ def plot_truncation(scores: dict[str, dict[str, float]], path: pathlib.Path) -> 
 
 
 def draw_predictions(prediction: Prediction, path: pathlib.Path) -> None:
-    """Side-by-side videos of what was given, what followed and the predictions, as a GIF."""
+    """Side-by-side videos of conditioning frames, real continuation and predictions, as a GIF."""
     write_gif(path, figures.animation(prediction), frame_rate=_FRAMES_A_SECOND)
 
 

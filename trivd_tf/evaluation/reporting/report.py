@@ -198,11 +198,11 @@ def describe_scoring(
         "fingerprint": experiment.data.fingerprint(clip, options.split),
         "split": options.split,
         "samples": options.num_samples,
-        "frames": f"{clip.num_conditioning_frames} given + {clip.num_predicted_frames}",
+        "frames": f"{clip.num_conditioning_frames} conditioning + {clip.num_predicted_frames}",
         "size": clip.size,
         "stride": clip.stride,
         **({} if clip.fps is None else {"frames_per_second": clip.fps}),
-        "fvd": f"logits of {options.i3d or 'I3D Kinetics-400'}, given frames included",
+        "fvd": f"logits of {options.i3d or 'I3D Kinetics-400'}, conditioning frames included",
         "inception_score": "softmax of the same network, one split",
         "resize": f"{options.resize} to 224 x 224",
         "intervals": "95 %, bootstrap over clips, of the first run; the bias of few samples is not "
