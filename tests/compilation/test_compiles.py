@@ -117,16 +117,19 @@ def check_compiles(folder, unit: str, decomposition: str) -> None:
     assert counts["generator"] > counts["discriminators"] > 1
 
 
-def test_a_tiny_train_step_and_prediction_compile_for_v3(tmp_path):
-    compile_tiny(tmp_path, "tsru_p", programs="all")
+def test_a_tiny_prediction_compiles_for_v3(tmp_path):
+    compile_tiny(tmp_path, "tsru_p", programs="predict")
     prediction = next(one for one in stored(tmp_path) if one["program"] == "prediction")
     assert prediction["figures"]["flops"] > 0
     assert prediction["figures"]["peak_bytes"] > prediction["figures"]["argument_bytes"] > 0
     # Every replica predicts for itself.
     assert prediction["figures"]["collectives"] == []
     assert prediction["runs_a_step"] == prediction["resident_bytes"] == 0
+
+
+@pytest.mark.long
+def test_a_tiny_train_step_compiles_for_v3_and_is_recorded(tmp_path):
     check_compiles(tmp_path, "tsru_p", "downsampled")
-    # What is recorded is told again, and not compiled again.
     again = compile_tiny(tmp_path, "tsru_p", "downsampled")
     assert "compiling" not in again.stderr
     assert "v3:2x2, 8 replicas of 1 samples" in again.stdout

@@ -266,7 +266,7 @@ def _touched(lock: RunPath) -> str | None:
         found = _read(lock)
         return None if found is None else str(found.get("beat"))
     try:
-        with lock.open("rb") as file:  # opening asks the server of a shared file system anew
+        with lock.open("rb") as file:  # opening asks the server of a shared file system again
             return str(os.fstat(file.fileno()).st_mtime_ns)
     except FileNotFoundError:
         return None

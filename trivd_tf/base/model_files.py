@@ -55,7 +55,7 @@ def is_export(path: RunName) -> bool:
 
 
 def has_checkpoint(model_dir: RunPath) -> bool:
-    """Whether a run got as far as saving anything; before that it may begin anew, differently."""
+    """Whether a run got as far as saving anything; before that its configuration may change."""
     return any((model_dir / CHECKPOINTS).glob("*.index"))
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 30.0
-# Below so many columns tqdm's line would be cut off in the middle.
+# Below so many columns tqdm would truncate its line in the middle.
 _NARROWEST_BAR = 60
 _NARROW = "{desc}: {n_fmt}/{total_fmt} [<{remaining}]"
 

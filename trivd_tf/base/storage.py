@@ -320,7 +320,7 @@ def _upload(local: Path, partial: RunPath, target: RemotePath) -> None:
 
 
 def append(path: RunPath, data: bytes) -> None:
-    """Adds to a file all of `data`, or nothing where that fails; a store writes it all anew."""
+    """Appends all of `data`, or nothing on failure; an object store rewrites the whole file."""
     if isinstance(path, RemotePath):
         with _gfile().GFile(str(path), "ab") as remote:
             remote.write(data)

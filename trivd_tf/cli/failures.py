@@ -74,5 +74,5 @@ def _print_error(line: str) -> None:
     try:
         print(f"trivd: error: {line}", file=sys.stderr, flush=True)
     except OSError:
-        # stderr itself is gone (a closed pipe); the exit status still tells.
+        # stderr itself is gone (a closed pipe); the exit status remains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -276,7 +276,7 @@ def existing_model_dir(text: str) -> Path:
 
 
 def load_config(
-    args: argparse.Namespace, model_dir: RunPath, *, report: bool = True, anew: bool = False
+    args: argparse.Namespace, model_dir: RunPath, *, report: bool = True, restart: bool = False
 ) -> tuple[ParsedConfig, Experiment]:
     """Parses, checks and builds what the flags configure.
 
@@ -287,7 +287,7 @@ def load_config(
         args: with the configuration flags.
         model_dir: of a run that may not have begun yet.
         report: print what changed since the run began.
-        anew: the run in `model_dir`, if any, is not continued.
+        restart: the run in `model_dir`, if any, is not continued.
 
     Raises:
         InputError: there is no configuration, it is wrong, or it contradicts the model in
@@ -305,7 +305,7 @@ def load_config(
     with _local_copies(args.gin_file or [saved]) as files:
         parsed = config.parse(files, args.gin_bindings, data_dir=args.data_dir)
     experiment = parsed.build()
-    if saved.is_file() and model_files.has_checkpoint(model_dir) and not anew:
+    if saved.is_file() and model_files.has_checkpoint(model_dir) and not restart:
         changes = changes_of_config(parsed, saved)
         if report:
             report_changes(changes)

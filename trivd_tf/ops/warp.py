@@ -39,7 +39,7 @@ def _sizes(frame: tf.Tensor) -> list[tf.Tensor | int]:
 def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor, *, edges: str = "zeros") -> tf.Tensor:
     """Moves `hidden` by a distribution over k x k displacements at each pixel (paper, Eq. 11-12).
 
-    The backward pass keeps the two inputs only and forms everything else anew.
+    The backward pass keeps the two inputs only and recomputes everything else.
 
     Args:
         hidden: `[B, H, W, C]`, any H, W >= 1.

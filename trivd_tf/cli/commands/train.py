@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.training.distribution.strategy import replica_batch_size
     from trivd_tf.training.distribution.workers import Workers
 
-    parsed, experiment = load_config(args, model_dir, report=False, anew=args.restart)
+    parsed, experiment = load_config(args, model_dir, report=False, restart=args.restart)
     _refuse_scores_elsewhere(model_dir, experiment.training.evaluate_every_steps)
     resume = model_files.has_checkpoint(model_dir) and not args.restart
     seed = run_record.choose_seed(model_dir, args.seed) if resume else (args.seed or 0)

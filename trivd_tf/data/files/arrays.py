@@ -146,7 +146,7 @@ def expand(
 
 
 def each_video(path: str | os.PathLike[str]) -> list[str]:
-    """The path itself; of an array file, the names of its videos where they can be told."""
+    """The path itself; of an array file, the names of its videos where its header has them."""
     if parse(path) is not None:
         with contextlib.suppress(InputError):  # whoever reads the path reports it
             return [video.path for video in find_videos(path)]

@@ -85,7 +85,7 @@ def side_data(frame: av.VideoFrame, kind: Type) -> bytes | None:
     """What a frame carries besides its pixels.
 
     Raises:
-      ValueError: it carries a kind that PyAV does not know (Exif in 18.1), and so tells none.
+      ValueError: it carries a kind that PyAV does not know (Exif in 18.1), and so none is read.
     """
     known: Any = frame.side_data
     data = known.get(kind)

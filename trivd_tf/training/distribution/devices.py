@@ -74,7 +74,7 @@ def reporting_device_failures(
 
     Args:
         options: of the run.
-        step: tells the steps done.
+        step: returns the number of steps done.
         jit_compile: whether the step has parts that XLA compiles.
     """
     try:

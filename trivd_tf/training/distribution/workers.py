@@ -89,8 +89,8 @@ def lost_message(step: int) -> str:
 
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and line != "Graph execution error:"]
-    return (told or [type(error).__name__])[0][:200]
+    informative = [line for line in lines if line and line != "Graph execution error:"]
+    return (informative or [type(error).__name__])[0][:200]
 
 
 def _count(strategy: tf.distribute.Strategy) -> int:
