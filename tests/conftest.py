@@ -30,7 +30,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-long", action="store_true", help="also run the tests marked `long`")
 
 
+# The files that take longest, longest first: begun last, they would leave one process idle.
+LONGEST = (
+    *("cli/test_end_to_end", "conformance/test_conformance", "gin_files/test_runs"),
+    *("description/test_costs", "batch/test_batch", "compilation/test_compiles"),
+    *("exporting/test_export", "inference/test_without_data", "models/test_generator"),
+    *("conformance/test_keras", "cli/test_describe", "evaluation/test_evaluate"),
+    *("layers/recurrent/test_protocol", "inference/test_labels"),
+)
+
+
+def _position(item: pytest.Item) -> int:
+    name = str(item.path.relative_to(Path(__file__).parent).with_suffix(""))
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_position)
     if config.getoption("--run-long"):
         return
     deselected = [item for item in items if item.get_closest_marker("long")]

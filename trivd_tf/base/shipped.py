@@ -1,4 +1,4 @@
-"""The trained models that come with the package, found by name.
+"""Trained models by name: those that come with the package, and TensorFlow Hub's.
 
 An installed package carries them as `trivd_tf/pretrained/NAME`; in a checkout they are
 `export/pretrained/NAME`. Each is an export (`trivd export`) with its discriminators beside it.
@@ -7,6 +7,7 @@ An installed package carries them as `trivd_tf/pretrained/NAME`; in a checkout t
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from trivd_tf.base import model_files
@@ -56,3 +57,16 @@ def find_model(name: str | os.PathLike[str]) -> Path:
             f"that to {path}, or export again"
         )
     return path
+
+
+def fetch_from_hub(handle: str) -> str:
+    """The folder of a TensorFlow Hub module, downloaded where it is not in the library's cache.
+
+    Raises:
+        Exception: whatever the library lets through: network, HTTP, archive, value.
+    """
+    with warnings.catch_warnings():
+        # tensorflow_hub 0.16 imports what setuptools is about to remove.
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+        import tensorflow_hub
+    return tensorflow_hub.resolve(handle)

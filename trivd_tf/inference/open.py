@@ -212,10 +212,8 @@ def _options_of(restored: RestoredModel) -> dict[str, Any]:
 
 def _fetch(handle: str) -> str:
     """Downloads (once, into TensorFlow Hub's cache) what a handle names."""
-    import tensorflow_hub
-
     try:
-        return tensorflow_hub.resolve(handle)
+        return shipped.fetch_from_hub(handle)
     except Exception as error:  # the library lets everything through that the network can do
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{handle}: could not be fetched ({reason})") from error

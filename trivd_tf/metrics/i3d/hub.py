@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
+from trivd_tf.base.shipped import fetch_from_hub
 from trivd_tf.base.tensorflow_private import saved_model_tags
 from trivd_tf.metrics.i3d import weights as i3d_weights
 from trivd_tf.metrics.i3d.shapes import check_video_shape
@@ -39,11 +40,9 @@ class HubI3D(keras.Model):
 
 
 def _download(handle: str) -> str:
-    import tensorflow_hub as hub  # only a remote handle needs it
-
     url = handle if "://" in handle else f"https://tfhub.dev/{handle}"
     try:
-        return hub.resolve(url)
+        return fetch_from_hub(url)
     except Exception as error:  # hub raises many kinds: network, HTTP, archive, value
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
