@@ -92,8 +92,9 @@ def measure_samples(folder: Path, samples: int, output: Path) -> dict:
     sets = halves(folder, 4, samples, SMALL.span)
     first, second = (logits(sets.videos, clips, SMALL) for clips in (sets.first, sets.second))
     counts = [count for count in COUNTS if count < len(first)] + [len(first)]
-    order = np.random.default_rng(0).permutation(len(first))
-    first, second = first[order], second[order]
+    # Apart: clips of one place in both lists are of one video, and two samples know of no pairs.
+    rng = np.random.default_rng(0)
+    first, second = (side[rng.permutation(len(side))] for side in (first, second))
     found = []
     for count in counts:
         # Clip by clip: of two clips, two videos cannot be asked for.
@@ -144,7 +145,10 @@ def draw_samples(found: list[dict], path: Path) -> None:
         "kvd": (1, "s-", "#D55E00", "KVD, mean over subsets"),
     }
     for key, (panel, style, color, label) in styles.items():
-        panels[panel].plot(counts, means[key], style, color=color, markersize=5, label=label)
+        errors = [one["mean over subsets"][key]["error"] or 0.0 for one in found]
+        panels[panel].errorbar(
+            counts, means[key], errors, fmt=style, color=color, markersize=5, capsize=3, label=label
+        )
     extrapolated = ("infinite", 0, "#009E73", "extrapolated from one subset, 95 %", 1.12)
     one_subset = ("kvd", 1, "#56B4E9", "of one subset, 95 %", 1.12)
     for key, panel, color, label, shift in (extrapolated, one_subset):
@@ -169,9 +173,10 @@ def draw_samples(found: list[dict], path: Path) -> None:
         axes.set_yscale("symlog", linthresh=threshold)
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.minorticks_off()
+        axes.margins(y=0.1)
         axes.set_xlabel("clips of either side")
         axes.set_title(title, fontsize=9)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="upper right")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, format="png", dpi=150)
