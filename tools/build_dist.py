@@ -3,7 +3,8 @@
     python tools/build_dist.py [--output dist]
 
 Each is checked by `twine check --strict`, installed with its requirements into an empty virtual
-environment, and asked for the gin files that it carries. Takes minutes: TensorFlow is installed.
+environment, and asked for the gin files and models that it carries. Takes minutes: TensorFlow is
+installed.
 """
 
 import argparse
@@ -16,12 +17,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("build>=1.2,<2", "twine>=6,<7")
 PROBE = """
+from trivd_tf.base.shipped import shipped_models
 from trivd_tf.config.files import find_gin_file, known_gin_files
 import trivd_tf
 names = {path.stem for path in known_gin_files()}
 assert {"quickstart", "table3_trivd_gan_fp", "folder"} <= names, names
 assert "site-packages" in str(find_gin_file("quickstart")), find_gin_file("quickstart")
-print(f"trivd_tf {trivd_tf.__version__}: {len(names)} gin files")
+models = shipped_models()
+assert {"small", "walks"} <= set(models), models
+print(f"trivd_tf {trivd_tf.__version__}: {len(names)} gin files, models {', '.join(models)}")
 """
 
 
