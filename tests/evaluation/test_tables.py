@@ -119,9 +119,14 @@ def test_what_holds_no_evaluation_is_told(tmp_path, runs):
             tables.read_runs([path])
 
 
-def test_a_damaged_report_is_passed_over_beside_others_that_can_be_read(runs, caplog):
+@pytest.mark.parametrize(
+    "content",
+    ["{}", '{"protocol": {"step": 1}, "rows": [{"fvd": 1.0}]}',
+     '{"protocol": {"step": 1}, "rows": [{"fvd": null, "inception_score": 2.0}]}'],
+)  # fmt: skip
+def test_a_damaged_report_is_passed_over_beside_others_that_can_be_read(runs, caplog, content):
     whole = tables.read_runs([runs])
-    (runs / "tsru_0/evaluations/500000/kinetics600_val/report.json").write_text("{}")
+    (runs / "tsru_0/evaluations/500000/kinetics600_val/report.json").write_text(content)
     (runs / "tsru_1/best.json").write_text("{")
     found = tables.read_runs([runs])
     assert 0 < len(found) < len(whole)
@@ -151,3 +156,11 @@ def test_tables_of_somebody_else_are_not_replaced(runs, tmp_path, capsys):
     assert "tables.md" in capsys.readouterr().err
     assert [path.name for path in output.iterdir()] == ["tables.md"]
     assert (output / "tables.md").read_text() == "my notes"
+
+
+def test_a_report_by_no_protocol_is_listed_whatever_it_leaves_out(tmp_path):
+    folder = tmp_path / "mine" / "evaluations" / "2"
+    folder.mkdir(parents=True)
+    row = {"name": "model, step 2", "fvd": 1.5, "inception_score": 2.0}
+    (folder / "report.json").write_text(json.dumps({"protocol": {"step": 2}, "rows": [row]}))
+    assert "1.5" in tables.markdown(tables.read_runs([tmp_path]))

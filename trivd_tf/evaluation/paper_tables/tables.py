@@ -113,8 +113,9 @@ def _read(run: pathlib.Path, file: pathlib.Path) -> Measured:
         content = json.loads(file.read_text(encoding="utf-8"))
         protocol = content["protocol"]
         step = int(protocol["step"])
-        assert content["rows"][0]["fvd"] is not None
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
+        for score in ("fvd", "inception_score"):
+            float(content["rows"][0][score])
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise InputError(
             f"{file} is not a report of this version ({error!r}); run `trivd evaluate` again"
         ) from error
@@ -275,7 +276,7 @@ def _other_cells(runs: list[Measured]) -> list[list[str]]:
                 run.names[0],
                 run.protocol or "own options",
                 str(run.step),
-                str(run.content["protocol"]["samples"]),
+                str(run.content["protocol"].get("samples", "")),
                 _rounded(_score([row], "inception_score"), 2, ""),
                 _rounded(_score([row], "fvd"), 1, ""),
             ]
