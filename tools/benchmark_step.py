@@ -28,7 +28,6 @@ from trivd_tf.training.distribution.batches import make_iterator
 from trivd_tf.training.distribution.devices import kind_of
 from trivd_tf.training.distribution.strategy import make_strategy
 from trivd_tf.training.loop import build_step
-from trivd_tf.training.replica_programs import ReplicaPrograms
 
 _FORWARD_AND_BACKWARD = 3  # a convolution and its two gradients cost the same
 
@@ -124,23 +123,13 @@ def device_memory() -> dict[str, float]:
     return {f"device_memory_{name}_gib": found[name] / 2**30 for name in ("current", "peak")}
 
 
-def launching_seconds(step, batch) -> float:
-    """Seconds that the host takes to hand one step's updates to a device, not to compute them.
+def launching_seconds(loop: CompiledLoop, iterator) -> float:
+    """Seconds that the host takes to hand one step to a device, not to compute it.
 
     Only where devices run on their own is it less than the step itself: on a GPU.
     """
-    programs = ReplicaPrograms(step)
-    number = tf.constant(0, tf.int64)
-
-    @tf.function(autograph=False)
-    def run(batch) -> tf.Tensor:
-        for update in range(step.options.discriminator_steps):
-            programs.discriminators(batch, number, tf.constant(update))
-        return programs.generator(batch, number)
-
-    run(batch).numpy()
     started = time.perf_counter()
-    result = run(batch)
+    result = loop.launch(iterator, 1)
     launched = time.perf_counter() - started
     result.numpy()
     return launched
@@ -201,7 +190,7 @@ def measure(
         rate = statistics.median(bfloat16.rates) / 1e9
         accelerator |= {"bfloat16_convolution_gflop_a_second": rate}
         if strategy.num_replicas_in_sync == 1:
-            accelerator["seconds_to_launch_a_step"] = launching_seconds(step, next(at_once))
+            accelerator["seconds_to_launch_a_step"] = launching_seconds(loop, at_once)
     clips = experiment.training.batch_size * (experiment.training.discriminator_steps + 1)
     return {
         "seconds_a_step": statistics.median(seconds),

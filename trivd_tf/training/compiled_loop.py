@@ -52,13 +52,17 @@ class CompiledLoop:
             For each metric its values, `[num_steps]`; `seconds_waiting`, where it is measured, is
             at most how long the step waited for data.
         """
+        values = self.launch(iterator, num_steps).numpy()
+        return dict(zip(self.names, values.T, strict=True))
+
+    def launch(self, iterator, num_steps: int) -> tf.Tensor:
+        """As a call; returns `[num_steps, metrics]`, which a GPU may still be computing."""
         count = tf.constant(num_steps)
         if not self.times_traced:
             started = time.perf_counter()
             self._run.get_concrete_function(iterator, count)
             self.tracing_seconds = time.perf_counter() - started
-        values = self._run(iterator, count).numpy()
-        return dict(zip(self.names, values.T, strict=True))
+        return self._run(iterator, count)
 
     @property
     def times_traced(self) -> int:
