@@ -1,4 +1,4 @@
-"""What is in a video file and what would be done with it, without a model."""
+"""What is in a video or array file and what would be done with it, without a model."""
 
 import dataclasses
 import os
@@ -9,7 +9,7 @@ import numpy as np
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.frame_size import height_width, size_text
 from trivd_tf.data.clips import ClipSpec, crop_offset
-from trivd_tf.data.files import timing
+from trivd_tf.data.files import arrays, timing
 from trivd_tf.data.files.colour import has_alpha, transfer_name
 from trivd_tf.data.files.container import VideoFile
 from trivd_tf.data.files.decode import decode_frames, open_video, probe, shown_shape
@@ -21,18 +21,19 @@ _FRAMES_SHOWN = 8
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found out about one video.
+    """What `inspect` found out about one video, or about the videos of an array file.
 
     Attributes:
       path: the file or folder of pictures.
       skipped: why training and prediction would pass it over, "" where they would not.
-      container: libav's name of the format, or what kind of pictures it is.
-      codec: libav's name of the codec.
+      container: libav's name of the format, or what kind of pictures or arrays it is.
+      codec: libav's name of the codec; the axes and shape of an array.
       height, width: of a stored frame.
       pixel_aspect: width of a pixel divided by its height, such as "16:9".
       rotation: how frames are turned to stand upright, "" where they do.
       frame_rate: frames a second according to the header, 0.0 where it does not say.
-      frames: how many there are (at the target rate, if there is one).
+      videos: 1, or how many an array file holds.
+      frames: how many there are (at the target rate, if there is one), of all videos.
       windows: clips that start at different frames.
       done: what is done to the frames, in order.
       shown: some of them, uint8 `[n, H, W, 3]`, evenly spread; not part of the JSON.
@@ -47,6 +48,7 @@ class Inspection:
     pixel_aspect: str = "1:1"
     rotation: str = ""
     frame_rate: float = 0.0
+    videos: int = 1
     frames: int = 0
     windows: int = 0
     done: tuple[str, ...] = ()
@@ -61,7 +63,8 @@ class Inspection:
             f"{self.container}, {self.codec}",
             f"{self.width} x {self.height}, pixels {self.pixel_aspect}",
             rate,
-            f"{self.frames} frames, {self.windows} clips",
+            f"{self.videos} videos, " * (self.videos > 1)
+            + f"{self.frames} frames, {self.windows} clips",
             *self.done,
         ]
         if self.skipped:
@@ -78,10 +81,12 @@ def inspect(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
     """Opens and decodes a video as training does; never raises for what is wrong with it.
 
     Args:
-      path: a file, or a folder of numbered pictures.
+      path: a file, a folder of numbered pictures, or the name of an array file (`arrays`).
       clip: the clips that are wanted of it.
     """
     try:
+        if arrays.parse(path) is not None:
+            return _inspect_arrays(path, clip)
         found = _header(path, clip)
     except InputError as error:
         return Inspection(os.fspath(path), skipped=_reason(path, error))
@@ -135,6 +140,42 @@ def _header(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
         rotation=orientation.describe(),
         frame_rate=info.frame_rate,
         done=tuple(step for step in done if step),
+    )
+
+
+def _inspect_arrays(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
+    """As `inspect`; `InputError` where the file is no array of frames.
+
+    Nothing can be damaged behind an array's header, so only what is shown is read. Arrays state no
+    frame rate: whatever `clip.fps` is, all frames are taken.
+    """
+    videos = arrays.find_videos(path)
+    usable = [video for video in videos if clip.num_windows(video.num_frames)]
+    problem, done = "", []
+    if not usable:
+        longest = max(video.num_frames for video in videos)
+        problem = f"too short, {longest} frames where a clip takes {clip.span}"
+    elif len(usable) < len(videos):
+        done.append(f"too short: {len(videos) - len(usable)} of them")
+    first = (usable or videos)[0]
+    done.append(_fitted(first.height, first.width, clip))
+    places = np.linspace(0, first.num_frames - 1, min(first.num_frames, _FRAMES_SHOWN)).round()
+    shown = [first.read(slice(int(at), int(at) + 1), clip.size)[0] for at in places]
+    name = arrays.file_of(path)
+    return Inspection(
+        os.fspath(path),
+        skipped=problem,
+        container=f"{name.suffix[1:]} array",
+        codec=", ".join(
+            f"{axes} of {' x '.join(map(str, shape))}" for axes, shape in arrays.shapes(path)
+        ),
+        height=first.height,
+        width=first.width,
+        videos=len(videos),
+        frames=sum(video.num_frames for video in videos),
+        windows=sum(clip.num_windows(video.num_frames) for video in usable),
+        done=tuple(done),
+        shown=_cropped(shown, clip) if shown else None,
     )
 
 

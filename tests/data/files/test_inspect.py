@@ -1,7 +1,9 @@
 """`trivd inspect`: a line a video, JSON, and a contact sheet."""
 
 import json
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -63,6 +65,60 @@ def test_a_target_rate_and_what_is_too_short(clips, capsys):
     assert "resampled to 5 frames/s" in one["done"]
     assert one["skipped"] == "too short, 4 frames where a clip takes 9"
     assert "skipped: too short" in err
+
+
+@pytest.fixture
+def array_files(tmp_path):
+    """One of each format: name -> (start of its line, what it says besides)."""
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    videos = np.stack([moving_frames(10, 24, 40) for _ in range(3)])
+    np.save(folder / "videos.npy", videos)
+    np.savez_compressed(folder / "channels.npz", clips=videos.transpose(0, 1, 4, 2, 3))
+    np.save(folder / "grey.npy", np.concatenate([videos, videos])[..., 0].transpose(1, 0, 2, 3))
+    np.save(folder / "floats.npy", videos / 255)
+    with h5py.File(folder / "packed.h5", "w") as file:
+        file["train_data"] = videos.reshape(30, 24, 40, 3)
+        file["train_idx"] = np.array([0, 4, 24])
+    return folder
+
+
+def test_arrays_have_a_line_a_file(array_files, capsys, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    status = main(
+        ["inspect", str(array_files), f"{array_files / 'grey.npy'}:TNHW",
+         f"{array_files / 'videos.npy'}[1]", "--frames", "5", "--size", "16", "--fps", "5",
+         "--output", str(sheet), "--json", str(tmp_path / "found.json")]
+    )  # fmt: skip
+    out, _ = capsys.readouterr()
+    lines = dict(
+        line.removeprefix(f"{array_files}/").split(": ", 1) for line in out.splitlines()[:-1]
+    )
+    assert status == 2
+    fitted = "resized to 16 x 16, 40% cropped"
+    plain = f"40 x 24, pixels 1:1; no frame rate; 3 videos, 30 frames, 18 clips; {fitted}"
+    assert lines["videos.npy"] == f"npy array, NTHWC of 3 x 10 x 24 x 40 x 3; {plain}"
+    assert lines["channels.npz"] == f"npz array, NTCHW of 3 x 10 x 3 x 24 x 40; {plain}"
+    assert "; 6 videos, 60 frames, 36 clips; " in lines["grey.npy:TNHW"]
+    assert "; 10 frames, 6 clips; " in lines["videos.npy[1]"]
+    # VideoGPT's: videos of 4, 20 and 6 frames.
+    assert "h5 array, THWC of 30 x 24 x 40 x 3; " in lines["packed.h5"]
+    assert f"3 videos, 30 frames, 18 clips; too short: 1 of them; {fitted}" in lines["packed.h5"]
+    assert lines["grey.npy"].startswith("skipped: state the order of its axes (10, 6, 24, 40): ")
+    assert lines["floats.npy"].startswith("skipped: holds float64, but frames are uint8")
+    found = {
+        Path(one["path"]).name: one for one in json.loads((tmp_path / "found.json").read_text())
+    }
+    assert found["videos.npy"]["videos"] == 3
+    assert found["videos.npy"]["windows"] == 18
+    with Image.open(sheet) as image:
+        assert image.height > 5 * 96
+
+
+def test_an_array_that_is_inspected_is_not_written_to(array_files, capsys):
+    name = array_files / "grey.npy"
+    assert main(["inspect", f"{name}:TNHW", "--json", str(name)]) == 2
+    assert "choose another name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

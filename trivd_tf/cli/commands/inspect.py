@@ -3,7 +3,8 @@
 For every video: container, codec, stored size, pixel aspect, frame rate, number of frames and of
 clips that a model could train on, and what is done to its frames (turned, pixels evened out,
 cropped, resampled, tone-mapped), or why it is skipped. Folders are looked through; a folder of
-numbered pictures is one video. Each video is decoded to its end, so damage is found. The exit
+numbered pictures is one video. Each video is decoded to its end, so damage is found. An array file
+(.npy, .npz, HDF5) has one line, with its axes, its shape and the number of its videos. The exit
 status is 2 where a video is skipped.
 
 example:
@@ -30,7 +31,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "clips",
         metavar="CLIP",
         nargs="+",
-        help="video files, folders of numbered pictures, or folders of either",
+        help="video files, folders of numbered pictures, arrays (clips.npy, or clips.npy:TNHW to "
+        "state the order of the axes), or folders of any",
     )
     parser.add_argument(
         "--size",
@@ -120,7 +122,9 @@ def _short(line: str, path: str) -> str:
 
 def _refuse_inputs(outputs: list[str | None], videos: list[Path]) -> None:
     """No file that is read may be written to."""
-    inputs = {os.path.realpath(video) for video in videos}
+    from trivd_tf.data.files.arrays import file_of
+
+    inputs = {os.path.realpath(file_of(video)) for video in videos}
     for output in outputs:
         place = os.path.realpath(os.path.expanduser(output)) if output else ""
         if place and (place in inputs or os.path.dirname(place) in inputs):

@@ -127,6 +127,18 @@ def find_videos(path: str | os.PathLike[str]) -> list[ArrayVideo]:
     return list(itertools.islice(everything, name.first, end))
 
 
+def shapes(path: str | os.PathLike[str]) -> list[tuple[str, tuple[int, ...]]]:
+    """Order of the axes, such as `NTHWC`, and shape of each array that a name's file holds.
+
+    Raises:
+      InputError: as `find_videos`.
+    """
+    name = parse(path)
+    if name is None:
+        raise InputError(f"{path}: not the name of an array file ({', '.join(ENDINGS)})")
+    return [(block.axes, tuple(map(int, block.array.shape))) for block in _blocks(name)]
+
+
 def expand(
     paths: Sequence[Path],
 ) -> tuple[list[Path], dict[Path, ArrayVideo], dict[Path, str]]:
