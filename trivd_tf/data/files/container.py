@@ -93,7 +93,11 @@ class VideoFile:
         self.container.close()
 
     def frames(self) -> Iterator[Decoded]:
-        """Yields every frame in the order of display; `UnreadableVideo` at the first damage."""
+        """Yields every frame in the order of display; `UnreadableVideo` at the first damage.
+
+        No reference to a frame is kept here, and none should be by who asks for the next: libav
+        then decodes into memory that the processor still has at hand, some per cent faster.
+        """
         # Files side by side use the cores better than threads within one codec.
         self.stream.thread_type = "NONE"
         end = _End(self.stream)
@@ -107,6 +111,8 @@ class VideoFile:
                     check_dimensions(self._path, whole.width, whole.height)
                     yield whole, orientation(whole)
                     count += 1
+                    del whole
+                del frame
             for whole in weave.flush():
                 yield whole, orientation(whole)
                 count += 1
@@ -140,13 +146,15 @@ class VideoFile:
                     raise
                 self.corrupt_start += 1
                 continue
-            for frame in frames:
-                if frame.is_corrupt or packet.is_corrupt:
-                    if not begun:
-                        self.corrupt_start += 1
-                        continue
-                    raise _Corrupt
-                yield frame
+            frames.reverse()
+            while frames:
+                if frames[-1].is_corrupt or packet.is_corrupt:
+                    if begun:
+                        raise _Corrupt
+                    self.corrupt_start += 1
+                    frames.pop()
+                else:
+                    yield frames.pop()
 
 
 class _Corrupt(Exception):

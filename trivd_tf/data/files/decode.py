@@ -143,8 +143,13 @@ def decode_frames(
         frames = video.frames()
         if fps is not None and not isinstance(video, PictureFolder):
             frames = timing.at_rate(frames, fps, nominal_rate=video.frame_rate)
-        for count, decoded in enumerate(frames, start=1):
-            yield convert(decoded, stays_opaque=isinstance(video, VideoFile) and video.stays_opaque)
+        count = 0
+        for decoded in frames:  # nothing keeps it, see VideoFile.frames
+            stays_opaque = isinstance(video, VideoFile) and video.stays_opaque
+            image = convert(decoded, stays_opaque=stays_opaque)
+            del decoded
+            yield image
+            count += 1
             if count == max_frames:
                 return
 
