@@ -149,7 +149,7 @@ def decode_frames(
             image = convert(decoded, stays_opaque=stays_opaque)
             del decoded
             yield image
-            count += 1
+            count += 1  # noqa: SIM113, enumerate would keep the frame
             if count == max_frames:
                 return
 
