@@ -13,7 +13,7 @@ SMALL = [
     "models.discriminators.channel_multiplier = 1",
     "models.discriminators.num_sampled_frames = 2",
     "data.ClipSpec.num_conditioning_frames = 1",
-    "data.ClipSpec.num_predicted_frames = 1",
+    "data.ClipSpec.num_predicted_frames = 2",
     "data.ClipSpec.size = 16",
     "training.TrainingOptions.batch_size = 3",
 ]
