@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trivd_tf.layers.spectral_norm import SpectralLayer
+from trivd_tf.layers.walk import sublayers
 from trivd_tf.models import DECOMPOSITIONS, Discriminator, make_discriminators
 from trivd_tf.models.discriminators import as_seed
 
@@ -52,6 +54,14 @@ def test_frame_views_are_whole_frames_that_were_not_given(videos):
         ]
         assert matches == sorted(set(matches))
         assert min(matches) >= TC
+
+
+def test_every_kernel_has_spectral_norm(videos):
+    model = Discriminator(1, num_sampled_frames=3, num_conditioning_frames=TC)
+    model(videos)
+    kernels = [v.path.rpartition("/")[0] for v in model.weights if v.name == "kernel"]
+    normalized = [one.kernel for one in sublayers(model, SpectralLayer) if one.spectral_norm]
+    assert sorted(kernels) == sorted(v.path.rpartition("/")[0] for v in normalized)
 
 
 def test_the_seed_decides_the_view(videos):

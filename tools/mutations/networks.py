@@ -179,7 +179,7 @@ NETWORKS = [
         _JUDGE,
         'name="score", **norm)',
         'name="score", **{**norm, "spectral_norm": False})',
-        "training/test_objective.py::test_discriminators_losses[0]",
+        "models/test_discriminators.py::test_every_kernel_has_spectral_norm",
     ),
     _one(
         "generator_tanh",

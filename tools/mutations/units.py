@@ -160,9 +160,9 @@ UNITS = [
     _unit(
         "ptsru_pixelwise",
         "PTSRU predicts the warp at each pixel",
-        f"{_CELLS}__init__.py",
-        "pixelwise=True",
-        "pixelwise=False",
+        _TRANSFORM,
+        "tf.split(hidden, self.num_warps, axis=-1)",
+        "tf.split(0 * hidden + tf.reduce_mean(hidden, [1, 2], True), self.num_warps, axis=-1)",
         "ptsru_p",
     ),
     _unit(
@@ -280,7 +280,7 @@ UNITS = [
         "factorized_transposed",
         "W[q] = sum over l of S[l] w[q, l]",
         "tf.linalg.matmul(flat, kernels, transpose_b=True)",
-        "tf.linalg.matmul(flat, kernels)",
+        "tf.linalg.matmul(flat, kernels[..., ::-1, :], transpose_b=True)",
         "test_factorized_weights_are_the_kernels_mixed_by_the_selection",
     ),
     _warp(
