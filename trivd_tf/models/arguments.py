@@ -5,7 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from trivd_tf.base.frame_size import FrameSize, from_height_width
+from trivd_tf.base.errors import InputError
+from trivd_tf.base.frame_size import FrameSize, checked_model_size
 
 
 def check_counts(**counts: Any) -> None:
@@ -22,13 +23,12 @@ def checked_frame_size(size: Any) -> FrameSize:
     Raises:
         ValueError: it is no side, nor (height, width), of multiples of 8.
     """
-    sides = list(size) if isinstance(size, tuple | list) else [size, size]
-    whole = all(isinstance(s, numbers.Integral) and not isinstance(s, bool) for s in sides)
-    if len(sides) != 2 or not whole or min(sides) < 8 or any(side % 8 for side in sides):
+    try:
+        return checked_model_size("frame_size", size)
+    except InputError:
         raise ValueError(
             f"frame_size must be a multiple of 8, or (height, width) of two. Received: {size!r}"
-        )
-    return from_height_width(int(sides[0]), int(sides[1]))
+        ) from None
 
 
 def check_frames(name: str, frames: Any, shape: tuple[int | None, ...]) -> None:
