@@ -146,6 +146,22 @@ def test_parameters_are_those_of_the_table(channels, frame, video):
             assert count / 1e6 == pytest.approx(expected, rel=0.005)
 
 
+@pytest.mark.parametrize("decomposition", ["dvd_gan_fp", "clip", "mocogan_k1"])
+def test_building_makes_the_variables_that_a_call_uses(decomposition):
+    options = {"num_conditioning_frames": 1, "num_sampled_frames": 2}
+    for model in make_discriminators(decomposition, channel_multiplier=1, **options):
+        model.build_variables(4, (16, 24))
+        built = [(weight.path, weight.shape) for weight in model.weights]
+        assert built
+        model(tf.zeros([1, 4, 16, 24, 3]))
+        assert [(weight.path, weight.shape) for weight in model.weights] == built
+
+
+def test_more_frames_than_there_are_cannot_be_drawn():
+    with pytest.raises(ValueError, match=r"^3 different frames cannot be drawn from the 2"):
+        Discriminator(1, num_sampled_frames=3, num_conditioning_frames=2).build_variables(4, 16)
+
+
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="dvd_gan_fp_stronger"):
         make_discriminators("dvdgan")

@@ -86,6 +86,26 @@ def test_every_weight_gets_a_gradient(generator, inputs):
         assert np.abs(gradient).max() > 0, weight.path
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"frame_size": 16},
+        {"frame_size": (8, 24), "recurrent_unit": "conv_lstm", "pixel_warp_size": 3},
+        {"frame_size": 8, "recurrent_unit": "k_traj_gru", "wide_encoder_blocks": False},
+    ],
+)
+def test_building_makes_the_variables_that_a_call_uses(options):
+    """Their shapes are computed, layer by layer: a wrong one would not fit the frames."""
+    generator = Generator(1, num_predicted_frames=2, num_conditioning_frames=1, **options)
+    generator.build_variables()
+    built = [(weight.path, weight.shape) for weight in generator.weights]
+    height, width = generator.frame_shape
+    frames = generator(tf.zeros([1, 1, height, width, 3]), tf.zeros([1, generator.latent_size]))
+    assert frames.shape == (1, 2, height, width, 3)
+    assert [(weight.path, weight.shape) for weight in generator.weights] == built
+    assert all(layer.built for layer in sublayers(generator, spectral_norm.SpectralLayer))
+
+
 def test_standing_statistics_have_a_row_for_each_step(generator):
     generator.build_variables()
     means = [v for v in generator.variables if v.name == "standing_mean"]

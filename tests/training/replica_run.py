@@ -82,7 +82,7 @@ def moments(step, strategy, iterator, count: int) -> list[np.ndarray]:
         frames = float_tensor(batch["video"][:, :given], step._dtype)
         step.generator(frames, step.draw_latents(seed), training=True)
 
-    @tf.function
+    @tf.function(autograph=False)
     def on_all(batch, seed: tf.Tensor) -> None:
         strategy.run(forward, args=(batch, seed))
 

@@ -9,7 +9,7 @@ from trivd_tf.base.errors import RunError
 from trivd_tf.experiment import TrainingOptions
 from trivd_tf.training import loop as training_loop
 from trivd_tf.training.checkpoints import checkpoint_paths
-from trivd_tf.training.distribution.devices import reporting_device_failures
+from trivd_tf.training.distribution.devices import graph_optimizers, reporting_device_failures
 
 BY_BFC = tf.errors.ResourceExhaustedError(
     None,
@@ -81,3 +81,15 @@ def test_other_errors_stay_what_they_are(error):
         ),
     ):
         raise error
+
+
+def test_graph_optimizers_are_left_out_on_cpus_alone():
+    def are_left_out():
+        return tf.config.optimizer.get_experimental_options()["disable_meta_optimizer"]
+
+    assert not are_left_out()
+    with graph_optimizers("GPU"):
+        assert not are_left_out()
+    with graph_optimizers("CPU"):
+        assert are_left_out()
+    assert not are_left_out()

@@ -49,11 +49,14 @@ class GeneratorPredictor(Predictor):
             tf.TensorSpec([None], tf.int32),
         ]
         self._plain = tf.function(
-            lambda *inputs: predict_horizon(generator, *inputs), input_signature=signature
+            lambda *inputs: predict_horizon(generator, *inputs),
+            input_signature=signature,
+            autograph=False,
         )
         self._moving = tf.function(
             lambda *inputs: predict_horizon_with_motion(generator, *inputs),
             input_signature=signature,
+            autograph=False,
         )
 
     def _run(

@@ -55,8 +55,8 @@ class FeatureExtractor:
         self.batch_size = batch_size
         # Two functions: frames of a new size trace the resizing alone. The batch dimension stays
         # unknown, so that a last, smaller batch needs no new graph.
-        self._resized = tf.function(self._resize, reduce_retracing=True)
-        self._compiled = tf.function(self._classify, reduce_retracing=True)
+        self._resized = tf.function(self._resize, reduce_retracing=True, autograph=False)
+        self._compiled = tf.function(self._classify, reduce_retracing=True, autograph=False)
         self._replicas: OverReplicas | None = None
         if strategy is not None and strategy.num_replicas_in_sync > 1:
             self._replicas = OverReplicas(strategy, self._logits)

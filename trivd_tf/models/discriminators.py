@@ -74,7 +74,8 @@ class Discriminator(keras.Model):
         self.wide_blocks = wide_blocks
         self.spectral_norm = spectral_norm
         self.spectral_epsilon = spectral_epsilon
-        self._built_for: tuple[int, int] | None = None  # frames and size of the videos
+        # Frames and size of the videos that the variables were made for.
+        self._built_for: tuple[int, tuple[int, int]] | None = None
         norm = {"spectral_norm": spectral_norm, "dtype": self.dtype_policy}
         blocks_in_3d = _BLOCKS_IN_3D if num_sampled_frames is None else 0
         self.blocks = [
@@ -100,11 +101,29 @@ class Discriminator(keras.Model):
             **norm,
         )
 
+    def build(self, videos_shape: tuple[int | None, ...]) -> None:
+        """Creates every variable; raises ValueError for videos that cannot be viewed so."""
+        check_frames("videos", keras.KerasTensor(videos_shape), (None, None, None, None, 3))
+        num_frames, *size = (int(length or 0) for length in videos_shape[1:4])
+        self._built_for = (num_frames, (size[0], size[1]))
+        video = tf.zeros([1, num_frames, *size, 3], self.compute_dtype)
+        seed = tf.zeros([2], tf.int32)
+        view = self.view(video, self.draw(1, num_frames, self._built_for[1], seed))
+        shape: tuple[int | None, ...] = (None, *view.shape[1:])
+        for block in self.blocks:
+            if not block.is_3d and len(shape) == 5:
+                shape = (None, *shape[2:])  # time is folded into the batch from here on
+            if not block.built:  # by a call of `scores`
+                block.build(shape)
+            shape = block.compute_output_shape(shape)
+        if not self.score.built:
+            self.score.build((None, None, shape[-1]))
+        self.built = True
+
     def build_variables(self, num_frames: int, size: FrameSize) -> None:
         """Creates every variable now, for videos of `num_frames` frames of that size."""
-        spec = tf.TensorSpec((1, num_frames, *height_width(size), 3), self.variable_dtype)
-        # Tracing only: nothing is computed.
-        tf.function(lambda videos: self(videos, seed=0)).get_concrete_function(spec)
+        if not self.built:
+            self.build((None, num_frames, *height_width(size), 3))
 
     def get_build_config(self) -> dict[str, Any]:
         """What `build_from_config` needs: the videos that the variables were made for."""
@@ -113,7 +132,8 @@ class Discriminator(keras.Model):
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Creates the variables that a `.keras` file holds; Keras calls it when it loads one."""
         if config.get("videos"):
-            self.build_variables(*config["videos"])
+            num_frames, size = config["videos"]
+            self.build_variables(num_frames, tuple(size))
 
     def draw(
         self, count: int | tf.Tensor, num_frames: int, size: FrameSize, seed: tf.Tensor
@@ -207,7 +227,6 @@ class Discriminator(keras.Model):
             `[B, B, T']` outputs of the mixed projection, or `[B]` of the plain one.
         """
         check_frames("videos", videos, (None, None, None, None, 3))
-        self._built_for = (videos.shape[1], videos.shape[2])
         choices = self.draw(
             tf.shape(videos)[0],
             videos.shape[1],

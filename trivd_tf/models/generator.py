@@ -90,6 +90,11 @@ class GeneratorStage(keras.layers.Layer):
         self.up_block.build(hidden_shape, condition_shape)
         self.built = True
 
+    def compute_output_shape(
+        self, frames_shape: tuple[int | None, ...], *_: Any
+    ) -> tuple[int | None, ...]:
+        return self.up_block.compute_output_shape((self.num_steps, *frames_shape[1:]))
+
     def call(
         self,
         frames: tf.Tensor,
@@ -297,15 +302,30 @@ class Generator(keras.Model):
         """Whether the recurrent units or the pixels are warped, and so have a motion field."""
         return bool(self.stages[0].cell.has_motion or self.pixels is not None)
 
-    def build_variables(self) -> None:
-        """Creates every variable now, by tracing one tiny batch instead of at the first call."""
-        count, dtype = self.num_conditioning_frames, self.variable_dtype
-        shapes = ((1, count, *self.frame_shape, 3), (1, self.latent_size))
-
-        # Tracing only: nothing is computed.
-        tf.function(lambda frames, z: self(frames, z, training=False)).get_concrete_function(
-            *(tf.TensorSpec(shape, dtype) for shape in shapes)
+    def build(self, conditioning_frames_shape: tuple[int | None, ...] | None = None) -> None:
+        """Creates every variable; their shapes follow from the options alone."""
+        options, (height, width) = self._options, self._first_shape
+        condition_shape = (None, self.latent_size + options["embedding_size"])
+        self.affine.build(condition_shape)
+        self.encoder.build((None, self.num_conditioning_frames, *self.frame_shape, 3))
+        frames_shape: tuple[int | None, ...] = (
+            *(1, None, height, width),
+            _INPUT_WIDTHS[0] * self.channel_multiplier,
         )
+        for stage, channels in zip(self.stages, self.encoder.state_channels, strict=True):
+            encoding_shape = (None, *frames_shape[2:4], channels)
+            stage.build(frames_shape, encoding_shape, condition_shape)
+            frames_shape = stage.compute_output_shape(frames_shape)
+        self.head_norm.build(frames_shape)
+        self.head.build(frames_shape[1:])
+        if self.pixels is not None:
+            self.pixels.build(frames_shape)
+        self.built = True
+
+    def build_variables(self) -> None:
+        """Creates every variable now instead of at the first call; nothing is traced or run."""
+        if not self.built:
+            self.build()
 
     def call(
         self,
@@ -335,6 +355,7 @@ class Generator(keras.Model):
         labels: tf.Tensor | None,
         training: bool,
     ) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
+        self.build_variables()  # Keras has done so before `call`, not before the other methods
         check_frames(
             "conditioning_frames",
             conditioning_frames,

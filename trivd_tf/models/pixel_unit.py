@@ -57,6 +57,10 @@ class PixelUnit(keras.layers.Layer):
             name="transform",
         )
 
+    def build(self, features_shape: tuple[int | None, ...]) -> None:
+        self.transform.build(features_shape[1:])
+        self.built = True
+
     def call(
         self, features: tf.Tensor, drawn: tf.Tensor, last: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:

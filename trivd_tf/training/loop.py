@@ -27,6 +27,7 @@ from trivd_tf.training.compiled_loop import CompiledLoop
 from trivd_tf.training.distribution.batches import make_iterator
 from trivd_tf.training.distribution.devices import (
     compiles_islands,
+    graph_optimizers,
     kind_of,
     reporting_device_failures,
     set_determinism,
@@ -173,7 +174,8 @@ def train(
     options = experiment.training
     strategy = strategy or tf.distribute.get_strategy()
     workers = Workers(strategy)
-    set_determinism(options, kind_of(strategy))
+    kind = kind_of(strategy)
+    set_determinism(options, kind)
     experiment.data.prepare(experiment.clip)
     step = build_step(experiment, strategy, seed)
     counters = Counters()
@@ -188,7 +190,7 @@ def train(
     if start and not done:
         start(step)
     lock = directory_lock(model_dir, "training") if workers.is_chief else contextlib.nullcontext()
-    with lock, workers.reporting_losses(lambda: int(counters.step)):
+    with lock, workers.reporting_losses(lambda: int(counters.step)), graph_optimizers(kind):
         workers.check_same_step(done)
         if on_score and done and _is_due(done, options.evaluate_every_steps):
             with Optional(_say).work(f"the score of step {done}"):

@@ -84,7 +84,7 @@ def _python_loop(
     ]
     step: Callable[..., Any] = cell.step
     if trace_once:
-        compiled = tf.function(step, jit_compile=islands.are_compiled() or None)
+        compiled = tf.function(step, jit_compile=islands.are_compiled() or None, autograph=False)
         step = compiled.get_concrete_function(by_step[0], state, weights)
     outputs, warps = [], []
     for now in by_step:

@@ -39,6 +39,24 @@ def set_determinism(options: TrainingOptions, kind: str) -> None:
         disable_op_determinism()
 
 
+@contextlib.contextmanager
+def graph_optimizers(kind: str) -> Iterator[None]:
+    """Graphs that first run inside are optimized as pays on devices of this kind.
+
+    On CPUs TensorFlow's graph optimizers take a third of the first step, and make no later step
+    faster (docs/scaling.md): they are left out. A GPU keeps them: they lay out its convolutions.
+    """
+    if kind != "CPU":
+        yield
+        return
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
+
+
 def compiles_islands(options: TrainingOptions, kind: str, num_replicas: int) -> bool:
     """Whether XLA compiles the small operations of a step to `layers.islands`.
 

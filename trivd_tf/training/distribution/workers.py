@@ -40,7 +40,7 @@ class Workers:
         self._strategy = strategy
         self.count = _count(strategy)
         self.is_chief = self.count == 1 or strategy.extended.should_checkpoint
-        self._sum = tf.function(self._sum_over_replicas)
+        self._sum = tf.function(self._sum_over_replicas, autograph=False)
 
     def _sum_over_replicas(self, values: tf.Tensor) -> tf.Tensor:
         copies = self._strategy.run(tf.identity, args=(values,))
