@@ -76,6 +76,14 @@ def fixed_seeds() -> None:
         sys.modules["keras"].utils.set_random_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def graphs_as_traced(pytestconfig: pytest.Config) -> None:
+    """Optimizing a graph takes longer than running it a few times: left to `--run-long`."""
+    if "tensorflow" in sys.modules and not pytestconfig.getoption("--run-long"):
+        options = {"disable_meta_optimizer": True}
+        sys.modules["tensorflow"].config.optimizer.set_experimental_options(options)
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""

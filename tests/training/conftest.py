@@ -10,7 +10,6 @@ from trivd_tf import data, evaluation, experiment, models, training
 from trivd_tf.training.checkpoints import Checkpoints, Counters
 from trivd_tf.training.compiled_loop import CompiledLoop
 from trivd_tf.training.distribution.batches import make_iterator
-from trivd_tf.training.distribution.devices import graph_optimizers
 from trivd_tf.training.loop import build_step
 
 __all__ = ["train"]
@@ -69,14 +68,6 @@ class TinyRun:
         self.checkpoints._checkpoint.restore(self.start)
 
 
-class _Loop(CompiledLoop):
-    """Compiles as within `train`."""
-
-    def launch(self, iterator, num_steps):
-        with graph_optimizers("CPU"):
-            return super().launch(iterator, num_steps)
-
-
 @pytest.fixture(scope="session")
 def tiny_session(tmp_path_factory) -> TinyRun:
     tf.config.experimental.enable_op_determinism()  # as `train` does
@@ -85,7 +76,7 @@ def tiny_session(tmp_path_factory) -> TinyRun:
     counters = Counters()
     folder = tmp_path_factory.mktemp("tiny")
     checkpoints = Checkpoints(folder / "start", step, counters)
-    loop = _Loop(step, tf.distribute.get_strategy(), counters)
+    loop = CompiledLoop(step, tf.distribute.get_strategy(), counters)
     return TinyRun(tiny, step, counters, loop, checkpoints, checkpoints.save())
 
 
