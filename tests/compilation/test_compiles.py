@@ -22,7 +22,7 @@ from trivd_tf.models import DECOMPOSITIONS
 
 FRAMES, SIZE = 3, 16
 LONG = pytest.mark.long
-OTHERS = [unit for unit in CELLS if unit != "k_traj_gru"]
+OTHERS = [unit for unit in CELLS if unit not in ("tsru_p", "k_traj_gru")]
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,9 @@ def tiny_experiment(unit: str, *bindings: str) -> Experiment:
     return config.parse(["bouncing_digits"], bindings, stand_in_data=True).build()
 
 
-@pytest.mark.parametrize("unit", ["k_traj_gru", *(pytest.param(u, marks=LONG) for u in OTHERS)])
+@pytest.mark.parametrize(
+    "unit", ["tsru_p", "k_traj_gru", *(pytest.param(u, marks=LONG) for u in OTHERS)]
+)
 def test_a_deterministic_update_lowers_for_a_tpu(unit, tmp_path):
     """XLA refuses the gradient of a pooling there, were one used."""
     deterministic = "training.TrainingOptions.deterministic = True"

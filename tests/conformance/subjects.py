@@ -24,7 +24,7 @@ from trivd_tf.layers.spectral_norm import (
 )
 from trivd_tf.models import DECOMPOSITIONS, Encoder, Generator, make_discriminators
 from trivd_tf.models.discriminators import as_seed
-from trivd_tf.models.generator import GeneratorStage
+from trivd_tf.models.generator_stage import GeneratorStage
 
 BATCH, TIME, HEIGHT, WIDTH, CHANNELS = 4, 2, 4, 6, 4
 FRAMES, SIZE, GIVEN = 4, 16, 1

@@ -4,6 +4,7 @@ from tools.mutations.mutation import Mutation
 
 _NORM, _BLOCKS, _SPECTRAL = "layers/batch_norm.py", "layers/residual.py", "layers/spectral_norm.py"
 _GENERATOR, _ENCODER = "models/generator.py", "models/encoder.py"
+_STAGE = "models/generator_stage.py"
 _JUDGE, _ROWS, _VIDEO = "models/discriminators.py", "models/decompositions.py", "ops/video.py"
 _GENERATOR_BLOCK = "layers/test_residual.py::test_generator_block"
 _JUDGE_BLOCK = "layers/test_residual.py::test_discriminator_block"
@@ -208,7 +209,7 @@ NETWORKS = [
     _one(
         "post_recurrent_activation",
         "no activation after the post-recurrent convolution",
-        _GENERATOR,
+        _STAGE,
         "self.conv(video.fold_time(hidden)), self.num_steps",
         "tf.nn.relu(self.conv(video.fold_time(hidden))), self.num_steps",
         f"{_COMPOSED}_generator_stage",
