@@ -33,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # The files that take longest, longest first: begun last, they would leave one process idle.
 LONGEST = (
     *("cli/test_end_to_end", "conformance/test_conformance", "gin_files/test_runs"),
-    *("description/test_costs", "batch/test_batch", "compilation/test_compiles"),
+    *("training/test_replicas", "training/test_learning", "compilation/test_compiles"),
+    *("description/test_costs", "batch/test_batch"),
     *("exporting/test_export", "inference/test_without_data", "models/test_generator"),
     *("conformance/test_keras", "cli/test_describe", "evaluation/test_evaluate"),
     *("layers/recurrent/test_protocol", "inference/test_labels"),

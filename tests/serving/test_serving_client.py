@@ -139,7 +139,8 @@ def test_another_model(served, server, monkeypatch) -> None:
 def test_refusals_of_the_graph_reach_the_user(served, clips) -> None:
     with ServerPredictor(served[0]) as predictor:
         predictor.frame_size, predictor.num_conditioning_frames = 8, 3
-        with pytest.raises(InputError, match=r"conditioning_frames must be.*\[3 3 8 8 3\]"):
+        expected = r"request \(assertion failed: \[conditioning_frames must be.*\[3 3 8 8 3\]"
+        with pytest.raises(InputError, match=expected):
             predictor.predict(np.zeros((3, 3, 8, 8, 3), np.uint8))
 
 

@@ -12,7 +12,7 @@ from tensorflow_serving.apis import (
 )
 
 from trivd_tf.base.errors import InputError, RunError
-from trivd_tf.serving.transport import Address, NotReady, SignatureShapes
+from trivd_tf.serving.transport import Address, NotReady, SignatureShapes, one_line
 
 
 class GrpcTransport:
@@ -74,7 +74,7 @@ class GrpcTransport:
 
     def _explain(self, error: grpc.RpcError, timeout: float) -> Exception:
         """The exception that says in one line what a status means for the user."""
-        code, details = error.code(), " ".join((error.details() or "").split())[:300]
+        code, details = error.code(), one_line(error.details() or "")
         where, model = self._address, self._address.model
         if code == grpc.StatusCode.UNAVAILABLE:
             return NotReady(details)

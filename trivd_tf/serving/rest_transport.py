@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from trivd_tf.base.errors import InputError, RunError
-from trivd_tf.serving.transport import Address, NotReady, SignatureShapes
+from trivd_tf.serving.transport import Address, NotReady, SignatureShapes, one_line
 
 
 class RestTransport:
@@ -92,7 +92,7 @@ class RestTransport:
             details = str(json.loads(body)["error"])
         except (ValueError, KeyError, TypeError):
             details = body.decode(errors="replace")
-        details = " ".join(details.split())[:300]
+        details = one_line(details)
         if status in (429, 502, 503):
             return NotReady(f"status {status}: {details}")
         if status == 404:

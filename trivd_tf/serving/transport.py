@@ -1,6 +1,7 @@
 """What speaks to a server: its address, what a served model offers, and the errors of a call."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -57,6 +58,11 @@ class SignatureShapes:
 
     inputs: dict[str, list[int | None]]
     outputs: dict[str, list[int | None]]
+
+
+def one_line(details: str) -> str:
+    """What a server reports, without line breaks and the names of its graph's functions."""
+    return " ".join(re.sub(r"\{\{function_node [^}]*\}\}", " ", details).split())[:300]
 
 
 class Transport(Protocol):
