@@ -105,20 +105,27 @@ class SpectralLayer(keras.layers.Layer):
     def add_kernel(self, shape: tuple[Any, ...]) -> None:
         """Creates kernel, `u` and bias; `u` starts near the first singular vector."""
         with tf.init_scope():
-            start = tf.cast(self.kernel_initializer(shape), self.variable_dtype)
+            start, u = self._initial_values(shape)
         self.kernel = self.add_weight(
             name="kernel", shape=shape, initializer=lambda *_, **__: start, autocast=False
         )
         if self.spectral_norm:
-            with tf.init_scope():
-                u = _unit(tf.random.stateless_normal(shape[-1:], (0, shape[-1]), dtype=start.dtype))
-                for _ in range(_POWER_ITERATIONS_AT_START):
-                    u = next_u(start, u)
             self.u = replicated_state(self, "spectral_u", shape[-1:], lambda *_, **__: u)
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias", shape=shape[-1:], initializer="zeros", autocast=False
             )
+
+    def _initial_values(self, shape: tuple[Any, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Kernel and `u`, zeros inside a `tf.Graph`: Keras 3 never runs one, it is only counted."""
+        if not tf.executing_eagerly():
+            return tf.zeros(shape, self.variable_dtype), tf.zeros(shape[-1:], self.variable_dtype)
+        start = tf.cast(self.kernel_initializer(shape), self.variable_dtype)
+        u = _unit(tf.random.stateless_normal(shape[-1:], (0, shape[-1]), dtype=start.dtype))
+        if self.spectral_norm:
+            for _ in range(_POWER_ITERATIONS_AT_START):
+                u = next_u(start, u)
+        return start, u
 
     def singular_value(self) -> tf.Tensor:
         """The estimate of the kernel's first singular value, a scalar."""
