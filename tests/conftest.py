@@ -10,13 +10,14 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # As `trivd train` does, so that a run repeats to the last bit.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
-import random
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.seeds import set_seeds
 
 pytest_plugins = ["tests.tiny_model"]
 
@@ -70,11 +71,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 @pytest.fixture(autouse=True)
 def fixed_seeds() -> None:
     """Every test starts from the same random state, whatever ran before it."""
-    random.seed(0)
-    np.random.seed(0)  # noqa: NPY002
-    # Tests of the command line alone never import Keras; importing it for them would cost seconds.
-    if "keras" in sys.modules:
-        sys.modules["keras"].utils.set_random_seed(0)
+    set_seeds(0)
 
 
 @pytest.fixture(autouse=True)

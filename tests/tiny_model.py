@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
+from tests.seeds import set_seeds
 from trivd_tf.exporting.export import export_restored
 from trivd_tf.inference.predictor import GeneratorPredictor, SavedModelPredictor
 from trivd_tf.models import Generator
@@ -16,7 +16,7 @@ from trivd_tf.runs.stored_weights import WeightsKey
 
 def make_generator(recurrent_unit: str = "tsru_p") -> Generator:
     """16 x 16, 2 frames given, 2 predicted; standing statistics that are not 0 and 1."""
-    keras.utils.set_random_seed(0)  # a session's fixtures are made before any test's seed is set
+    set_seeds(0)  # a session's fixtures are made before any test's seed is set
     generator = Generator(2, recurrent_unit, 2, num_conditioning_frames=2, frame_size=16)
     generator.build_variables()
     rng = np.random.default_rng(7)

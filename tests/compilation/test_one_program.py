@@ -18,11 +18,6 @@ from trivd_tf.training.loop import build_step
 from trivd_tf.training.replica_programs import ReplicaPrograms
 
 
-@pytest.fixture(autouse=True)
-def fixed_seeds() -> None:
-    """None here: setting TensorFlow's seed throws its compiled functions away."""
-
-
 class TpuStandIn:
     """Keeps what the training loop hands to its strategy, instead of running it."""
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tests.seeds import set_seeds
 from trivd_tf.layers.batch_norm import PerStepBatchNorm
 from trivd_tf.layers.recurrent import CELLS, Unroll, make_cell
 from trivd_tf.layers.residual import DiscriminatorBlock, GeneratorBlock
@@ -286,7 +287,7 @@ SUBJECTS = {subject.name: subject for subject in [*LAYERS, *UNITS, *MODELS, *DEC
 
 def make_seeded(subject: Subject, dtype: str = "float32", seed: int = 1) -> tuple[Any, list[Any]]:
     """A made subject with all its variables, and its inputs; the same for the same seed."""
-    keras.utils.set_random_seed(seed)
+    set_seeds(seed)
     made = subject.make(dtype)
     inputs = subject.inputs(np.random.default_rng(0))
     subject.outputs(made, inputs)

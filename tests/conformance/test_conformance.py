@@ -28,11 +28,6 @@ COMPILED = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def fixed_seeds() -> None:
-    """None here: each subject is made with its own, and setting one throws functions away."""
-
-
 @pytest.fixture(scope="module")
 def plain():
     """`(made, inputs, outputs, loss, gradients)` of a subject, run eagerly in float32, once."""

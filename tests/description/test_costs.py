@@ -24,11 +24,6 @@ from trivd_tf.models import DECOMPOSITIONS
 from trivd_tf.training.loop import build_step
 
 
-@pytest.fixture(autouse=True)
-def fixed_seeds() -> None:
-    """None here: nothing is random, and setting a seed throws compiled functions away."""
-
-
 def experiment(unit="conv_gru", decomposition="dvd_gan_fp", *, channels=48, tiny=False, **options):
     clip = data.ClipSpec()
     if tiny:

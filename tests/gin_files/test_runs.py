@@ -27,11 +27,6 @@ REDUCED = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def fixed_seeds() -> None:
-    """None here: each run has its own seed, and setting one throws compiled functions away."""
-
-
 @pytest.fixture(scope="module")
 def reduced(prepared_sets, made_videos, tmp_path_factory):
     """Builds the experiment of a gin file at a size that trains a step in a second."""

@@ -1,5 +1,6 @@
 """Per-step batch norm against NumPy: moments, conditional maps, standing statistics."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,7 +17,7 @@ T, B, H, W, C, D = 3, 4, 5, 2, 6, 7
 
 @pytest.fixture
 def frames():
-    return tf.random.normal((T, B, H, W, C), mean=3.0, stddev=2.0)
+    return keras.random.normal((T, B, H, W, C), mean=3.0, stddev=2.0)
 
 
 def _numpy_norm(frames, mean, variance, epsilon=1e-4):
@@ -32,14 +33,14 @@ def test_moments_are_over_batch_and_space_for_each_step(frames):
 
 
 def test_variance_survives_a_large_mean():
-    frames = tf.random.normal((1, 8, 16, 16, 1), mean=1e4)
+    frames = keras.random.normal((1, 8, 16, 16, 1), mean=1e4)
     array = frames.numpy().astype(np.float64)
     np.testing.assert_allclose(synchronized_moments(frames)[1], [[array.var()]], rtol=1e-3)
 
 
 def test_conditional_gain_and_offset_equal_numpy(frames):
     layer = PerStepBatchNorm(T, spectral_norm=False)
-    condition = tf.random.normal((B, D))
+    condition = keras.random.normal((B, D))
     outputs = layer(frames, condition, training=True)
     array = frames.numpy().astype(np.float64)
     normal = _numpy_norm(array, array.mean(axis=(1, 2, 3)), array.var(axis=(1, 2, 3)))
@@ -73,7 +74,7 @@ def test_standing_statistics_are_the_mean_of_the_batches_moments_and_start_afres
     layer = PerStepBatchNorm(T, conditional=False)
     layer(frames, training=True)
     np.testing.assert_array_equal(layer.standing_mean, np.zeros((T, C)))  # not while training
-    batches = [tf.random.normal((T, B, H, W, C), mean=i, stddev=1 + i) for i in range(4)]
+    batches = [keras.random.normal((T, B, H, W, C), mean=i, stddev=1 + i) for i in range(4)]
     for used in (batches, batches[1:3]):
         reset_standing_statistics(layer)
         with collecting_standing_statistics(layer):
@@ -93,10 +94,10 @@ def test_standing_statistics_are_the_mean_of_the_batches_moments_and_start_afres
 
 def test_gradient_equals_finite_differences():
     layer = PerStepBatchNorm(2, dtype="float64")
-    frames = tf.random.normal((2, 2, 2, 1, 2), dtype=tf.float64)
-    condition = tf.random.normal((2, 3), dtype=tf.float64)
+    frames = keras.random.normal((2, 2, 2, 1, 2), dtype=tf.float64)
+    condition = keras.random.normal((2, 3), dtype=tf.float64)
     layer(frames, condition, training=True)
-    weight = tf.random.normal(frames.shape, dtype=tf.float64)
+    weight = keras.random.normal(frames.shape, dtype=tf.float64)
 
     def loss(inputs):
         return tf.reduce_sum(layer(inputs, condition, training=True) * weight)

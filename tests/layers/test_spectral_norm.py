@@ -24,7 +24,7 @@ def _matrix(kernel) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(3, 3, 5, 7), (3, 3, 2, 40), (6, 4)])
 def test_power_iteration_finds_the_first_singular_value(shape):
-    kernel = tf.random.normal(shape)
+    kernel = keras.random.normal(shape)
     u = tf.ones(shape[-1]) / np.sqrt(shape[-1])
     for _ in range(300):
         u = next_u(kernel, u)
@@ -33,7 +33,7 @@ def test_power_iteration_finds_the_first_singular_value(shape):
 
 
 def test_one_power_iteration_equals_numpy():
-    kernel = tf.random.normal((3, 3, 4, 6))
+    kernel = keras.random.normal((3, 3, 4, 6))
     u = np.random.default_rng(0).normal(size=6)
     u /= np.linalg.norm(u)
     matrix = _matrix(kernel)
@@ -44,8 +44,8 @@ def test_one_power_iteration_equals_numpy():
 
 def test_the_gradient_stops_at_u_and_v():
     """d sigma / dW = v u^T, and of W / sigma by the quotient rule."""
-    kernel = tf.random.normal((5, 3))
-    u = tf.linalg.l2_normalize(tf.random.normal([3]))
+    kernel = keras.random.normal((5, 3))
+    u = tf.linalg.l2_normalize(keras.random.normal([3]))
     weight = np.random.default_rng(1).normal(size=(5, 3))
     with tf.GradientTape() as tape:
         tape.watch(kernel)
@@ -61,9 +61,9 @@ def test_the_gradient_stops_at_u_and_v():
 
 def test_layers_divide_by_the_singular_value_of_their_current_weights():
     layer = SpectralConv2D(6)
-    inputs = tf.random.normal((2, 5, 4, 3))
+    inputs = keras.random.normal((2, 5, 4, 3))
     layer(inputs)
-    layer.kernel.assign(5.0 * tf.random.normal(layer.kernel.shape))
+    layer.kernel.assign(5.0 * keras.random.normal(layer.kernel.shape))
     power_iterate(layer, 200)
     sigma = np.linalg.svd(_matrix(layer.kernel), compute_uv=False)[0]
     expected = tf.nn.conv2d(inputs, layer.kernel / np.float32(sigma), 1, "SAME") + layer.bias
@@ -138,12 +138,12 @@ def test_config_round_trip(layer):
 
 def test_saves_and_loads_with_keras(tmp_path):
     model = keras.Sequential([keras.Input((6, 6, 2)), SpectralConv2D(3, name="conv")])
-    model.layers[0].kernel.assign(tf.random.normal((3, 3, 2, 3)))
+    model.layers[0].kernel.assign(keras.random.normal((3, 3, 2, 3)))
     power_iterate(model, 3)
     model.save_weights(tmp_path / "m.weights.h5")
     other = keras.Sequential([keras.Input((6, 6, 2)), SpectralConv2D(3, name="conv")])
     other.load_weights(tmp_path / "m.weights.h5")
-    inputs = tf.random.normal((1, 6, 6, 2))
+    inputs = keras.random.normal((1, 6, 6, 2))
     np.testing.assert_array_equal(model(inputs), other(inputs))
 
 

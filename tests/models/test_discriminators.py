@@ -1,5 +1,6 @@
 """Discriminators: views, head, widths, and the nine decompositions."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,7 +15,7 @@ B, T, SIZE, TC = 2, 8, 16, 3
 
 @pytest.fixture
 def videos():
-    return tf.random.uniform((B, T, SIZE, SIZE, 3), -1.0, 1.0)
+    return keras.random.uniform((B, T, SIZE, SIZE, 3), -1.0, 1.0)
 
 
 def _view(model, videos, seed):
@@ -38,7 +39,7 @@ VIEWS = {
 
 @pytest.mark.parametrize("name", sorted(VIEWS))
 def test_views_of_table_1(name):
-    videos = tf.random.uniform((1, 16, 64, 64, 3))
+    videos = keras.random.uniform((1, 16, 64, 64, 3))
     views = [_view(model, videos, 0) for model in make_discriminators(name, channel_multiplier=1)]
     assert [(view.shape[1], view.shape[2]) for view in views] == VIEWS[name]
     assert set(VIEWS) == set(DECOMPOSITIONS)

@@ -3,6 +3,7 @@
 import functools
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -22,8 +23,8 @@ def generator():
 
 @pytest.fixture
 def inputs():
-    frames = tf.random.uniform((2, TC, SIZE, SIZE, 3), -1.0, 1.0)
-    return frames, tf.random.normal((2, 128))
+    frames = keras.random.uniform((2, TC, SIZE, SIZE, 3), -1.0, 1.0)
+    return frames, keras.random.normal((2, 128))
 
 
 def test_frames_are_in_range_and_depend_on_what_is_given(generator, inputs):
@@ -75,7 +76,7 @@ def test_a_unit_without_warp_says_that_there_is_no_motion(inputs):
 
 def test_every_weight_gets_a_gradient(generator, inputs):
     # Not the mean: batch norm would make it constant.
-    target = tf.random.normal((2, T, SIZE, SIZE, 3))
+    target = keras.random.normal((2, T, SIZE, SIZE, 3))
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(generator(*inputs, training=True) * target)
     weights = generator.trainable_variables

@@ -22,11 +22,6 @@ from trivd_tf.training.distribution.devices import compiles_islands, is_determin
 from trivd_tf.training.loop import build_step
 
 
-@pytest.fixture(autouse=True)
-def fixed_seeds() -> None:
-    """None here: setting TensorFlow's seed throws its compiled functions away."""
-
-
 def both_ways(run):
     """What `run` returns in a plain graph, and with compiled islands."""
     found = []

@@ -1,5 +1,6 @@
 """What the paper leaves open is an argument: each does what it says."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -76,7 +77,7 @@ def test_wrong_choices_are_refused(name, options, message):
 
 def test_the_heads_gain_and_offset_keep_float32_under_bfloat16():
     norm = PerStepBatchNorm(1, conditional=False, dtype="mixed_bfloat16")
-    frames = tf.random.normal([1, 4, 8, 8, 2])
+    frames = keras.random.normal([1, 4, 8, 8, 2])
     norm(frames, training=True)
     norm.gain.assign([1.003, 1.0])  # 1.0 in bfloat16
     seen, original = [], norm._gain_and_offset

@@ -225,7 +225,7 @@ def quick_start_of_wide_kernels():
         patch.setattr(
             keras.initializers.Orthogonal,
             "__call__",
-            lambda self, shape, dtype=None: tf.random.normal(shape, stddev=0.1),
+            lambda self, shape, dtype=None: keras.random.normal(shape, stddev=0.1),
         )
         yield
 
