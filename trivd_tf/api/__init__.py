@@ -1,1 +1,1 @@
-"""What `trivd_tf` itself offers to Python: `trivd_tf.load` and `trivd_tf.train`."""
+"""Top-level Python API: `trivd_tf.load` and `trivd_tf.train`."""

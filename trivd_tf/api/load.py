@@ -1,4 +1,4 @@
-"""`trivd_tf.load`."""
+"""Implements `trivd_tf.load`."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ _SERVER = "grpc://"
 def load(
     path: str | os.PathLike[str], *, step: int | str | None = None, **server_options: Any
 ) -> Predictor:
-    """Opens a trained model to predict with, wherever it is.
+    """Opens a trained model for prediction.
 
     Args:
         path: one of
-            a model directory, which `trivd train` or `trivd_tf.train` wrote;
-            an exported SavedModel, which `trivd export` wrote;
-            the name of a model that comes with the package (`small`);
-            the address of one that TensorFlow Hub can fetch: `https://...`, `gs://...`;
-            a running TensorFlow Serving: `grpc://HOST:PORT` or `grpc://HOST:PORT/MODEL` (through
-            REST: `trivd_tf.serving.client.ServerPredictor("http://...")`).
-        step: of a model directory's checkpoint, or "best"; the newest when left out.
+            a model directory written by `trivd train` or `trivd_tf.train`;
+            a SavedModel written by `trivd export`;
+            the name of a model included in the package (`small`);
+            an address that TensorFlow Hub can fetch: `https://...`, `gs://...`;
+            a running TensorFlow Serving: `grpc://HOST:PORT` or `grpc://HOST:PORT/MODEL` (for
+            REST, use `trivd_tf.serving.client.ServerPredictor("http://...")`).
+        step: checkpoint step of a model directory, or "best"; defaults to the newest.
         server_options: `timeout`, `retries`, `max_message_bytes` and `stride` of a server, as in
             `ServerPredictor`.
 
     Returns:
-        A predictor, the same for all of them:
+        A predictor with the same interface for every kind of `path`:
 
-        `predict(clips, seed=0)`: one future a clip,
+        `predict(clips, seed=0)`: one future per clip,
             `[B, Tc, H, W, 3]` -> `[B, T, H, W, 3]`;
-        `predict_samples(clips, num_samples=N, seed=0)`: several,
+        `predict_samples(clips, num_samples=N, seed=0)`: several futures per clip,
             `[B, Tc, H, W, 3]` -> `[B, N, T, H, W, 3]`;
-        `predict_with_motion(clips, seed=0)`: also where each pixel comes from,
-            float32 `[B, T, H, W, 2]`, (dy, dx) in pixels.
+        `predict_with_motion(clips, seed=0)`: also the motion field,
+            float32 `[B, T, H, W, 2]`, (dy, dx) in pixels from each pixel to its source.
 
-        Clips are uint8 in [0, 255] or floats in [-1, 1]; frames are of the same kind. Its
-        `num_conditioning_frames` (Tc), `num_predicted_frames` (T) and `frame_size` (one
-        number of a square, or (H, W)) say what the model takes and gives.
+        Clips are uint8 in [0, 255] or floats in [-1, 1]; predicted frames have the same type. The
+        predictor's attributes `num_conditioning_frames` (Tc), `num_predicted_frames` (T) and
+        `frame_size` (the side of a square, or (H, W)) describe the model's input and output.
 
     Raises:
-        InputError: there is no model at `path`, or a step of an export or a server was asked for.
-        RunError: no server answers.
+        InputError: there is no model at `path`, or `step` was passed for an export or a server.
+        RunError: the server does not answer.
 
     Example:
         >>> model = trivd_tf.load("runs/mine")

@@ -1,4 +1,4 @@
-"""`trivd_tf.train`."""
+"""Implements `trivd_tf.train`."""
 
 from __future__ import annotations
 
@@ -44,35 +44,38 @@ def train(
 ) -> LoopResult:
     """Trains a model, or resumes the run in `model_dir`, as `trivd train` does.
 
-    `model_dir` gets the configuration (`config.gin`) and the record of the run (`run.json`), so
-    that `trivd evaluate`, `export`, `predict`, `describe` and `train`, as well as `trivd_tf.load`,
-    open it afterwards.
+    The configuration (`config.gin`) and the record of the run (`run.json`) are written to
+    `model_dir`, so that `trivd evaluate`, `export`, `predict`, `describe` and `train`, as well as
+    `trivd_tf.load`, can open it afterwards.
 
     Args:
-        experiment: the model, the clips, how it is trained and scored.
+        experiment: the model, the clips, and the training and evaluation options.
         model_dir: a new folder, the folder of a run to resume, or an address (`gs://bucket/run`).
-        dataset: training clips, in the place of `experiment.data`: any tf.data.Dataset of clips
-            `[T, H, W, 3]` or batches of them, uint8 or floats in [-1, 1], with labels or without
-            (`trivd_tf.data.DatasetClips` says in which forms), or a data source of `trivd_tf.data`.
-        test_dataset: clips to score on, finite, in the same form; without it, TensorBoard shows
-            training clips, and only the "train" split can be scored.
-        class_names: of the labels of `dataset`, for a class-conditional model.
-        start_from: begin a new run with the weights of another model directory or export of the
-            same networks, or of a model that comes with the package (`small`).
-        seed: of weights, data order and latents; the run's own, or 0, when left out.
-        strategy: devices; one device when left out. With several workers every one calls this.
-        stop: checked between compiled loops, such as a `threading.Event`; once it is set, the run
-            is saved and ends. (KeyboardInterrupt ends it at its newest checkpoint.)
-        on_loop: called with the steps and seconds of every compiled loop, the first of which
-            compiles.
+        dataset: training clips that replace `experiment.data`: a data source of `trivd_tf.data`,
+            or any tf.data.Dataset of clips `[T, H, W, 3]` or batches of them, uint8 or floats in
+            [-1, 1], with or without labels (`trivd_tf.data.DatasetClips` lists the forms).
+        test_dataset: a finite dataset of clips to score on, in the same form; without it,
+            TensorBoard shows training clips, and only the "train" split can be scored.
+        class_names: names of the labels of `dataset`, for a class-conditional model.
+        start_from: initialize a new run from another model directory or export with the same
+            networks, or from a model included in the package (`small`).
+        seed: seed of weights, data order and latents; defaults to the seed of the resumed run, or
+            to 0 for a new one.
+        strategy: distribution strategy; defaults to one device. With several workers, every worker
+            calls this function.
+        stop: an object with `is_set()`, such as a `threading.Event`, checked between compiled
+            loops; once it is set, the run is saved and ends. (KeyboardInterrupt ends the run at its
+            newest checkpoint.)
+        on_loop: called with the number of steps and the seconds of every compiled loop; the first
+            call includes the compilation time.
 
     Returns:
-        `step`, generator updates in all, and `was_stopped`.
+        `step`, the total number of generator updates, and `was_stopped`.
 
     Raises:
-        InputError: clips of another shape, type or range; an experiment that `config.gin` cannot
-            hold; `model_dir` holds another model.
-        RunError: disk full, a loss that is not finite, or a worker that is gone.
+        InputError: clips have the wrong shape, type or range; `config.gin` cannot express the
+            experiment; or `model_dir` holds another model.
+        RunError: the disk is full, a loss is not finite, or a worker is lost.
 
     Example:
         >>> experiment = Experiment(
@@ -100,7 +103,7 @@ def train(
     start = None
     if start_from is not None and not resumes:
         start = Start(os.fspath(start_from), text, report=lambda line: print(line, file=sys.stderr))
-    # Before anything is written: wrong data must not leave a run directory behind.
+    # Prepare the data before anything is written: wrong data must not leave a run directory.
     experiment.data.prepare(experiment.clip)
     names = record.class_names_of(experiment)
     replica_batch_size(strategy, experiment.training.batch_size)
@@ -144,7 +147,7 @@ def _check_arguments(
     strategy: object,
     stop: object,
 ) -> None:
-    """Raises InputError for an argument of a type that would fail later, or mean something else."""
+    """Raises InputError for arguments of a wrong type, before they fail later."""
     whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
     wanted = {
         "experiment": ("a trivd_tf.Experiment", isinstance(experiment, Experiment), experiment),
@@ -204,7 +207,7 @@ def _score(
     *,
     resume: bool,
 ) -> TrainingScore | None:
-    """What chooses the best model, checked; None without scores."""
+    """Returns the score that selects the best model, or None if scoring is off."""
     if experiment.training.evaluate_every_steps and is_address(model_dir):
         raise InputError(
             f"{model_dir}: the best model is kept on this machine only; use "
@@ -221,6 +224,6 @@ def _score(
 
 
 def _keep_evaluation_weights(experiment: Experiment, model_dir: RunPath) -> None:
-    """Estimates standing statistics now where no later process has the clips to do so."""
+    """Estimates standing statistics now if no later process will have the training clips."""
     if isinstance(experiment.data, DatasetClips) and not is_address(model_dir):
         evaluation_generator(experiment, str(model_dir))

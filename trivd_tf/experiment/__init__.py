@@ -1,4 +1,4 @@
-"""What a run is: one object that names everything train, evaluate and export take."""
+"""The experiment: one object that holds all options of training, evaluation and export."""
 
 from trivd_tf.experiment.evaluation_options import EvaluationOptions
 from trivd_tf.experiment.experiment import Experiment

@@ -1,4 +1,4 @@
-"""What a score is measured on."""
+"""Options of an evaluation."""
 
 import dataclasses
 
@@ -14,17 +14,18 @@ class EvaluationOptions:
 
     Attributes:
         split: `test` or `train`.
-        num_samples: clips, real and predicted alike.
-        batch_size: clips predicted at once.
-        standing_batches, standing_batch_size: how the standing statistics are estimated.
-        resize: rule that brings frames to I3D's 224 x 224.
-        i3d: where the I3D weights come from: None finds the installed ones; else a file of weights,
-            or a TF-Hub handle or directory of deepmind/i3d-kinetics-400/1.
-        seed: of the latents and of the order of what is drawn.
-        truncation: z redrawn beyond this; None for none, 0 for z = 0.
-        num_runs: how often the model is scored, each time with latents and standing statistics of
-            another seed (`seed`, `seed + 1`, ...); the scores are then mean and unbiased standard
-            deviation.
+        num_samples: number of real clips, and of predicted clips.
+        batch_size: number of clips predicted at once.
+        standing_batches, standing_batch_size: number and size of the batches for the standing
+            statistics.
+        resize: rule for resizing frames to I3D's 224 x 224.
+        i3d: source of the I3D weights: None for the installed ones, else a weight file, or a TF-Hub
+            handle or directory of deepmind/i3d-kinetics-400/1.
+        seed: seed of the latents and of the order of clips.
+        truncation: latents beyond this are redrawn; None for no truncation, 0 for z = 0.
+        num_runs: number of times that the model is scored, each with latents and standing
+            statistics of another seed (`seed`, `seed + 1`, ...); the scores are then mean and
+            unbiased standard deviation.
     """
 
     split: str = "test"

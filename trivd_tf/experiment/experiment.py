@@ -1,7 +1,7 @@
-"""One root object that names everything train, evaluate and export take.
+"""Root object that holds all options of training, evaluation and export.
 
-A gin file binds `experiment.Experiment`; the same file serves every command. Plain Python builds it
-directly: nothing here knows about gin.
+A gin file binds `experiment.Experiment`, and the same file serves every command. Python code can
+build it directly: nothing in this module depends on gin.
 """
 
 import dataclasses
@@ -20,18 +20,19 @@ from trivd_tf.models import Discriminator, Generator
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What a run is.
+    """Definition of a run: clips, data, networks, training and evaluation.
 
     Attributes:
         clip: numbers of conditioning and predicted frames, their size and stride.
-        data: where clips come from.
-        generator: builds the generator but for what clip and data decide (`models.generator`).
-        discriminators: likewise (`models.discriminators`).
+        data: source of the clips.
+        generator: builds the generator; clip and data supply the remaining arguments
+            (`models.generator`).
+        discriminators: builds the discriminators likewise (`models.discriminators`).
         training: hyperparameters of the run.
-        evaluation: what a score is measured on.
-        class_conditional: use the data's labels; else the dummy class 0, as the paper does.
-        title: for reports.
-        class_names: of the labels, where a run remembers them; else the data are asked.
+        evaluation: options of the evaluation.
+        class_conditional: use the data's labels; else the dummy class 0, as in the paper.
+        title: title for reports.
+        class_names: names of the labels from the run's record; if None, those of the data.
     """
 
     clip: ClipSpec
@@ -46,10 +47,10 @@ class Experiment:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the classes, a row each of the class embeddings; ("dummy",) without labels.
+        """Class names, one per row of the class embeddings; ("dummy",) without labels.
 
         Raises:
-            InputError: the model takes labels, and the data have none or cannot be read.
+            InputError: the model takes labels, but the data have none or cannot be read.
         """
         if not self.class_conditional:
             return ("dummy",)
@@ -64,16 +65,16 @@ class Experiment:
 
     @property
     def num_classes(self) -> int:
-        """Rows of the class embeddings: the data's classes, or 1, the dummy class."""
+        """Number of rows of the class embeddings: the data's classes, or 1 for the dummy class."""
         return len(self.labels)
 
     @property
     def dtype_policy(self) -> keras.DTypePolicy:
-        """How the networks compute and store numbers."""
+        """Keras dtype policy of the networks."""
         return keras.DTypePolicy(self.training.precision)
 
     def build_generator(self) -> Generator:
-        """A generator with all its variables, freshly initialised."""
+        """Builds a generator with newly initialized variables."""
         return _build_or_refuse(self._build_generator)
 
     def _build_generator(self) -> Generator:
@@ -86,11 +87,11 @@ class Experiment:
             name="generator",
         )
         generator.build_variables()
-        set_power_iteration(generator, False)  # the train step makes them, one an update
+        set_power_iteration(generator, False)  # the train step runs them, one per update
         return generator
 
     def build_discriminators(self) -> list[Discriminator]:
-        """The decomposition's discriminators with all their variables."""
+        """Builds the discriminators of the decomposition with newly initialized variables."""
         return _build_or_refuse(self._build_discriminators)
 
     def _build_discriminators(self) -> list[Discriminator]:
@@ -106,7 +107,7 @@ class Experiment:
 
 
 def _build_or_refuse(build: Callable[[], object]):
-    """Options that contradict each other are the user's to mend, in one line."""
+    """Calls `build`; reports contradicting options as an `InputError` of one line."""
     try:
         return build()
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Types of options that are built in Python, where no gin file has checked them."""
+"""Type checks of options that are built in Python, where gin does not check them."""
 
 import dataclasses
 import numbers
@@ -12,10 +12,10 @@ _WANTED = {int: "a whole number", float: "a number", str: "text", bool: "True or
 def check_types(options: Any) -> None:
     """Checks the fields of a dataclass against their annotations: int, float, str or bool.
 
-    Fields of other types are not looked at; a whole number is a number, True is none.
+    Fields of other types are not checked. An int is accepted as a float; a bool is not a number.
 
     Raises:
-        InputError: a value of another type; the message names the field and the value.
+        InputError: a value has the wrong type; the message names the field and the value.
     """
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)

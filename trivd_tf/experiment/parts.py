@@ -1,4 +1,4 @@
-"""An experiment as the calls that make it again: what a saved configuration holds."""
+"""Represents an experiment as the calls that rebuild it, for saved configurations."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trivd_tf.experiment.evaluation_options import EvaluationOptions
 from trivd_tf.experiment.experiment import Experiment
 from trivd_tf.experiment.training_options import TrainingOptions
 
-# Where gin files import these from; data sources come from `trivd_tf.data`.
+# Modules from which gin files import these types; data sources come from `trivd_tf.data`.
 _HOMES: dict[type, str] = {
     EvaluationOptions: "trivd_tf.evaluation",
     TrainingOptions: "trivd_tf.training",
@@ -29,12 +29,12 @@ _HOMES: dict[type, str] = {
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """`module.name(**arguments)`, each argument a plain value or another call.
+    """The call `module.name(**arguments)`; each argument is a plain value or another call.
 
     Attributes:
-        module: that can be imported, such as `trivd_tf.data`.
-        name: of a class or function in it.
-        arguments: all of its parameters, defaults included.
+        module: an importable module, such as `trivd_tf.data`.
+        name: a class or function in the module.
+        arguments: all of its parameters, including defaults.
     """
 
     module: str
@@ -43,11 +43,11 @@ class Call:
 
 
 def calls_of(experiment: Experiment) -> Call:
-    """The call that makes `experiment`, with those of its parts inside.
+    """Returns the call that rebuilds `experiment`, with nested calls for its parts.
 
     Raises:
-        InputError: something of it cannot be written as text: a class that cannot be imported, a
-            function instead of `models.generator(...)`, a value that is no literal.
+        InputError: a part cannot be written as text: a class that cannot be imported, a function
+            instead of `models.generator(...)`, or a value that is not a literal.
     """
     arguments: dict[str, Any] = {}
     for field in dataclasses.fields(experiment):
@@ -69,7 +69,7 @@ def calls_of(experiment: Experiment) -> Call:
 
 
 def _deferred(value: Any, function: Callable[..., Any], name: str, where: str) -> Call:
-    """`models.generator(...)` or `models.discriminators(...)` of a partial of what they defer."""
+    """Converts a partial to the call `models.generator(...)` or `models.discriminators(...)`."""
     how = f"use trivd_tf.models.{name}(...)"
     options: dict[str, Any] = {}
     if isinstance(value, functools.partial) and value.func is function:
@@ -120,11 +120,11 @@ def _call(kind: type, named: dict[str, Any], where: str) -> Call:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """A value that its `repr` gives back: None, bool, numbers, text, and containers of them."""
+    """Returns a value that `repr` reproduces: None, bool, number, text, or a container of them."""
     if isinstance(value, Path):
         value = os.fspath(value)
     elif hasattr(value, "item") and getattr(value, "shape", None) == ():
-        value = value.item()  # a number of NumPy's
+        value = value.item()  # a NumPy scalar
     try:
         if ast.literal_eval(repr(value)) == value:
             return value

@@ -1,4 +1,4 @@
-"""Options of a training run: batch, optimisers, cadence (docs/architecture.md, section 6)."""
+"""Options of a training run: batch, optimizers, intervals (docs/architecture.md, section 6)."""
 
 import dataclasses
 import math
@@ -6,7 +6,7 @@ import math
 from trivd_tf.base.errors import InputError
 from trivd_tf.experiment.option_types import check_types
 
-# As many steps as nobody waits for: training continues until it is stopped.
+# A step count that is never reached: training continues until it is stopped.
 ENDLESS = 10**9
 PRECISIONS = ("float32", "mixed_bfloat16", "float64")
 
@@ -16,37 +16,36 @@ class TrainingOptions:
     """Hyperparameters of one run; the defaults are the paper's.
 
     Attributes:
-        batch_size: global batch, over all replicas.
-        num_steps: generator updates in all.
-        discriminator_steps: discriminator updates for each generator update.
-        generator_learning_rate, discriminator_learning_rate: of Adam.
-        beta_1, beta_2, adam_epsilon: of Adam.
-        optimizer: `adam`, or `sgd` for checks that rounding must not blow up.
+        batch_size: global batch size over all replicas.
+        num_steps: total number of generator updates.
+        discriminator_steps: discriminator updates per generator update.
+        generator_learning_rate, discriminator_learning_rate: Adam learning rates.
+        beta_1, beta_2, adam_epsilon: parameters of Adam.
+        optimizer: `adam`, or `sgd` for checks in which rounding errors must not be amplified.
         orthogonal_penalty: weight of the penalty on the generator's raw weights.
         prediction_loss: weight of the mean absolute difference between predicted and real frames in
-            [-1, 1], added to the generator's loss; 0, the paper's, for none.
-        prediction_draws: the difference is that of the mean of so many predictions of a clip; more
-            than 1 leave a stochastic model its spread, and cost a forward each.
-        ema_decay, ema_start_step: of the average of the generator's weights.
+            [-1, 1], added to the generator's loss; the paper uses 0, no such loss.
+        prediction_draws: number of predictions per clip whose mean enters `prediction_loss`. More
+            than 1 preserves the spread of a stochastic model, at the cost of a forward pass each.
+        ema_decay, ema_start_step: parameters of the average of the generator's weights.
         mean_of_discriminators: average the discriminators' losses instead of summing them.
-        mix_over_replicas: mixed projection over the global batch, not each replica's own.
+        mix_over_replicas: mixed projection over the global batch instead of each replica's batch.
         precision: `float32`, `mixed_bfloat16` or `float64`.
-        recompute: run residual blocks again in the backward pass instead of keeping what they
-            computed: less memory, more time, the same result.
-        jit_compile: have XLA compile the small operations of a step (spectral norms, batch norms,
-            the recurrent step, penalty, optimiser, average) to one operation each: True (on one
-            device), False, or `auto` (no, until it has been measured on a GPU). A TPU compiles
-            whole updates anyway.
-        deterministic: whether a run repeats to the last bit: `auto` (yes where all devices are
-            CPUs, where it costs little; no on GPU and TPU), True or False.
-        steps_per_loop: generator updates in one call of the compiled loop.
-        checkpoint_every_steps, keep_checkpoints: how often to save, how many to keep.
-        save_patience_seconds: for how long a checkpoint that cannot be written is tried again
-            before the run ends.
-        summary_every_steps: how often TensorBoard gets scalars.
-        sample_every_steps: how often TensorBoard gets sample videos; 0 for never.
-        evaluate_every_steps: how often the score on the training set is measured, which chooses
-            the `best` model; 0 for never.
+        recompute: recompute residual blocks in the backward pass instead of storing their
+            activations: less memory, more time, the same result.
+        jit_compile: compile the small operations of a step (spectral norms, batch norms, the
+            recurrent step, penalty, optimizer, average) with XLA into one operation each: True (on
+            one device), False, or `auto` (off, until it has been measured on a GPU). On a TPU,
+            whole updates are always compiled.
+        deterministic: whether a run is reproducible to the last bit: `auto` (on if all devices are
+            CPUs, where it costs little; off on GPU and TPU), True or False.
+        steps_per_loop: generator updates per call of the compiled loop.
+        checkpoint_every_steps, keep_checkpoints: interval between checkpoints, and their number.
+        save_patience_seconds: how long saving a checkpoint is retried before the run ends.
+        summary_every_steps: interval of TensorBoard scalars.
+        sample_every_steps: interval of TensorBoard sample videos; 0 for never.
+        evaluate_every_steps: interval of scoring on the training set, which selects the `best`
+            model; 0 for never.
     """
 
     batch_size: int = 512

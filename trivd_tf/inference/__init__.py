@@ -1,4 +1,4 @@
-"""Predictors: futures of clips from a run, an export or an address."""
+"""Predictors for model directories, exports and remote models."""
 
 from trivd_tf.inference.open import OpenedModel, load_predictor, open_model
 from trivd_tf.inference.predict_files import PredictedFile, predict_clip, predict_files

@@ -1,4 +1,4 @@
-"""One trained horizon, bytes in and bytes out: what a predictor runs and what is exported."""
+"""Runs the generator for one trained horizon on uint8 frames; used by predictors and exports."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from trivd_tf.base.pixels import byte_tensor, float_tensor
 
 
 def next_conditioning(conditioning: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
-    """The last Tc frames once `frames` have followed: what the next horizon starts from."""
+    """Appends `frames` and returns the last Tc frames, the conditioning of the next horizon."""
     count = conditioning.shape[1]
     return tf.concat([conditioning, frames], axis=1)[:, -count:]
 
@@ -16,13 +16,13 @@ def next_conditioning(conditioning: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
 def predict_horizon(
     generator: Any, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
-    """Runs the generator once.
+    """Runs the generator for one horizon.
 
     Args:
-        generator: a `trivd_tf.models.Generator`, or what is called like one.
+        generator: a `trivd_tf.models.Generator`, or a callable with the same interface.
         conditioning: uint8 `[B, Tc, S, S, 3]`.
         z: float32 `[B, latent_size]`.
-        labels: int32 `[B]`, the class of each clip; class 0 when left out.
+        labels: int32 `[B]`, the class of each clip; defaults to class 0.
 
     Returns:
         `frames` uint8 and `frames_float` float32 in [-1, 1], `[B, T, S, S, 3]`.
@@ -35,13 +35,13 @@ def predict_horizon(
 def predict_horizon_with_motion(
     generator: Any, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
-    """As `predict_horizon`, and the motion fields.
+    """As `predict_horizon`, and returns the motion fields too.
 
-    They hold (dy, dx), pixels to the source (docs/architecture.md, section 4).
+    The fields hold (dy, dx), the displacement to the source (docs/architecture.md, section 4).
 
     Returns:
-        Also `flow` `[B, T, S, S, 2]` in pixels of the frames, and each stage's own field
-        `flow_stage_1` ... `[B, T, h, w, 2]` in pixels of that stage, coarsest first.
+        Additionally `flow` `[B, T, S, S, 2]` in pixels of the frames, and the field of each stage,
+        `flow_stage_1` ... `[B, T, h, w, 2]`, in pixels of that stage, coarsest first.
     """
     frames, stages = generator.predict_with_stage_motion(
         float_tensor(conditioning), z, labels=labels, training=False

@@ -1,11 +1,12 @@
-"""Latents from seeds: the same numbers in Python, in an exported model and behind a server.
+"""Latents from seeds: identical in Python, in an exported model and behind a server.
 
-Truncation as in BigGAN, "values beyond the threshold are redrawn", is a normal distribution cut at
-the threshold; it is drawn here at once by its inverse distribution function,
+Truncation follows BigGAN: values beyond the threshold are redrawn, which gives a normal
+distribution truncated at the threshold. It is sampled directly by its inverse distribution
+function,
 
     z = sqrt(2) erfinv(erf(truncation / sqrt(2)) v),    v uniform in (-1, 1),
 
-which is exact, needs no loop, is 0 for truncation 0 and a plain normal for infinity.
+which is exact, needs no loop, and gives 0 for truncation 0 and a plain normal for infinity.
 """
 
 import functools
@@ -18,16 +19,16 @@ import tensorflow as tf
 
 from trivd_tf.base.errors import InputError
 
-# 2^64 over the golden ratio: rows of neighbouring seeds never meet in practice.
+# 2^64 over the golden ratio: rows of neighboring seeds never coincide in practice.
 _ROW_STEP = -7046029254386353131
 _NEARLY_ONE = 1.0 - 2.0**-50  # keeps v off -1 and 1, where z would be infinite (|z| < 8)
 _AS_GOOD_AS_NONE = (
-    10.0  # a truncation beyond what is ever drawn; erf(infinity) is NaN in TensorFlow
+    10.0  # a truncation beyond any value that is drawn; erf(infinity) is NaN in TensorFlow
 )
 
 
 def row_seeds(seed: tf.Tensor, num_clips: tf.Tensor) -> tf.Tensor:
-    """One seed for each clip of a batch, int64 `[num_clips]`; the first clip's is `seed` itself."""
+    """Returns one seed per clip, int64 `[num_clips]`; the first is `seed` itself."""
     rows = tf.range(tf.cast(num_clips, tf.int64), dtype=tf.int64)
     return tf.cast(seed, tf.int64) + rows * tf.constant(_ROW_STEP, tf.int64)
 
@@ -37,25 +38,25 @@ def draw_latents(
 ) -> tf.Tensor:
     """Draws the latents of every sample of every clip.
 
-    Sample s of a clip depends on the clip's seed and s alone: not on the batch, nor on how many
-    samples are drawn.
+    Sample s of a clip depends only on the clip's seed and s, not on the batch or the number of
+    samples.
 
     Args:
         seeds: int64 `[B]`.
         num_samples: N, int scalar.
         latent_size: length of z.
-        truncation: float scalar, not negative; values beyond it never occur, infinity is a plain
+        truncation: non-negative float scalar; no value exceeds it, and infinity gives a plain
             normal.
 
     Returns:
-        float32 `[B N, latent_size]`, the samples of one clip next to each other.
+        float32 `[B N, latent_size]`; the samples of one clip are adjacent.
     """
     num_samples = tf.cast(num_samples, tf.int64)
     samples = tf.tile(tf.range(num_samples, dtype=tf.int64), [tf.size(seeds)])
     pairs = tf.stack([tf.repeat(seeds, num_samples), samples], axis=-1)
 
     def draw(pair: tf.Tensor) -> tf.Tensor:
-        # The algorithm is named because the automatic choice differs between kinds of device.
+        # Set the algorithm explicitly: the automatic choice depends on the device type.
         return tf.random.stateless_uniform([latent_size], pair, dtype=tf.float64, alg="philox")
 
     uniform = tf.map_fn(draw, pairs, fn_output_signature=tf.TensorSpec([latent_size], tf.float64))
@@ -63,14 +64,14 @@ def draw_latents(
     threshold = tf.minimum(tf.cast(truncation, tf.float64), _AS_GOOD_AS_NONE)
     inside = tf.math.erf(threshold / math.sqrt(2.0))
     z = math.sqrt(2.0) * tf.math.erfinv(inside * signed)
-    # Rounding to float32 must not step over the threshold.
+    # Rounding to float32 must not exceed the threshold.
     return tf.clip_by_value(
         tf.cast(z, tf.float32), -tf.cast(truncation, tf.float32), tf.cast(truncation, tf.float32)
     )
 
 
 def check_whole(name: str, value: object, least: int | None = None) -> int:
-    """The value as an int; raises `InputError` unless it is a whole number of at least `least`."""
+    """Returns `value` as an int; raises `InputError` unless it is an integer >= `least`."""
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not is_whole:
         raise InputError(f"{name} must be a whole number; received {value!r}")
@@ -81,7 +82,7 @@ def check_whole(name: str, value: object, least: int | None = None) -> int:
 
 
 def check_truncation(truncation: float | None) -> float:
-    """The threshold as a number, None being infinity; raises `InputError` where it is none."""
+    """Returns the threshold as a float, infinity for None; raises `InputError` if it is invalid."""
     if truncation is None:
         return math.inf
     if not isinstance(truncation, numbers.Real) or not truncation >= 0:
@@ -93,7 +94,7 @@ def check_truncation(truncation: float | None) -> float:
 
 @functools.cache
 def _compiled(latent_size: int) -> Any:
-    # Thousands of latents take seconds when the loop over them runs in Python.
+    # A Python loop over thousands of latents takes seconds.
     integer = tf.TensorSpec([], tf.int64)
 
     @tf.function(
@@ -108,7 +109,7 @@ def _compiled(latent_size: int) -> Any:
 
 
 def _wrapped(number: int) -> int:
-    """As a signed 64-bit integer, which wraps around."""
+    """Wraps a number around to a signed 64-bit integer."""
     return (number + 2**63) % 2**64 - 2**63
 
 
@@ -121,13 +122,14 @@ def latents(
     truncation: float | None,
     first_clip: int = 0,
 ) -> np.ndarray:
-    """`draw_latents` for a batch, from one seed: float32 `[num_clips, num_samples, latent_size]`.
+    """Draws the latents of a batch from one seed: float32 `[num_clips, num_samples, latent_size]`.
 
-    With `first_clip` they are those of the clips from that one on: a long list of clips gets the
-    same latents batch by batch as all at once.
+    `first_clip` is the index of the batch's first clip: a long list of clips gets the same latents
+    in batches as in one call.
 
     Raises:
-        InputError: a seed that does not fit 64 bits, no sample asked for, or a negative truncation.
+        InputError: the seed does not fit 64 bits, `num_samples` is below 1, or the truncation is
+            negative.
     """
     seed = check_whole("seed", seed)
     if not -(2**63) <= seed < 2**63:

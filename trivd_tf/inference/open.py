@@ -1,4 +1,4 @@
-"""The one door to models that predict: runs, exports, addresses; on one device or several."""
+"""Opens models for prediction: model directories, exports and addresses, on one or more devices."""
 
 import dataclasses
 import json
@@ -29,15 +29,15 @@ _REMOTE = ("http://", "https://", "gs://")
 
 @dataclasses.dataclass(frozen=True)
 class OpenedModel:
-    """A model that is found; its weights are read when a predictor is asked for.
+    """A located model whose weights are read only when `predictor` is called.
 
     Attributes:
-        step: generator updates done.
-        identity: changes with the weights.
-        predictor: of a run, by its seed: of the standing statistics, where they are estimated;
-            None is that of the evaluation options.
-        standing: how the standing statistics came about, for the report.
-        weights: what each seed's weights depend on (`WeightsKey`), once they were predicted with.
+        step: number of generator updates done.
+        identity: digest that changes with the weights.
+        predictor: returns the predictor for a seed of the standing statistics, which matters only
+            if they are estimated; None is the seed of the evaluation options.
+        standing: origin of the standing statistics, for the report.
+        weights: the `WeightsKey` of each seed, as JSON, once its predictor has been made.
     """
 
     step: int
@@ -54,18 +54,18 @@ def open_model(
     experiment: Experiment | None = None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> OpenedModel:
-    """Finds a model: the same for a model directory and for an export.
+    """Finds the model in a model directory or an export.
 
     Args:
-        path: either kind of directory.
-        step: of a model directory's checkpoint, or "best"; the newest when left out.
-        experiment: what it was trained by; its evaluation options say how the standing statistics
-            are estimated. Its saved configuration says when left out.
-        strategy: shares clips out between its replicas.
+        path: a model directory or an export.
+        step: checkpoint step of a model directory, or "best"; defaults to the newest.
+        experiment: the experiment of the run, whose evaluation options define how the standing
+            statistics are estimated; defaults to the saved configuration.
+        strategy: distributes clips over its replicas.
 
     Raises:
-        InputError: there is no model, no such checkpoint; or a step or several devices were asked
-            of an export.
+        InputError: there is no model or no such checkpoint, or a step or several devices were
+            requested for an export.
     """
     path = Path(path)
     several = strategy is not None and strategy.num_replicas_in_sync > 1
@@ -128,20 +128,20 @@ def load_predictor(
     standing_batches: int | None = None,
     standing_batch_size: int | None = None,
 ) -> Predictor:
-    """Loads what `trivd train` or `trivd export` wrote.
+    """Loads a predictor from the output of `trivd train` or `trivd export`.
 
-    One line on stderr states which weights it takes.
+    Prints one line on stderr that states which weights are used.
 
     Args:
-        path: a model directory, the directory of an exported SavedModel, the name of a model that
-            comes with the package (`small`), or the address of an export that TensorFlow Hub can
+        path: a model directory, the directory of an exported SavedModel, the name of a model
+            included in the package (`small`), or the address of an export that TensorFlow Hub can
             fetch (`https://...`, `gs://...`).
-        step: of a model directory's checkpoint, or "best"; the newest when left out.
-        standing_batches, standing_batch_size: of a model directory's standing statistics; as its
-            configuration says when left out.
+        step: checkpoint step of a model directory, or "best"; defaults to the newest.
+        standing_batches, standing_batch_size: number and size of the batches for a model
+            directory's standing statistics; default to its configuration.
 
     Raises:
-        InputError: it is neither, or a step was asked of an export; the message names it.
+        InputError: `path` is not a model, or a step was requested for an export.
     """
     if str(path).startswith(_REMOTE):
         path = _fetch(str(path))
@@ -178,7 +178,7 @@ def load_predictor(
 
 
 def _state_weights(export_dir: Path) -> None:
-    """Prints what `export.json` says of the weights, if it does."""
+    """Prints the weights named in `export.json`, or that it names none."""
     try:
         held = json.loads((export_dir / EXPORT_RECORD).read_text(encoding="utf-8"))["weights"]
         print(f"weights: of the export {export_dir}: {WeightsKey(**held)}", file=sys.stderr)
@@ -189,12 +189,12 @@ def _state_weights(export_dir: Path) -> None:
 def as_predictor(
     generator: Any, strategy: tf.distribute.Strategy | None = None, **options: Any
 ) -> GeneratorPredictor:
-    """Predicts with a generator, on the replicas of `strategy` if there are several.
+    """Wraps a generator in a predictor, replicated if `strategy` has several replicas.
 
     Args:
-        generator: with averaged weights and standing statistics in place.
-        strategy: under which it was made.
-        **options: of `GeneratorPredictor`.
+        generator: a generator with averaged weights and standing statistics set.
+        strategy: the strategy under which the generator was created.
+        **options: options of `GeneratorPredictor`.
     """
     if strategy is None or strategy.num_replicas_in_sync == 1:
         return GeneratorPredictor(generator, **options)
@@ -202,7 +202,7 @@ def as_predictor(
 
 
 def _options_of(restored: RestoredModel) -> dict[str, Any]:
-    """What predictors need to know of a run besides its generator."""
+    """Returns the `GeneratorPredictor` options of a restored run."""
     return {
         "stride": restored.stride,
         "fps": restored.fps,
@@ -211,9 +211,9 @@ def _options_of(restored: RestoredModel) -> dict[str, Any]:
 
 
 def _fetch(handle: str) -> str:
-    """Downloads (once, into TensorFlow Hub's cache) what a handle names."""
+    """Downloads an export into TensorFlow Hub's cache, once."""
     try:
         return shipped.fetch_from_hub(handle)
-    except Exception as error:  # the library lets everything through that the network can do
+    except Exception as error:  # the library passes through any network error
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{handle}: could not be fetched ({reason})") from error

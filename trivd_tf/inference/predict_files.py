@@ -1,4 +1,4 @@
-"""Video files to predicted futures on disk: what `trivd predict` does."""
+"""Predicts futures of video files and writes them to disk, for `trivd predict`."""
 
 import dataclasses
 import os
@@ -16,24 +16,24 @@ from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.pictures import figures, video_io
 from trivd_tf.pictures.figures import Prediction
 
-_WATCHABLE_SIDE = 256  # smallest side of a lone future's video, in pixels
+_WATCHABLE_SIDE = 256  # smallest side of a single future's video, in pixels
 
-# Endings of the files of one input.
+# Suffixes of the output files of one input.
 _KINDS = (".gif", ".mp4", ".png")
 _MOTION = "_motion.png"
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictedFile:
-    """What became of one input.
+    """Result of one input.
 
     Attributes:
         path: the input.
         outputs: files written, by kind: `gif` and `mp4` (everything side by side), `sheet` (frames
-            over time), `motion` (where the model has a motion field), `sample_1` ... (each future
+            over time), `motion` (if the model has a motion field), `sample_1` ... (each future
             alone, after its conditioning frames).
-        error: why there is no output, one line that names the input; None where all went well.
-        prediction: what the outputs show; None after an error.
+        error: the reason why there is no output, in one line that names the input; None on success.
+        prediction: the prediction that the outputs show; None after an error.
     """
 
     path: Path
@@ -55,31 +55,31 @@ def predict_files(
     label: int | None = None,
     progress: bool = True,
 ) -> list[PredictedFile]:
-    """Predicts futures of every clip; one bad file never stops the others.
+    """Predicts futures of every clip; an unreadable file does not stop the others.
 
     Args:
         predictor: from `load_predictor` or a server.
-        paths: video files, of any container, size, aspect and frame rate, folders of numbered
+        paths: video files of any container, size, aspect ratio and frame rate, folders of numbered
             pictures, and array files (`data.files.arrays`), of which every video is predicted.
-        output_dir: where the pictures go, made where needed; `clip.mp4` gives `clip.gif`,
-            `clip.mp4`, `clip.png` and so on, `clip-2.*` where the files of another input have one
-            of these names. Every name is checked before the first clip is read.
-        num_samples: futures a clip.
+        output_dir: output folder, created if needed. `clip.mp4` gives `clip.gif`, `clip.mp4`,
+            `clip.png` and so on, or `clip-2.*` if another input has one of these names. All names
+            are checked before the first clip is read.
+        num_samples: number of futures per clip.
         truncation: as in `Predictor.predict`.
         seed: as in `Predictor.predict`; every clip is predicted as if it were alone.
-        num_frames: length of a future; None is the trained horizon.
+        num_frames: length of a future; defaults to the trained horizon.
         window: `first` predicts from the first frames of a clip (the real continuation is shown
-            beside), `last` from its last ones.
-        label: class of all clips, for a model with classes; None is class 0.
+            beside the prediction), `last` from its last frames.
+        label: class of all clips, for a model with classes; defaults to class 0.
         progress: show a progress bar.
 
     Returns:
-        One result an input, in their order.
+        One result per input, in order.
 
     Raises:
-        InputError: an option is out of range, or a file would replace an input or a file that this
-            function did not write; nothing is written then.
-        RunError: `output_dir` cannot be written, or the server is lost; nothing can follow then.
+        InputError: an option is out of range, or an output would replace an input or a file that
+            this function did not write; nothing is written in this case.
+        RunError: `output_dir` cannot be written, or the server is lost; prediction stops.
     """
     _check_options(num_samples, truncation, num_frames, window)
     inputs = [Path(name) for path in paths for name in arrays.each_video(path)]
@@ -119,7 +119,7 @@ def predict_clip(
     num_frames: int | None = None,
     label: int | None = None,
 ) -> Prediction:
-    """Futures of one clip that was read, with their motion where the model has it."""
+    """Predicts futures of one clip, with motion if the model has a motion field."""
     futures, flow = predictor.samples(
         clip.conditioning[None],
         num_samples=num_samples,
@@ -128,7 +128,7 @@ def predict_clip(
         num_frames=num_frames,
         labels=label,
         with_motion=predictor.has_motion,
-        one_by_one=True,  # the first of three futures is the one that is predicted alone
+        one_by_one=True,  # the first of three futures equals the future predicted alone
     )
     return Prediction(
         conditioning=clip.conditioning,
@@ -141,7 +141,7 @@ def predict_clip(
 def write_prediction(
     output_dir: Path, stem: str, prediction: Prediction, frame_rate: float
 ) -> dict[str, Path]:
-    """Writes every picture of one prediction; returns the paths by kind (`PredictedFile`)."""
+    """Writes all pictures and videos of one prediction; returns their paths by kind."""
     moving = figures.animation(prediction)
     base = output_dir / stem
     outputs = {
@@ -178,7 +178,7 @@ def _read(predictor: Predictor, path: Path, num_frames: int | None, window: str)
 def _check_options(
     num_samples: int, truncation: float | None, num_frames: int | None, window: str
 ) -> None:
-    """Before any work, so that a wrong option is not reported once a file."""
+    """Checks options before any work, so that an error is not reported once per file."""
     check_truncation(truncation)
     check_whole("num_samples", num_samples, 1)
     if num_frames is not None:
@@ -192,7 +192,7 @@ def _sample_names(num_samples: int) -> list[str]:
 
 
 def _stem(path: Path) -> str:
-    """A name without its ending; `clips_3` for `clips.npy[3]`."""
+    """Returns a file name without its extension; `clips_3` for `clips.npy[3]`."""
     video = arrays.parse(path)
     if video is None:
         return path.stem or "clip"
@@ -200,9 +200,9 @@ def _stem(path: Path) -> str:
 
 
 def _unique_stems(paths: list[Path], names: list[str]) -> list[str]:
-    """File names without their ending, numbered where a file of theirs is another input's too.
+    """Returns one output stem per input, numbered where outputs of two inputs would collide.
 
-    Names that differ in case or Unicode form alone are one file on some disks.
+    Names that differ only in case or Unicode form are the same file on some disks.
     """
     taken: set[str] = set()
     stems = []

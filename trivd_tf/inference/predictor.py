@@ -1,4 +1,4 @@
-"""Predictors: futures of clips from a generator in this process, or from an exported model."""
+"""Predictors that run a generator in this process or an exported model."""
 
 import os
 from pathlib import Path
@@ -19,10 +19,10 @@ class GeneratorPredictor(Predictor):
     """Predicts with a generator in this process.
 
     Args:
-        generator: with averaged weights and standing statistics in place.
-        stride: of the frames it was trained on.
-        fps: frames a second that videos were brought to first; None is every coded frame.
-        class_names: of its classes.
+        generator: a generator with averaged weights and standing statistics set.
+        stride: frame stride used in training.
+        fps: frame rate to which videos were resampled first; None for every coded frame.
+        class_names: names of its classes.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class GeneratorPredictor(Predictor):
 
 
 class ReplicatedPredictor(GeneratorPredictor):
-    """Predicts with a generator made under a strategy, each replica a share of the clips."""
+    """Predicts with a generator created under a strategy; clips are split over the replicas."""
 
     def __init__(self, generator: Any, strategy: tf.distribute.Strategy, **options: Any) -> None:
         super().__init__(generator, **options)
@@ -96,7 +96,7 @@ class SavedModelPredictor(Predictor):
         path: directory of the SavedModel.
 
     Raises:
-        InputError: it does not load, or was not made by `trivd export`.
+        InputError: the model does not load, or was not written by `trivd export`.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -135,7 +135,7 @@ class SavedModelPredictor(Predictor):
 
 
 def _class_names(export_dir: Path, num_classes: int | None) -> tuple[str, ...]:
-    """The names beside an export; none where the file is gone or another model's."""
+    """Reads the class names beside an export; empty if the file is missing or does not match."""
     try:
         names = (export_dir / LABELS).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What every predictor does, whatever runs the model: samples, latents, long futures, checks."""
+"""Common interface of all predictors: sampling, latents, long horizons and input checks."""
 
 import abc
 import difflib
@@ -13,28 +13,28 @@ from trivd_tf.inference.latents import check_whole, latents
 
 Labels = int | Sequence[int] | np.ndarray | None
 
-_FLOAT_SLACK = 1e-3  # of floats beyond [-1, 1], from arithmetic
-_CLIPS_AT_ONCE = 16  # bounds memory, whatever the number of clips and samples
+_FLOAT_SLACK = 1e-3  # tolerance of floats beyond [-1, 1], for rounding errors
+_CLIPS_AT_ONCE = 16  # bounds memory for any number of clips and samples
 
 
 class Predictor(abc.ABC):
-    """Predicts futures; all kinds give the same answer to the same seed.
+    """Predicts futures; all predictors return the same result for the same seed.
 
-    Clips are uint8 in [0, 255], or floats in [-1, 1]; frames come back in the same type. Models
-    work on bytes: floats are rounded to the nearest of 256 levels on their way in, and futures
-    have these levels too.
+    Clips are uint8 in [0, 255], or floats in [-1, 1]; predicted frames have the same type. Models
+    work on bytes: float inputs are rounded to the nearest of 256 levels, and predicted frames have
+    only these levels too.
 
     Attributes:
-        num_conditioning_frames: Tc, frames that a prediction starts from.
+        num_conditioning_frames: Tc, the number of conditioning frames.
         num_predicted_frames: T, the trained horizon.
-        frame_size: side of the square frames, or (height, width); H x W below.
+        frame_size: side of the square frames S, or (height, width); S x S in the shapes below.
         latent_size: length of z.
         has_motion: whether the model has a motion field.
         stride: every stride-th frame of a video was used in training.
-        fps: frames a second that videos are brought to first; None takes every coded frame.
-        num_classes: of a model that was trained with class labels; 1 without, None where only
-            the server that runs the model knows.
-        class_names: of those classes, in their order; empty where they are not known.
+        fps: frame rate to which videos are resampled first; None uses every coded frame.
+        num_classes: number of class labels; 1 for a model without labels, None if only the server
+            that runs the model knows it.
+        class_names: names of the classes, in order; empty if unknown.
     """
 
     num_conditioning_frames: int
@@ -56,9 +56,9 @@ class Predictor(abc.ABC):
     def _run(
         self, conditioning: np.ndarray, z: np.ndarray, labels: np.ndarray | None, with_motion: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """One horizon of a few clips: `[M, Tc, S, S, 3]` and `[M, latent_size]` to frames, flow.
+        """Runs one horizon: `[M, Tc, S, S, 3]` and `[M, latent_size]` to frames and flow.
 
-        `labels` are int32 `[M]`; None for a model without classes.
+        `labels` are int32 `[M]`, or None for a model without classes.
         """
 
     def predict(
@@ -70,21 +70,23 @@ class Predictor(abc.ABC):
         num_frames: int | None = None,
         labels: Labels = None,
     ) -> np.ndarray:
-        """One future a clip.
+        """Predicts one future per clip.
 
         Args:
             conditioning: uint8, or floats in [-1, 1], `[B, Tc, S, S, 3]`.
-            seed: of the latents; each clip of the batch has its own.
-            truncation: latents beyond this are redrawn; 0 is z = 0, None or infinity no truncation.
-            num_frames: how many frames; None is T. Beyond T, predicted frames are fed back as
+            seed: seed of the latents; each clip of the batch has its own latent.
+            truncation: latents beyond this are redrawn; 0 means z = 0, None or infinity means no
+                truncation.
+            num_frames: number of frames; defaults to T. Beyond T, predicted frames are fed back as
                 conditioning, with the same latent.
-            labels: the class of each clip, or one for all, for a model with classes; None is 0.
+            labels: the class of each clip, or one class for all clips, for a model with classes;
+                defaults to class 0.
 
         Returns:
             `[B, num_frames, S, S, 3]`, of the type of `conditioning`.
 
         Raises:
-            InputError: a value out of range; the message names it.
+            InputError: a value is out of range; the message names it.
         """
         frames = self.predict_samples(
             conditioning,
@@ -105,13 +107,13 @@ class Predictor(abc.ABC):
         num_frames: int | None = None,
         labels: Labels = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `predict`, with the motion field float32 `[B, num_frames, S, S, 2]`.
+        """As `predict`, and returns the motion field float32 `[B, num_frames, S, S, 2]` too.
 
-        The field holds (dy, dx) in pixels from a pixel to where its value comes from: what moves,
-        moves by its negative.
+        The field holds (dy, dx) in pixels from each pixel to the source of its value; content
+        moves by the negative of the field.
 
         Raises:
-            InputError: also when the model has no motion field.
+            InputError: as in `predict`, or the model has no motion field.
         """
         frames, flow = self.predict_samples_with_motion(
             conditioning,
@@ -133,19 +135,19 @@ class Predictor(abc.ABC):
         num_frames: int | None = None,
         labels: Labels = None,
     ) -> np.ndarray:
-        """Several futures a clip.
+        """Predicts several futures per clip.
 
         Args:
             conditioning: uint8, or floats in [-1, 1], `[B, Tc, S, S, 3]`.
-            num_samples: N, futures of each clip.
+            num_samples: N, the number of futures per clip.
             seed, truncation, num_frames, labels: as in `predict`. Sample s of a clip does not
-                depend on how many samples are drawn.
+                depend on the number of samples.
 
         Returns:
             `[B, N, num_frames, S, S, 3]`, of the type of `conditioning`.
 
         Raises:
-            InputError: a value out of range; the message names it.
+            InputError: a value is out of range; the message names it.
 
         Example:
             >>> futures = trivd_tf.load("runs/mine").predict_samples(clips, num_samples=3)
@@ -172,7 +174,7 @@ class Predictor(abc.ABC):
         num_frames: int | None = None,
         labels: Labels = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `predict_samples`, with flow `[B, num_samples, num_frames, S, S, 2]`."""
+        """As `predict_samples`, and returns flow `[B, num_samples, num_frames, S, S, 2]` too."""
         frames, flow = self.samples(
             conditioning,
             num_samples=num_samples,
@@ -195,7 +197,7 @@ class Predictor(abc.ABC):
         with_motion: bool = False,
         one_by_one: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """One future a clip from latents of the caller.
+        """Predicts one future per clip from the latents `z`.
 
         Args:
             conditioning: uint8, or floats in [-1, 1], `[B, Tc, S, S, 3]`.
@@ -203,9 +205,9 @@ class Predictor(abc.ABC):
             num_frames: as in `predict`.
             labels: as in `predict`.
             with_motion: also compute the motion field.
-            one_by_one: compute each clip alone. Its future then is the same to the last bit
-                whatever else is asked for; in a batch, sums are added up in an order that depends
-                on the size of the batch, and single bytes differ by one grey level.
+            one_by_one: compute each clip alone, which makes its future bit-identical regardless
+                of the other clips and samples. In a batch, the order of summation depends on the
+                batch size, and single bytes differ by one gray level.
 
         Returns:
             Frames `[B, num_frames, S, S, 3]`, of the type of `conditioning`, and the flow float32
@@ -255,7 +257,7 @@ class Predictor(abc.ABC):
         with_motion: bool = False,
         one_by_one: bool = False,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """`predict_samples` or `predict_samples_with_motion`; without motion the flow is None."""
+        """Predicts several futures per clip; the flow is None unless `with_motion` is set."""
         conditioning, kind = self._as_bytes(conditioning)
         classes = self._check_labels(labels, len(conditioning))
         z = latents(
@@ -285,7 +287,7 @@ class Predictor(abc.ABC):
         length: int,
         with_motion: bool,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Horizon after horizon: what is fed back are the bytes that the user sees."""
+        """Chains horizons up to `length` frames; the returned bytes are fed back."""
         frames, flows, done = [], [], 0
         while done < length:
             predicted, flow = self._run(conditioning, z, labels, with_motion)
@@ -299,7 +301,7 @@ class Predictor(abc.ABC):
         return np.concatenate(frames, axis=1)[:, :length], joined
 
     def class_index(self, label: str) -> int:
-        """The class that a name, or a number from 0 on, stands for; raises `InputError`."""
+        """Returns the index of a class from its name or number; raises `InputError`."""
         if label in self.class_names:
             return self.class_names.index(label)
         if label.isdecimal():
@@ -316,7 +318,7 @@ class Predictor(abc.ABC):
         raise InputError(f"label {label!r} is no class of this model; {hint}")
 
     def _check_labels(self, labels: Labels, num_clips: int) -> np.ndarray | None:
-        """int32 `[num_clips]`, or None for a model without classes."""
+        """Returns checked labels, int32 `[num_clips]`, or None for a model without classes."""
         if self.num_classes == 1:
             if labels is not None:
                 raise InputError(
@@ -335,7 +337,7 @@ class Predictor(abc.ABC):
         return np.broadcast_to(given, [num_clips]).astype(np.int32)
 
     def _as_bytes(self, conditioning: np.ndarray) -> tuple[np.ndarray, np.dtype]:
-        """Checked conditioning frames as uint8, and the type that they came in."""
+        """Returns checked conditioning frames as uint8, and their original type."""
         conditioning = np.asarray(conditioning)
         kind = conditioning.dtype
         is_float = np.issubdtype(kind, np.floating)
@@ -360,5 +362,5 @@ class Predictor(abc.ABC):
 
 
 def _of_kind(frames: np.ndarray, kind: np.dtype) -> np.ndarray:
-    """uint8 frames in the type that was asked in."""
+    """Converts uint8 frames to the type of the conditioning frames."""
     return frames if kind == np.uint8 else pixels.to_float(frames).astype(kind)

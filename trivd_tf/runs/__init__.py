@@ -1,1 +1,1 @@
-"""What a model directory is: its record, its weights for evaluation, its best model, its opening."""
+"""Model directories: run record, evaluation weights, best model, and opening a run."""

@@ -1,8 +1,8 @@
 """The `best` model: the checkpoint with the best score on the training set (section 6).
 
-`MODEL_DIR/best/` holds a copy of its files, which outlives `keep_checkpoints`, and
-`MODEL_DIR/best.json` the score of every step that was scored. That file is written last and whole,
-so that it always names a checkpoint that is there.
+`MODEL_DIR/best/` holds a copy of its files that `keep_checkpoints` does not delete, and
+`MODEL_DIR/best.json` holds the scores of all scored steps. `best.json` is written last and
+atomically, so that it always names an existing checkpoint.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ from trivd_tf.runs.stored_weights import file_digest
 
 @dataclasses.dataclass(frozen=True)
 class StepScore:
-    """What a step got: lower FVD is better.
+    """Score of one step; lower FVD is better.
 
     Attributes:
-        step: generator updates done.
-        fvd, inception_score: on the training set.
-        checkpoint: `file_digest` of the index of the checkpoint that was scored; empty where an
-            earlier version did not record it.
+        step: number of generator updates done.
+        fvd, inception_score: scores on the training set.
+        checkpoint: `file_digest` of the scored checkpoint's index; empty in records of earlier
+            versions.
     """
 
     step: int
@@ -39,11 +39,11 @@ class StepScore:
 
 @dataclasses.dataclass(frozen=True)
 class BestRecord:
-    """What `best.json` holds.
+    """Content of `best.json`.
 
     Attributes:
-        protocol: what the scores depend on.
-        scores: of every step that was scored, in the order of the steps.
+        protocol: the evaluation protocol of the scores.
+        scores: scores of all scored steps, in order of steps.
     """
 
     protocol: dict[str, Any]
@@ -51,19 +51,19 @@ class BestRecord:
 
     @property
     def best(self) -> StepScore | None:
-        """The lowest FVD; of equal ones the earlier."""
+        """The score with the lowest FVD; the earlier step on ties."""
         finite = [score for score in self.scores if math.isfinite(score.fvd)]
         return min(finite, key=lambda score: (score.fvd, score.step), default=None)
 
     def with_score(self, score: StepScore) -> "BestRecord":
-        """One score more; a step that is scored again counts once."""
+        """Returns a record with `score` added; it replaces an earlier score of the same step."""
         others = [old for old in self.scores if old.step != score.step]
         ordered = sorted([*others, score], key=lambda one: one.step)
         return dataclasses.replace(self, scores=tuple(ordered))
 
 
 def read_best(model_dir: str | pathlib.Path) -> BestRecord | None:
-    """The record of a model directory; None where no step was scored.
+    """Reads `best.json` of a model directory; None if no step was scored.
 
     Raises:
         InputError: the file is damaged.
@@ -80,10 +80,10 @@ def read_best(model_dir: str | pathlib.Path) -> BestRecord | None:
 
 
 def best_checkpoint(model_dir: str | pathlib.Path) -> tuple[str, int]:
-    """Prefix and step of the best checkpoint.
+    """Returns prefix and step of the best checkpoint.
 
     Raises:
-        InputError: no step was scored, or its files are gone.
+        InputError: no step was scored, or the checkpoint's files are missing.
     """
     record = read_best(model_dir)
     best = record.best if record else None
@@ -102,12 +102,12 @@ def best_checkpoint(model_dir: str | pathlib.Path) -> tuple[str, int]:
 
 
 def is_of(score: StepScore, checkpoint: str) -> bool:
-    """Whether a score is of the checkpoint of that prefix, not of another of the same step."""
+    """Returns whether `score` belongs to this checkpoint, not to another of the same step."""
     return score.checkpoint in ("", file_digest(pathlib.Path(f"{checkpoint}.index")))
 
 
 def kept_checkpoints(model_dir: str | pathlib.Path) -> list[str]:
-    """Prefixes of the checkpoints in `best/`: one, or two where a process was interrupted."""
+    """Returns the prefixes of the checkpoints in `best/`: one, or two after an interrupted run."""
     folder = pathlib.Path(model_dir) / model_files.BEST
     return [str(index.with_suffix("")) for index in sorted(folder.glob("*.index"))]
 
@@ -115,19 +115,19 @@ def kept_checkpoints(model_dir: str | pathlib.Path) -> list[str]:
 def record_score(
     model_dir: str | pathlib.Path, checkpoint: str, record: BestRecord, score: StepScore
 ) -> BestRecord:
-    """Adds a score, and keeps its checkpoint where it is the best so far.
+    """Adds a score, and copies its checkpoint to `best/` if it is the best so far.
 
     Args:
         model_dir: a run's directory.
-        checkpoint: prefix of the checkpoint that was scored.
-        record: before.
-        score: of it.
+        checkpoint: prefix of the scored checkpoint.
+        record: the record before this score.
+        score: score of the checkpoint.
 
     Returns:
-        The record with the score, as it is now stored.
+        The record with the score added, as stored.
 
     Raises:
-        RunError: the disk is full or cannot be written; what was best before stays so.
+        RunError: the disk is full or not writable; the previous best model stays in place.
     """
     model_dir = pathlib.Path(model_dir)
     updated = record.with_score(score)
@@ -146,14 +146,14 @@ def record_score(
 
 
 def _copy(checkpoint: str, folder: pathlib.Path) -> None:
-    """Links the files of a checkpoint, or copies them; the index, which makes it one, last."""
+    """Links or copies the files of a checkpoint; the index, which makes it valid, comes last."""
     source = pathlib.Path(checkpoint)
     files = sorted(source.parent.glob(f"{source.name}.data-*"))
     for file in [*files, source.with_name(f"{source.name}.index")]:
         with whole_file(folder / file.name, advice=RUN_AGAIN) as partial:
             try:
                 os.link(file, partial)
-            except OSError:  # another file system, or one without links
+            except OSError:  # another file system, or one without hard links
                 shutil.copyfile(file, partial)
 
 

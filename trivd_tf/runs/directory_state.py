@@ -1,4 +1,4 @@
-"""What the start of a run finds in its directory: another run's leftovers, other data."""
+"""State of a model directory at the start of a run: leftovers of other runs, changed data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trivd_tf.base.storage import RemotePath, RunName, RunPath, run_folder, writ
 from trivd_tf.experiment import Experiment
 from trivd_tf.training.checkpoints import checkpoint_paths
 
-# Made from checkpoints alone: without one they are of another run.
+# Derived from checkpoints: without a checkpoint, they belong to another run.
 _MADE_FROM_CHECKPOINTS = (
     model_files.BEST_RECORD,
     model_files.BEST,
@@ -29,18 +29,18 @@ _EARLIER = "earlier"
 
 
 def reached_step(model_dir: RunName) -> int:
-    """Step of the newest checkpoint; 0 without one."""
+    """Returns the step of the newest checkpoint; 0 without a checkpoint."""
     paths = checkpoint_paths(run_folder(model_dir) / model_files.CHECKPOINTS)
     return int(paths[-1].rpartition("-")[2]) if paths else 0
 
 
 def leftovers(model_dir: RunName, *, is_same_run: bool) -> list[str]:
-    """Names in a directory without checkpoints that belong to an earlier run.
+    """Lists files of an earlier run in a directory without checkpoints.
 
     Args:
-        model_dir: may not exist.
-        is_same_run: whether seed and configuration are those of the start recorded there, which
-            then ended before its first checkpoint: its log is that of the run that begins.
+        model_dir: the directory, which need not exist.
+        is_same_run: whether seed and configuration match the start recorded there. That start then
+            ended before its first checkpoint, and its log belongs to the run that begins.
     """
     folder = run_folder(model_dir)
     names = list(_MADE_FROM_CHECKPOINTS)
@@ -51,7 +51,7 @@ def leftovers(model_dir: RunName, *, is_same_run: bool) -> list[str]:
 
 
 def refuse_leftovers(model_dir: RunName, *, is_same_run: bool) -> None:
-    """Raises InputError where a run would begin among the results of another."""
+    """Raises InputError if a new run would begin among the results of another."""
     found = leftovers(model_dir, is_same_run=is_same_run)
     if found:
         raise InputError(
@@ -62,15 +62,15 @@ def refuse_leftovers(model_dir: RunName, *, is_same_run: bool) -> None:
 
 
 def set_aside(model_dir: RunName) -> RunPath | None:
-    """Moves everything that a run writes to `earlier/<time>` inside its directory.
+    """Moves all files of a run to `earlier/<time>` inside its directory.
 
-    Other files in the directory stay where they are.
+    Other files in the directory stay in place.
 
     Returns:
-        The folder; None where there was nothing to move.
+        The new folder; None if there was nothing to move.
 
     Raises:
-        InputError: the directory is in a store, where folders cannot be moved at once.
+        InputError: the directory is in an object store, where folders cannot be moved atomically.
     """
     folder = run_folder(model_dir)
     names = (*_RECORDS, *_LOGS, *_MADE_FROM_CHECKPOINTS, model_files.CHECKPOINTS)
@@ -99,12 +99,12 @@ def _has_lines(path: RunPath) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class DataState:
-    """What a run's clips come from, to be compared at its next start.
+    """State of a run's data, compared at its next start.
 
     Attributes:
-        name: of the source.
-        fingerprints: by split.
-        files: what identifies each file's content, by name; empty where the source does not list any.
+        name: name of the data source.
+        fingerprints: fingerprint of each split.
+        files: identifier of each file's content, by name; empty if the source lists no files.
     """
 
     name: str
@@ -113,14 +113,14 @@ class DataState:
 
     @classmethod
     def of(cls, experiment: Experiment) -> DataState:
-        """The present state; asked after `data.prepare`."""
+        """Returns the current state; call after `data.prepare`."""
         data, clip = experiment.data, experiment.clip
         prints = {split: data.fingerprint(clip, split) for split in ("train", "test")}
         return cls(data.name, prints, data.inventory(clip))
 
     @classmethod
     def read(cls, model_dir: RunName) -> DataState | None:
-        """What `data.json` in a run directory holds; None where it is missing or damaged."""
+        """Reads `data.json` in a model directory; None if it is missing or damaged."""
         try:
             text = (run_folder(model_dir) / model_files.DATA).read_text(encoding="utf-8")
             content: dict[str, Any] = json.loads(text)
@@ -134,7 +134,7 @@ class DataState:
         write_whole(run_folder(model_dir) / model_files.DATA, text)
 
     def changes_since(self, before: DataState) -> list[str]:
-        """What differs, a few words each; empty where nothing does."""
+        """Returns short descriptions of the differences; empty if there are none."""
         if self.name != before.name:
             return [f"the source was {before.name} and is now {self.name}"]
         if self.fingerprints == before.fingerprints:

@@ -1,4 +1,4 @@
-"""Opens a model directory: its configuration, its weights and what is known of its run."""
+"""Opens a model directory: its configuration, its weights and the metadata of its run."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from trivd_tf.runs.weights import Step, evaluation_weights
 
 @dataclasses.dataclass(frozen=True)
 class RestoredModel:
-    """A generator with averaged weights and standing statistics, and what is known of its run.
+    """A generator with averaged weights and standing statistics, and the metadata of its run.
 
     Attributes:
-        generator: with averaged weights and standing statistics.
+        generator: the generator, with averaged weights and standing statistics set.
         stride: every stride-th frame of a video was used in training.
-        fps: frames a second that videos were brought to; None took every coded frame.
-        title: name of the experiment, for people.
-        data: what it was trained on.
-        labels: the class names, one where the model has the dummy class only.
-        step: generator updates done.
+        fps: frame rate to which videos were resampled; None if every coded frame was used.
+        title: display name of the experiment.
+        data: name of the training data.
+        labels: the class names; a single one if the model has only the dummy class.
+        step: number of generator updates done.
         config: the operative gin configuration, as text.
-        run: what `run.json` holds.
-        scores: of the model and of what it is compared with, figures by their names, as they are
-            printed; empty where it was not evaluated.
-        protocol: what the scores depend on, one line.
-        weights: what these weights depend on; None where that is not known.
+        run: the content of `run.json`.
+        scores: scores of the model and its baselines, as printed text by metric name; empty if it
+            was not evaluated.
+        protocol: the evaluation protocol of the scores, in one line.
+        weights: the key of these weights; None if unknown.
     """
 
     generator: Generator
@@ -64,21 +64,22 @@ def open_run(
     standing_batches: int | None = None,
     standing_batch_size: int | None = None,
 ) -> RestoredModel:
-    """The model in a model directory, as it is scored, exported and predicted with.
+    """Restores the model of a model directory for evaluation, export or prediction.
 
-    Every command opens runs here: predictors through `inference.open_model`, exports directly.
+    All commands open runs with this function: predictors through `inference.open_model`, exports
+    directly.
 
     Args:
         model_dir: a run's directory.
-        step: of the checkpoint, or "best"; the newest when left out.
-        experiment: what it is a run of; its saved configuration says when left out.
-        seed: of the standing statistics; that of the evaluation options when left out.
-        strategy: under which the generator is made.
-        standing_batches, standing_batch_size: how the standing statistics were or are to be
-            estimated; as the run's configuration says when left out.
+        step: checkpoint step, or "best"; defaults to the newest.
+        experiment: the experiment of the run; defaults to the saved configuration.
+        seed: seed of the standing statistics; defaults to that of the evaluation options.
+        strategy: the strategy under which the generator is created.
+        standing_batches, standing_batch_size: number and size of the batches for the standing
+            statistics; default to the run's configuration.
 
     Raises:
-        InputError: `model_dir` is no model directory, or holds no checkpoint that can be read.
+        InputError: `model_dir` is not a model directory, or holds no readable checkpoint.
     """
     path = Path(model_dir)
     experiment = experiment or experiment_of(path)
@@ -113,10 +114,10 @@ def open_run(
 
 
 def experiment_of(model_dir: str | os.PathLike[str]) -> Experiment:
-    """What a model directory is a run of, from the configuration and the record that it holds.
+    """Returns the experiment of a model directory, from its configuration and record.
 
     Raises:
-        InputError: `model_dir` is no model directory.
+        InputError: `model_dir` is not a model directory.
     """
     path = Path(model_dir)
     if not path.exists():

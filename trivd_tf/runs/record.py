@@ -1,4 +1,4 @@
-"""`run.json` in a run directory: what code, versions, seed and command a run came from."""
+"""`run.json` in a model directory: the code, versions, seed and command of a run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from trivd_tf.base.storage import RunName, RunPath, run_folder, write_whole
 from trivd_tf.experiment import Experiment
 
 
-# Distributions under which TensorFlow is installed; the module's own version is not asked for,
-# because importing it takes seconds.
+# Distributions that install TensorFlow; the version is not read from the module, because importing
+# it takes seconds.
 _DISTRIBUTIONS = {
     "tensorflow": ("tensorflow", "tensorflow-tpu", "tensorflow-cpu"),
     "keras": ("keras",),
@@ -33,9 +33,9 @@ _DISTRIBUTIONS = {
 
 
 def git_state(folder: Path | None = None) -> dict[str, Any] | None:
-    """Revision of the checkout that this code runs from, and whether it has uncommitted changes.
+    """Returns the git revision of this code's checkout and whether it has uncommitted changes.
 
-    None when the package runs from somewhere else than a checkout of its own, or without git.
+    None if the package does not run from its own checkout, or git is missing.
     """
     root = folder if folder is not None else Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
@@ -55,7 +55,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, this package and what decides its results."""
+    """Returns the versions of Python, this package and the packages that affect results."""
     found = {"python": platform.python_version(), "trivd_tf": __version__}
     for name, distributions in _DISTRIBUTIONS.items():
         for distribution in distributions:
@@ -68,7 +68,7 @@ def versions() -> dict[str, str]:
 
 
 def describe_start(*, seed: int, argv: list[str]) -> dict[str, Any]:
-    """What one start of a command is recorded as."""
+    """Returns the record of one start of a command."""
     return {
         "seed": seed,
         "argv": argv,
@@ -84,10 +84,10 @@ def describe_start(*, seed: int, argv: list[str]) -> dict[str, Any]:
 
 
 def read(run_dir: RunName) -> dict[str, Any] | None:
-    """The record in `run_dir`, or None where there is none.
+    """Reads the record in `run_dir`; None if there is no record.
 
     Raises:
-        InputError: the file is there but is not JSON.
+        InputError: the file is not valid JSON.
     """
     path = run_folder(run_dir) / model_files.RECORD
     try:
@@ -99,11 +99,11 @@ def read(run_dir: RunName) -> dict[str, Any] | None:
 
 
 def choose_seed(run_dir: RunName, seed: int | None) -> int:
-    """The seed of a run: what was asked for, what the run began with, or 0.
+    """Returns the seed of a run: the seed of its first start, else `seed`, else 0.
 
     Raises:
-        InputError: the run in `run_dir` began with another seed; resuming with this one would
-            make a run that cannot be repeated.
+        InputError: the run in `run_dir` began with another seed; resuming it with `seed` would
+            make the run irreproducible.
     """
     record = read(run_dir)
     begun_with = record.get("seed") if record else None
@@ -127,19 +127,20 @@ def write(
     argv: list[str] | None = None,
     resume: bool = True,
 ) -> RunPath:
-    """Writes the record of a first start, or adds a later one under `resumed`.
+    """Writes the record of a first start, or appends a later start under `resumed`.
 
     Args:
-        run_dir: the run's directory; made where it is missing.
-        seed: of the run.
-        class_names: of the model's labels, if it takes any.
-        data: `data_of` the experiment; the standing statistics are estimated on the same clips.
-        data_changes: what changed in the data since the last start, for its record.
-        argv: the command; this process's when left out.
-        resume: False replaces an earlier record, of a start that came to nothing.
+        run_dir: the model directory; created if missing.
+        seed: seed of the run.
+        class_names: names of the model's labels, if it takes any.
+        data: result of `data_of`; the standing statistics are estimated on the same clips.
+        data_changes: changes in the data since the last start, to be recorded.
+        argv: the command; defaults to that of this process.
+        resume: False replaces the record of an earlier start that saved no checkpoint.
 
     Returns:
-        The path of the file. It is replaced whole, so that a kill never leaves half of one.
+        The path of the file. It is replaced atomically, so that an interrupted run never leaves a
+        partial file.
     """
     folder = run_folder(run_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,13 +162,17 @@ def write(
 
 
 def data_of(experiment: Experiment) -> dict[str, str]:
-    """What a record says of the training clips; asked after `data.prepare`."""
+    """Returns the record's entry on the training clips; call after `data.prepare`."""
     data = experiment.data
     return {"name": data.name, "fingerprint": data.fingerprint(experiment.clip, "train")}
 
 
 def class_names_of(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the labels that the model takes, which are those that it began with."""
+    """Returns the names of the model's labels, after checking them against the data.
+
+    Raises:
+        InputError: the data's classes differ from those that the run began with.
+    """
     if not experiment.class_conditional:
         return ()
     if experiment.class_names is not None and experiment.data.class_names != experiment.labels:
@@ -179,16 +184,16 @@ def class_names_of(experiment: Experiment) -> tuple[str, ...]:
 
 
 def with_classes(experiment: Experiment, run_dir: RunName) -> Experiment:
-    """The experiment of a run with the classes of its record: the data need not be there."""
+    """Returns the experiment with the recorded class names, which do not need the data."""
     names = (read(run_dir) or {}).get("class_names")
     return dataclasses.replace(experiment, class_names=tuple(names)) if names else experiment
 
 
 def gin_names(run_dir: str | Path) -> list[str]:
-    """Names, without `.gin`, under which a run may be known: its gin files, then its folders.
+    """Returns candidate names of a run, without `.gin`: its gin files, then its folders.
 
-    The last `--gin_file` of the command that began it comes first; then the directory's own name
-    and that of the directory around it.
+    The last `--gin_file` of the run's first command comes first; then follow the names of the
+    directory and of its parent.
     """
     record = read(run_dir) or {}
     argv = list(record.get("argv", []))

@@ -1,4 +1,4 @@
-"""What may change when a run is resumed, and what may not: its model."""
+"""Compares configurations when a run is resumed; bindings of the model must not change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from trivd_tf.base import model_files
 from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import RunPath
 
-# A model directory's networks were built with these; another value would not fit its weights.
+# Bindings that determine a run's networks; other values would not fit the saved weights.
 _BINDINGS_OF_THE_MODEL = (
     "trivd_tf.models.",
     "trivd_tf.data.ClipSpec.num_conditioning_frames",
@@ -23,14 +23,13 @@ _BINDINGS_OF_THE_MODEL = (
 
 
 def changes_of_run(model_dir: RunPath, text: str) -> dict[str, str]:
-    """What `text`, a configuration as runs save it, changes in the run of `model_dir`.
+    """Compares the operative configuration `text` with the one saved in `model_dir`.
 
     Returns:
-        A line for each binding, by its full name.
+        A one-line description of each changed binding, by its full name.
 
     Raises:
-        InputError: a binding changed that the model's networks or the meaning of its weights
-            depend on.
+        InputError: a changed binding affects the model's networks or the meaning of its weights.
     """
     before = (model_dir / model_files.CONFIG).read_text(encoding="utf-8")
     shown = {

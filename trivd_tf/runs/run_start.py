@@ -1,7 +1,7 @@
-"""What is checked and written when a run starts, and the line where there is no work.
+"""Checks a model directory when a run starts, and writes its configuration and record.
 
-Nothing in the directory changes before the first step is about to be trained: a command that only
-finds a finished run, or is refused, leaves configuration and record as they were.
+Nothing in the directory changes until the first step is about to be trained: a command that finds a
+finished run, or is refused, leaves the configuration and the record unchanged.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _PRECISION = "trivd_tf.training.TrainingOptions.precision"
 
 
 class RunStart:
-    """The start of a run in a directory.
+    """The start of a run in a model directory.
 
     Args:
         text: the operative configuration.
-        experiment: what it builds.
-        model_dir: of the run.
-        seed: of the run.
-        class_names: of the model's labels, if it takes any.
+        experiment: the experiment built from `text`.
+        model_dir: the run's directory.
+        seed: seed of the run.
+        class_names: names of the model's labels, if it takes any.
         resume: whether there is a checkpoint to resume from.
-        argv: what is recorded as the command; this process's when left out.
+        argv: the command to record; defaults to that of this process.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class RunStart:
         self.has_begun = False
 
     def check(self, *, restart: bool) -> None:
-        """Refuses a directory in which this run would mix with another; changes nothing else.
+        """Raises InputError if the files of this run would mix with those of another.
 
         Args:
-            restart: move what an earlier run wrote aside instead.
+            restart: move the files of an earlier run aside instead.
 
         Raises:
-            InputError: leftovers of another run, files of other origin, or a finished run that
-                would be described by another precision.
+            InputError: the directory holds leftovers of another run, files that `trivd train` did
+                not write, or a finished run of another precision.
         """
         if restart:
             self._refuse_foreign()
@@ -76,7 +76,7 @@ class RunStart:
             directory_state.refuse_leftovers(self._model_dir, is_same_run=self._is_same_run())
 
     def begin(self, step: int) -> None:
-        """Reports and records what changed, and writes configuration and record."""
+        """Reports changes since the last start, and writes the configuration and the record."""
         self.has_begun = True
         saved = self._model_dir / model_files.CONFIG
         if self._resume and saved.is_file():
@@ -108,7 +108,7 @@ class RunStart:
         write_whole(saved, self._text)
 
     def _refuse_foreign(self) -> None:
-        """Raises InputError where records of a run would replace files of other origin."""
+        """Raises InputError if the run would replace files that `trivd train` did not write."""
         config = self._model_dir / model_files.CONFIG
         if config.is_file():
             text = config.read_text(encoding="utf-8")
@@ -125,7 +125,7 @@ class RunStart:
             )
 
     def _is_same_run(self) -> bool:
-        """Whether the start recorded in the directory had this seed and this configuration."""
+        """Returns whether the recorded start had the same seed and configuration."""
         saved = self._model_dir / model_files.CONFIG
         return (
             saved.is_file()
@@ -146,7 +146,7 @@ class RunStart:
 
 
 def nothing_to_do(model_dir: RunPath, step: int, num_steps: int) -> str:
-    """The line for a run that has reached its last step before."""
+    """Returns the message for a run that has already reached its last step."""
     if step == num_steps:
         return f"already at step {step} of {num_steps}, nothing to do: {model_dir}"
     return (

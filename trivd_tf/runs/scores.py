@@ -1,4 +1,4 @@
-"""The scores of a run's evaluation weights, as its model card prints them."""
+"""Reads the scores of a run's evaluation weights for its model card."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from trivd_tf.runs.stored_weights import WeightsKey
 
 
 def scores_of(report: Path, weights: WeightsKey) -> tuple[dict[str, dict[str, str]], str]:
-    """Every row's figures and the protocol, where `report` scored exactly these weights.
+    """Returns the scores and the protocol of `report` if it scored exactly these weights.
 
-    Of several runs, each with standing statistics of its own seed, the figures are those of the
-    first, whose weights these are.
+    If the report covers several evaluation runs, each with its own seed of the standing statistics,
+    the scores are those of the first run, which used these weights.
 
     Args:
-        report: a `report.json`.
-        weights: what the scores are wanted of.
+        report: path of a `report.json`.
+        weights: key of the weights.
 
     Returns:
-        Row -> figure -> text, and the protocol in one line; both empty where there is no report, or
-        it is of other weights: of an earlier run in the same directory, or with standing statistics
-        that were estimated otherwise.
+        Row -> metric -> text, and the protocol in one line. Both are empty if there is no report,
+        or if it scored other weights: those of an earlier run in the same directory, or weights
+        with other standing statistics.
 
     Raises:
         InputError: the report cannot be read.

@@ -1,4 +1,4 @@
-"""What `trivd train --start_from` begins with: the weights of another run, or of an export."""
+"""Initializes a run from another run or an export, for `trivd train --start_from`."""
 
 import dataclasses
 import os
@@ -18,7 +18,7 @@ from trivd_tf.runs.weights import choose_checkpoint
 from trivd_tf.training.checkpoints import network_variables
 from trivd_tf.training.step import GanStep
 
-# What the shapes of weights, and their meaning, depend on.
+# Bindings that determine the shapes and the meaning of weights.
 _OF_THE_NETWORKS = (
     "trivd_tf.models.",
     "trivd_tf.data.ClipSpec.num_conditioning_frames",
@@ -31,12 +31,12 @@ _SAVED_VARIABLE = "variables/{}/.ATTRIBUTES/VARIABLE_VALUE"
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Sets the weights of new networks; called by `train` where its run has no checkpoint.
+    """Initializes new networks from existing weights; called by `train` if there is no checkpoint.
 
     Attributes:
-        source: a model directory, an export, or the name of a model that comes with the package.
+        source: a model directory, an export, or the name of a model included in the package.
         config_text: the new run's operative configuration.
-        report: gets a line on what was taken from where.
+        report: called with one line that states which weights were loaded from where.
     """
 
     source: str
@@ -61,7 +61,7 @@ class Start:
             there = (folder / model_files.CONFIG).read_text(encoding="utf-8")
         except OSError as error:
             raise InputError(f"--start_from {self.source}: no {model_files.CONFIG} in it") from error
-        # What only one of the two names is an option that the other's version did not have.
+        # A binding in only one of them is an option that the other's version did not have.
         differences = [
             f"{name.removeprefix('trivd_tf.')} is {old} there and {new} here"
             for name, (old, new) in config.changed_bindings(there, self.config_text).items()
@@ -74,7 +74,7 @@ class Start:
             )
 
     def __call__(self, step: GanStep) -> None:
-        """Sets weights, averages and spectral vectors; optimisers and counters stay new.
+        """Sets weights, averages and spectral norm vectors; optimizers and counters stay new.
 
         Raises:
             InputError: the weights do not fit or cannot be read.
@@ -118,10 +118,10 @@ def _from_export(step: GanStep, folder: Path) -> str:
 
 
 def copy_discriminators(experiment: Experiment, model_dir: Path, step: int, path: Path) -> None:
-    """Writes a checkpoint's discriminators to a file that stands beside an export.
+    """Writes a checkpoint's discriminators to a file beside an export.
 
     Raises:
-        InputError: there is no checkpoint of that step, or it is of other networks.
+        InputError: there is no checkpoint of that step, or it holds other networks.
     """
     checkpoint, _ = choose_checkpoint(model_dir, step)
     models = experiment.build_discriminators()
@@ -140,7 +140,7 @@ def copy_discriminators(experiment: Experiment, model_dir: Path, step: int, path
 
 
 def save_discriminators(path: Path, discriminators: list[Discriminator]) -> None:
-    """Writes every variable of the discriminators, kernels in 16 bits."""
+    """Writes all variables of the discriminators, kernels as float16."""
     arrays = {}
     for name, variable in _named(discriminators).items():
         value = variable.numpy()
@@ -150,10 +150,10 @@ def save_discriminators(path: Path, discriminators: list[Discriminator]) -> None
 
 
 def load_discriminators(path: Path, discriminators: list[Discriminator]) -> None:
-    """Sets what `save_discriminators` wrote.
+    """Sets the discriminators' variables from a file written by `save_discriminators`.
 
     Raises:
-        KeyError, ValueError: they are of other networks.
+        KeyError, ValueError: the file holds other networks.
     """
     with np.load(path) as arrays:
         for name, variable in _named(discriminators).items():

@@ -1,9 +1,9 @@
-"""Evaluation weights on disk, under a key of everything that they depend on.
+"""Stores evaluation weights on disk, keyed by everything that they depend on.
 
 `MODEL_DIR/evaluation_weights/<step>-<digest>.npz` holds averaged weights with their standing
-statistics. The digest, and the fields inside the file, name the checkpoint, the number and size of
-the batches, the seed and the training clips: weights that were estimated otherwise lie in another
-file, and are never taken for these.
+statistics. The digest and the fields inside the file identify the checkpoint, the number and size
+of the batches, the seed and the training clips. Weights that were estimated differently are stored
+in another file and never confused with these.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ class WeightsKey:
     """Everything that evaluation weights depend on.
 
     Attributes:
-        step: generator updates done.
+        step: number of generator updates done.
         checkpoint: `file_digest` of the checkpoint's index, which changes with the weights.
-        batches, batch_size, seed: of the standing statistics.
-        data: fingerprint of the training clips that they were estimated on; empty where it is not
-            known, which equals any.
-        data_name: name of the data set.
+        batches, batch_size, seed: settings of the standing statistics.
+        data: fingerprint of the training clips that they were estimated on; empty if unknown, which
+            matches any.
+        data_name: name of the dataset.
     """
 
     step: int
@@ -56,11 +56,11 @@ class WeightsKey:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As `export.json` and `report.json` hold it."""
+        """Returns the form stored in `export.json` and `report.json`."""
         return dataclasses.asdict(self)
 
     def matches(self, other: "WeightsKey") -> bool:
-        """Whether both are the same weights; clips that one of them does not name are any."""
+        """Returns whether both keys name the same weights; an empty `data` matches any."""
         names = ("step", "checkpoint", "batches", "batch_size", "seed")
         same = all(getattr(self, name) == getattr(other, name) for name in names)
         return same and (self.data == other.data or not self.data or not other.data)
@@ -74,36 +74,36 @@ class WeightsKey:
 
 
 def file_digest(path: pathlib.Path) -> str:
-    """A key of a file's bytes; a checkpoint's index holds a checksum of each of its tensors."""
+    """Returns a digest of a file; a checkpoint's index holds a checksum of each tensor."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:24]
 
 
 class StoredWeights:
-    """The evaluation weights of a model directory."""
+    """The stored evaluation weights of a model directory."""
 
     def __init__(self, model_dir: str | os.PathLike[str]):
         self.folder = pathlib.Path(model_dir) / model_files.EVALUATION_WEIGHTS
 
     def keys(self, step: int) -> dict[pathlib.Path, WeightsKey]:
-        """Every file of a step that can be read, newest first, and what it holds."""
+        """Returns the readable files of a step, newest first, and their keys."""
         found = {}
         for path in sorted(self.folder.glob(f"{step}-*.npz"), key=_age):
-            with contextlib.suppress(Exception):  # damaged, by many names: estimated again
+            with contextlib.suppress(Exception):  # many error types; damaged files are replaced
                 with path.open("rb") as file, np.load(file) as arrays:
                     found[path] = WeightsKey(**json.loads(str(arrays["key"])))
         return found
 
     def find(self, key: WeightsKey) -> tuple[pathlib.Path, WeightsKey] | None:
-        """The file that holds the weights of `key`, and its own key."""
+        """Returns the file that holds the weights of `key`, and the stored key."""
         for path, stored in self.keys(key.step).items():
             if key.matches(stored):
                 return path, stored
         return None
 
     def save(self, key: WeightsKey, generator: Generator) -> None:
-        """Writes all variables; the file appears whole or not at all.
+        """Writes all variables atomically.
 
-        Of the step's other files, those of another checkpoint go, and the oldest of many.
+        Deletes the step's files of other checkpoints, and the oldest files beyond the limit.
         """
         arrays = {f"{i:04d}": v.numpy() for i, v in enumerate(generator.variables)}
         path = self.folder / key.file_name
@@ -116,10 +116,10 @@ class StoredWeights:
                 other.unlink(missing_ok=True)
 
     def load(self, path: pathlib.Path, generator: Generator) -> None:
-        """Sets all variables.
+        """Sets all variables of `generator` from a stored file.
 
         Raises:
-            InputError: when the file is damaged or of another model.
+            InputError: the file is damaged or holds another model.
         """
         try:
             with path.open("rb") as file, np.load(file) as arrays:

@@ -1,7 +1,7 @@
-"""The generator as it is scored and exported: averaged weights, standing statistics estimated.
+"""Evaluation weights of the generator: averaged weights with standing statistics.
 
-These evaluation weights are kept (`stored_weights`), so that predicting and exporting need neither
-the training data nor the optimisers.
+Evaluation weights are stored (`stored_weights`), so that prediction and export need neither the
+training data nor the optimizers.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from trivd_tf.training.checkpoints import checkpoint_paths
 from trivd_tf.training.standing_statistics import estimate_standing_statistics
 from trivd_tf.experiment import Experiment
 
-# Training moves u by one iteration an update; the average's weights are close to the newest ones,
-# and a few more iterations settle u on them.
+# Training runs one power iteration per update. The averaged weights are close to the newest ones,
+# so a few more iterations make u converge for them.
 _POWER_ITERATIONS = 10
 
-# Of a checkpoint: a number, "best" (see `training.best`), or None for the newest.
+# Checkpoint step: a number, "best" (see `runs.best`), or None for the newest.
 Step = int | str | None
 
 
@@ -37,15 +37,15 @@ def restore_generator(
     checkpoint: str,
     strategy: tf.distribute.Strategy | None = None,
 ) -> Generator:
-    """The averaged weights of a checkpoint in a new generator; standing statistics not estimated.
+    """Restores a checkpoint's averaged weights into a new generator, without standing statistics.
 
     Args:
-        experiment: what the checkpoint is a run of.
-        checkpoint: its prefix, from `checkpoint_paths`.
-        strategy: under which the generator's variables are made.
+        experiment: the experiment of the checkpoint's run.
+        checkpoint: checkpoint prefix, from `checkpoint_paths`.
+        strategy: the strategy under which the generator's variables are created.
 
     Raises:
-        InputError: when the checkpoint is of another model, or cannot be read.
+        InputError: the checkpoint holds another model, or cannot be read.
     """
     generator = _build(experiment, strategy)
     names = {
@@ -59,7 +59,7 @@ def restore_generator(
     }
     try:
         status = tf.train.Checkpoint(variables=names).restore(checkpoint)
-        # Discriminators and optimisers stay behind, on purpose.
+        # Discriminators and optimizers are not restored, on purpose.
         status.expect_partial().assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -76,10 +76,10 @@ def _build(experiment: Experiment, strategy: tf.distribute.Strategy | None) -> G
 
 
 def choose_checkpoint(model_dir: str | pathlib.Path, step: Step = None) -> tuple[str, int]:
-    """A checkpoint's prefix and step: the one asked for, the best, or the newest.
+    """Returns prefix and step of a checkpoint: the requested, the best, or the newest one.
 
     Raises:
-        InputError: when there is none.
+        InputError: there is no such checkpoint.
     """
     if step == "best":
         return best_checkpoint(model_dir)
@@ -104,7 +104,7 @@ def evaluation_generator(
     seed: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> tuple[Generator, int]:
-    """As `evaluation_weights`, without the key: the generator and its step."""
+    """As `evaluation_weights`, but returns the generator and its step instead of the key."""
     generator, key = evaluation_weights(
         experiment, model_dir, step=step, seed=seed, strategy=strategy
     )
@@ -119,24 +119,24 @@ def evaluation_weights(
     seed: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> tuple[Generator, WeightsKey]:
-    """The generator that is scored, exported and asked for predictions, and what it depends on.
+    """Returns the generator for evaluation, export and prediction, and the key of its weights.
 
-    Stored weights are taken only where they came from this checkpoint, as many batches of the same
-    size, the same seed and the clips that the run was trained on; otherwise they are estimated
-    now. One line on stderr states which weights these are.
+    Stored weights are used only if checkpoint, number and size of batches, seed and training clips
+    match; otherwise the standing statistics are estimated now. One line on stderr states which
+    weights are used.
 
     Args:
-        experiment: what `model_dir` is a run of; its evaluation options say how the standing
+        experiment: the experiment of `model_dir`; its evaluation options define how the standing
             statistics are estimated.
         model_dir: a run's directory.
-        step: of the checkpoint, or "best"; the newest when left out.
-        seed: of the standing statistics; that of the evaluation options when left out. Those of
-            another seed are not stored.
-        strategy: under which the generator is made, and its statistics estimated.
+        step: checkpoint step, or "best"; defaults to the newest.
+        seed: seed of the standing statistics; defaults to that of the evaluation options.
+            Statistics of another seed are not stored.
+        strategy: the strategy under which the generator is created and its statistics estimated.
 
     Raises:
-        InputError: no checkpoint, or one of another model; or nothing is stored and the training
-            clips cannot be read.
+        InputError: there is no checkpoint, it holds another model, or no weights are stored and the
+            training clips cannot be read.
     """
     options = experiment.evaluation
     checkpoint, step = choose_checkpoint(model_dir, step)
@@ -188,10 +188,11 @@ def _load(
 def _on_training_data(
     experiment: Experiment, model_dir: str | pathlib.Path, key: WeightsKey, stored: StoredWeights
 ) -> Experiment:
-    """The experiment with the data that the run was trained on, ready to be read.
+    """Returns the experiment with the run's training data, prepared for reading.
 
-    `experiment` may read another data set, on which the model is scored: it counts only where it
-    holds the clips of the run's record. Otherwise the configuration that the run saved names them.
+    The data of `experiment` may be another dataset, on which the model is scored; they are used
+    only if their fingerprint matches the run's record. Otherwise the data of the run's saved
+    configuration are used.
     """
     has_own = (pathlib.Path(model_dir) / model_files.CONFIG).is_file()
     problem = None
@@ -224,7 +225,7 @@ def estimate_from_training_data(
     seed: int | None = None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> None:
-    """Standing statistics as the evaluation options say, conditioned on training clips."""
+    """Estimates standing statistics on training clips, with the evaluation options' settings."""
     options = experiment.evaluation
     seed = options.seed if seed is None else seed
     clips = experiment.data.training_clips(
