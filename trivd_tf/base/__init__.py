@@ -1,1 +1,1 @@
-"""Errors, progress, storage and pixels: what every other room may use."""
+"""Utilities shared by all packages: errors, progress, storage and pixels."""

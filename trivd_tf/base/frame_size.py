@@ -1,7 +1,7 @@
-"""The size of frames: one number for squares, `(height, width)` for other rectangles.
+"""Frame sizes: one number for squares, `(height, width)` for other rectangles.
 
-Every option that takes a frame size takes both forms, and every function that needs rows and
-columns asks `height_width`. A square is kept as one number, so that `(64, 64)` and `64` name the
+Every option for a frame size accepts both forms, and every function that needs height and width
+calls `height_width`. A square is always stored as one number, so that `(64, 64)` and `64` name the
 same models, caches and files.
 """
 
@@ -12,11 +12,11 @@ from trivd_tf.base.errors import InputError
 
 FrameSize = int | tuple[int, int]
 
-_MULTIPLE = 8  # the generator starts at an eighth of the frame and doubles it three times
+_MULTIPLE = 8  # the generator starts at 1/8 of the frame size and doubles it three times
 
 
 def height_width(size: FrameSize) -> tuple[int, int]:
-    """Rows and columns of a frame.
+    """Returns the height and width of a frame.
 
     Args:
       size: side of a square, or (height, width), in pixels.
@@ -24,32 +24,32 @@ def height_width(size: FrameSize) -> tuple[int, int]:
     Returns:
       (height, width).
     """
-    if isinstance(size, tuple | list):  # a list where it comes out of JSON
+    if isinstance(size, tuple | list):  # JSON gives a list
         height, width = size
         return height, width
     return size, size
 
 
 def from_height_width(height: int, width: int) -> FrameSize:
-    """The inverse of `height_width`: one number where the frame is square."""
+    """Inverts `height_width`: returns one number if the frame is square."""
     return height if height == width else (height, width)
 
 
 def size_text(size: FrameSize) -> str:
-    """`96 x 160`: height, then width."""
+    """Formats a frame size as `96 x 160`: height, then width."""
     return " x ".join(map(str, height_width(size)))
 
 
 def checked_size(name: str, value: object, *, minimum: int = 8) -> FrameSize:
-    """A size that a user wrote, in its one form.
+    """Checks a user's frame size and returns its canonical form.
 
     Args:
-      name: of the option, for the message.
-      value: an integer, or two of them (a tuple or a list): height, then width.
-      minimum: of both sides, in pixels.
+      name: name of the option, for the message.
+      value: an integer, or a tuple or list of two integers: height, then width.
+      minimum: minimum of both sides, in pixels.
 
     Raises:
-      InputError: it is neither, or a side is smaller than `minimum`.
+      InputError: `value` has another form, or a side is smaller than `minimum`.
     """
     sides: list[Any] = list(value) if isinstance(value, tuple | list) else [value, value]
     whole = all(isinstance(s, numbers.Integral) and not isinstance(s, bool) for s in sides)
@@ -62,10 +62,11 @@ def checked_size(name: str, value: object, *, minimum: int = 8) -> FrameSize:
 
 
 def checked_model_size(name: str, value: object) -> FrameSize:
-    """As `checked_size`, for frames that a model predicts: both sides are multiples of 8.
+    """As `checked_size`, for frames that a model predicts: both sides must be multiples of 8.
 
     Raises:
-      InputError: also where a side is no multiple of 8; the message names the nearest that are.
+      InputError: as in `checked_size`, or a side is not a multiple of 8; the message names the
+        nearest valid sizes.
     """
     size = checked_size(name, value)
     sides = height_width(size)

@@ -1,7 +1,7 @@
-"""The private parts of Keras 3 that this package uses, each with the reason.
+"""The private Keras 3 APIs that this package uses, each with the reason.
 
-`tests/base/test_keras_private.py` fails where an upgrade changes one of them, and says what to look
-at. Everything else of Keras is used through its public interface.
+`tests/base/test_keras_private.py` fails if an upgrade changes one of them, and reports what to
+check. All other code uses only public Keras APIs.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ import tensorflow as tf
 
 
 def leave_gradients_as_they_are(optimizer: keras.optimizers.Optimizer) -> None:
-    """Keeps `optimizer.apply` from summing gradients over replicas.
+    """Prevents `optimizer.apply` from summing gradients over replicas.
 
-    For gradients that are sums already. Keras 3 has no argument for it, unlike Keras 2's
-    `experimental_aggregate_gradients`.
+    Use it for gradients that are already summed. Keras 3 has no public argument for this, unlike
+    Keras 2's `experimental_aggregate_gradients`.
     """
     optimizer._all_reduce_sum_gradients = _unchanged
 
@@ -25,18 +25,18 @@ def _unchanged(gradients_and_weights: list) -> list:
 
 
 class OpenAdam(keras.optimizers.Adam):
-    """Keras's Adam, open where a kernel of its own needs it.
+    """Keras's Adam with access to the values that a custom update kernel needs.
 
-    `update_step`, which is public, receives a learning rate and a weight. What it should receive
-    besides once a step, and where a weight's moments are, only private names tell.
+    The public `update_step` receives a learning rate and a weight. The values shared by all weights
+    in a step, and the moments of a weight, are available through private names only.
     """
 
     def step_values(self, learning_rate: tf.Tensor) -> Any:
-        """What `update_step` of every weight receives as its learning rate."""
+        """Returns the value that `update_step` of every weight receives as its learning rate."""
         return learning_rate
 
     def moments(self, variable: tf.Variable) -> tuple[tf.Variable, tf.Variable]:
-        """The first and second moment of a weight, as TensorFlow's variables of this replica."""
+        """Returns the first and second moment of a weight, as this replica's variables."""
         index = self._get_variable_index(variable)
         return self._momentums[index].value, self._velocities[index].value
 

@@ -1,14 +1,14 @@
-"""One process at a time in a directory, whoever else shares the file system.
+"""Locks a directory for one process, also on a shared file system.
 
     with directory_lock("runs/a", "trivd train"):
         ...
 
-The lock is the file `.trivd.lock` there: host, process, when that process started, since when it
-holds the lock. A process of this machine is looked up, so that the lock of a dead one, or of one
-whose number went to another process or was given before the last boot, is no obstacle. A process of
-another machine or container cannot be looked up: while it lives, it touches the file every few
-seconds, and a lock that stays untouched for longer is taken over. No clocks of two machines are
-compared.
+The lock is the file `.trivd.lock` in the directory. It records the host, the process, when the
+process started and since when it holds the lock. If the holder ran on this machine, it is looked
+up: the lock is ignored if the process is dead, or if its number now belongs to another process or
+dates from before the last boot. A process of another machine or container cannot be looked up.
+While it is alive, it touches the file every few seconds; a lock that stays untouched for longer is
+taken over. Clocks of different machines are never compared.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from trivd_tf.base.storage import RemotePath, RunName, RunPath, run_folder, writ
 
 FILE_NAME = ".trivd.lock"
 SECONDS_BETWEEN_BEATS = 10.0
-# An untouched lock of another machine is dead after so many beats: a busy disk may delay some.
+# Number of missed beats after which another machine's lock is dead; a busy disk may delay some.
 _BEATS_MISSED = 4
-_SECONDS_OF_A_STORE = 60.0  # between beats there: each rewrites an object
+_SECONDS_OF_A_STORE = 60.0  # between beats in an object store: each beat rewrites an object
 
-_held: dict[str, str] = {}  # by folder: what this process holds, and its token
+_held: dict[str, str] = {}  # folder -> token of the locks that this process holds
 
 
 @contextlib.contextmanager
@@ -49,21 +49,21 @@ def directory_lock(
     on_lost: Callable[[str], None] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
-    """Holds the lock of `folder`, which is made; within the same process it may be held twice.
+    """Holds the lock of `folder`, which is created if needed; reentrant within a process.
 
     Args:
-        folder: a local folder or an address. A store has no way to make a file only once, so that
-            two processes that begin in the same second may both get the lock there.
-        purpose: the command, for others to read.
+        folder: a local folder or an address. Object stores cannot create a file exclusively: two
+            processes that start in the same second may both get the lock.
+        purpose: the command, shown to other processes.
         beat: seconds between two touches of the lock.
-        on_lost: called from another thread with a line of text if somebody else has taken the lock
-            over, because this process was stopped for too long. The default ends the process,
-            before it writes among another's files.
-        report: gets a line where the lock of another machine has to be watched for a while.
+        on_lost: called from another thread with a line of text if another process has taken over
+            the lock because this process was suspended for too long. The default ends the process
+            before it writes among the other's files.
+        report: called with one line if the lock of another machine must be watched for a while.
 
     Raises:
-        InputError: another process holds it; the message names host, process and since when.
-        RunError: the folder cannot be made or written.
+        InputError: another process holds the lock; the message names its host, process and start.
+        RunError: the folder cannot be created or written.
     """
     path = run_folder(folder)
     key = str(path if isinstance(path, RemotePath) else path.resolve())
@@ -95,11 +95,11 @@ def directory_lock(
         _release(lock, mine["token"])
         with contextlib.suppress(OSError):
             for new in made:
-                new.rmdir()  # nothing came of it
+                new.rmdir()  # fails unless empty
 
 
 def _missing_folders(path: RunPath) -> list[Path]:
-    """What has to be made for a folder of this machine, the deepest first."""
+    """Returns the folders that must be created for a local folder, the deepest first."""
     if isinstance(path, RemotePath):
         return []
     return [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
@@ -126,7 +126,7 @@ def _acquire(
 def _watch(
     lock: RunPath, found: dict[str, Any], beat: float, report: Callable[[str], None]
 ) -> None:
-    """Returns once the lock has been untouched for long enough, and takes it away; else raises."""
+    """Removes the lock once it has been untouched for long enough; raises if it is touched."""
     seconds = _BEATS_MISSED * (beat if isinstance(lock, Path) else _SECONDS_OF_A_STORE)
     report(
         f"{lock.parent} is locked by {_who(found)}; taking it over unless that process shows "
@@ -138,7 +138,7 @@ def _watch(
         time.sleep(min(1.0, beat / 4))
         touched = _touched(lock)
         if touched is None:
-            return  # released meanwhile
+            return  # released in the meantime
         if touched != first:
             raise InputError(_refusal(lock, found))
     if (_read(lock) or {}).get("token") == found.get("token"):
@@ -159,10 +159,10 @@ def _description(purpose: str) -> dict[str, Any]:
 
 
 def _machine() -> str:
-    """The same for processes that can look each other up: one boot, one space of process numbers.
+    """Returns an identifier shared by processes that can look each other up.
 
-    A host's name says less: containers share or change names, and all of one machine share its
-    boot.
+    It combines the boot and the process number namespace. The host name is not sufficient:
+    containers share or change names, and all containers of a machine share its boot.
     """
     parts = []
     for read in (
@@ -175,16 +175,16 @@ def _machine() -> str:
 
 
 def process_started(process: int) -> str | None:
-    """When a process of this machine started, in clock ticks; None where there is none to ask.
+    """Returns when a local process started, in clock ticks; None if that cannot be read.
 
-    Tells a process from a later one with the same number. Of one that has ended and only waits for
-    its parent, "ended".
+    This distinguishes a process from a later one with the same number. For a zombie process, the
+    result is "ended".
     """
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:
         return None
-    # The second field is the command, in brackets, and may hold spaces and brackets itself.
+    # The second field is the command in parentheses, and may contain spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
     return "ended" if fields[0] in "ZX" else fields[19]
 
@@ -194,7 +194,7 @@ def _is_here(found: dict[str, Any]) -> bool:
 
 
 def _is_dead(found: dict[str, Any]) -> bool:
-    """Whether the process is known not to live any more."""
+    """Returns whether the process is known to be dead."""
     if not _is_here(found):
         return False
     process = found.get("process")
@@ -205,7 +205,7 @@ def _is_dead(found: dict[str, Any]) -> bool:
     except ProcessLookupError:
         return True
     except OSError:
-        pass  # another user's
+        pass  # a process of another user
     started = process_started(process)
     return started is not None and started != found.get("process_started")
 
@@ -225,7 +225,7 @@ def _who(found: dict[str, Any]) -> str:
 
 
 def _create(lock: RunPath, mine: dict[str, Any]) -> bool:
-    """Makes the lock with its content, unless it is there: False then."""
+    """Creates the lock with its content; returns False if it already exists."""
     text = json.dumps(mine, indent=1) + "\n"
     if isinstance(lock, RemotePath):
         write_whole(lock, text)
@@ -233,11 +233,11 @@ def _create(lock: RunPath, mine: dict[str, Any]) -> bool:
     complete = lock.with_name(f"{FILE_NAME}.{mine['token']}")
     complete.write_text(text, encoding="utf-8")
     try:
-        # A link appears with its content, and never replaces a file; on NFS too.
+        # A link appears with its content and never replaces a file, also on NFS.
         os.link(complete, lock)
     except FileExistsError:
         return False
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         try:
             handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         except FileExistsError:
@@ -250,7 +250,7 @@ def _create(lock: RunPath, mine: dict[str, Any]) -> bool:
 
 
 def _read(lock: RunPath) -> dict[str, Any] | None:
-    """The lock's content; None without a lock. A damaged one is of nobody."""
+    """Returns the lock's content; None without a lock. A damaged lock has no holder."""
     try:
         found = json.loads(lock.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -261,12 +261,12 @@ def _read(lock: RunPath) -> dict[str, Any] | None:
 
 
 def _touched(lock: RunPath) -> str | None:
-    """Something that changes with each beat; None without a lock."""
+    """Returns a value that changes with each beat; None without a lock."""
     if isinstance(lock, RemotePath):
         found = _read(lock)
         return None if found is None else str(found.get("beat"))
     try:
-        with lock.open("rb") as file:  # opening asks the server of a shared file system again
+        with lock.open("rb") as file:  # opening queries the server of a shared file system
             return str(os.fstat(file.fileno()).st_mtime_ns)
     except FileNotFoundError:
         return None
@@ -293,12 +293,12 @@ def _beat(
                 _create(lock, mine)
             else:
                 os.utime(lock)
-        except Exception:  # a store or disk that is away for a while: the next beat tries again
+        except Exception:  # a store or disk that is unavailable for a while; retry at the next beat
             continue
 
 
 def _release(lock: RunPath, token: str) -> None:
-    with contextlib.suppress(Exception):  # a store that is gone; nobody waits for this lock long
+    with contextlib.suppress(Exception):  # a store that is unavailable; the lock will expire
         if (_read(lock) or {}).get("token") == token:
             _remove(lock)
 

@@ -1,14 +1,14 @@
-"""Decides whether files may be written: inputs never, files of other origin never.
+"""Protects existing files: outputs never replace inputs, or files that no command recorded.
 
-A command plans every name before its work begins:
+A command claims all output names before its work begins:
 
     with claimed(["out/a.mp4", "out/a.gif"], inputs=["clips/a.mp4"]):
         ...
 
-`claimed` refuses, before anything is touched, a name that is an input (by another path, a link or
-another case too), a name planned twice, a file that no earlier command recorded, and a folder that
-cannot be written. What was written is recorded with its digest in `.trivd_outputs.json` beside it,
-so that the same command may replace its own output later, unless somebody has edited it meanwhile.
+Before anything is written, `claimed` refuses a name that is an input (also by another path, a link
+or another case), a name claimed twice, a file that no earlier command recorded, and a folder that
+cannot be written. Outputs are recorded with their digests in `.trivd_outputs.json` beside them, so
+that the same command may replace its own output later, unless it has been edited since.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ LEDGER = ".trivd_outputs.json"
 
 Name = str | os.PathLike[str]
 
-# In a ledger instead of a digest, while a command is at work: whatever a kill leaves is its own.
+# Replaces the digest in a ledger while a command runs: files of an interrupted run may be replaced.
 _BEGUN = "begun"
 _ADVICE = "move it away, or choose another place for the output"
 
 
 @contextlib.contextmanager
 def claimed(outputs: Iterable[Name], *, inputs: Iterable[Name] = ()) -> Iterator[None]:
-    """Within it `outputs` may be written; afterwards they are recorded.
+    """Context in which `outputs` may be written; they are recorded when it ends.
 
     Args:
-        outputs: local files; not all of them have to be written.
-        inputs: files that are read, which no output may replace.
+        outputs: local files; not all of them need to be written.
+        inputs: input files, which no output may replace.
 
     Raises:
         InputError: an output must not be written; the message names it.
-        RunError: a folder of theirs cannot be made or written.
+        RunError: an output folder cannot be created or written.
     """
     paths = [Path(output) for output in outputs]
     check_outputs(paths, inputs=inputs)
@@ -54,7 +54,7 @@ def claimed(outputs: Iterable[Name], *, inputs: Iterable[Name] = ()) -> Iterator
     try:
         yield
     except BaseException:
-        with contextlib.suppress(RunError):  # the error under way says more than this one
+        with contextlib.suppress(RunError):  # the original error is more informative
             _record_written(paths)
         for folder in new:
             with contextlib.suppress(OSError):
@@ -64,7 +64,7 @@ def claimed(outputs: Iterable[Name], *, inputs: Iterable[Name] = ()) -> Iterator
 
 
 def check_outputs(outputs: Iterable[Name], *, inputs: Iterable[Name] = ()) -> None:
-    """As `claimed`, without the claim: raises what it raises and leaves nothing behind."""
+    """Runs the checks of `claimed` without claiming the outputs; leaves nothing behind."""
     paths = [Path(output) for output in outputs]
     read = [Path(name) for name in inputs]
     planned: dict[str, Path] = {}
@@ -99,13 +99,13 @@ def check_outputs(outputs: Iterable[Name], *, inputs: Iterable[Name] = ()) -> No
 
 
 def set_aside_edited(outputs: Iterable[Name]) -> dict[Path, Path]:
-    """Renames those of `outputs` that `claimed` would refuse, so that a later output loses nothing.
+    """Renames existing files of `outputs` that `claimed` would refuse, so that none is lost.
 
     Args:
-        outputs: local files, not all of which have to be there.
+        outputs: local files, not all of which need to exist.
 
     Returns:
-        The old name -> the new one, `NAME-earlier-1.SUFFIX` in the same folder.
+        Old name -> new name, `NAME-earlier-1.SUFFIX` in the same folder.
     """
     renamed = {}
     for path in map(Path, outputs):
@@ -120,10 +120,11 @@ def set_aside_edited(outputs: Iterable[Name]) -> dict[Path, Path]:
 
 
 def check_writable(folder: Name) -> None:
-    """Tries the folder by making it and a file in it; leaves nothing behind.
+    """Checks a folder by creating it and a file in it; leaves nothing behind.
 
     Raises:
-        RunError: it cannot be made or written: a file, no such place, no permission, a full disk.
+        RunError: the folder cannot be created or written: it is a file, its path is invalid, the
+            permission is missing, or the disk is full.
     """
     folder = Path(folder)
     made: list[Path] = []
@@ -146,11 +147,11 @@ def check_writable(folder: Name) -> None:
     finally:
         for path in made:
             with contextlib.suppress(OSError):
-                path.rmdir()  # not one that somebody else has used meanwhile
+                path.rmdir()  # fails if another process has used it in the meantime
 
 
 def folded(path: Name) -> str:
-    """The same text for paths that some file system takes for one: case, Unicode form, links."""
+    """Returns equal text for paths that may be the same file: case, Unicode form, links."""
     path = Path(path)
     whole = path.parent.resolve() / path.name
     return unicodedata.normalize("NFC", str(whole)).casefold()
@@ -160,7 +161,7 @@ def _same_file(output: Path, source: Path) -> bool:
     with contextlib.suppress(OSError):
         if os.path.samefile(output, source):
             return True
-    # The link itself is the user's, wherever it leads.
+    # The link itself is an input, wherever it points.
     return output.parent.resolve() / output.name == source.parent.resolve() / source.name
 
 
@@ -175,7 +176,7 @@ def _digest(path: Path) -> str:
 
 
 def _read(folder: Path) -> dict[str, str]:
-    """Name -> digest; nothing where the ledger is missing or damaged: then all is of others."""
+    """Reads name -> digest; empty if the ledger is missing or damaged, so that no file is ours."""
     try:
         files = json.loads((folder / LEDGER).read_text(encoding="utf-8"))["files"]
         return {str(name): str(entry) for name, entry in files.items()}
@@ -188,7 +189,7 @@ def _record_written(paths: list[Path]) -> None:
 
 
 def _record(entries: dict[Path, str | None]) -> None:
-    """Adds entries to the ledgers of their folders; None removes one."""
+    """Adds entries to the ledgers of their folders; None removes an entry."""
     for folder in dict.fromkeys(path.parent for path in entries):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -209,10 +210,10 @@ def _record(entries: dict[Path, str | None]) -> None:
 
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """One process of this machine at a time, as far as the file system knows locks."""
+    """Admits one process of this machine at a time, if the file system supports locks."""
     try:
         import fcntl
-    except ImportError:  # a system without them
+    except ImportError:  # a system without file locks
         yield
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar with an estimate in a terminal, plain lines elsewhere."""
+"""Progress display on stderr: a bar with a time estimate in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SECONDS_BETWEEN_LINES = 30.0
-# Below so many columns tqdm would truncate its line in the middle.
+# Terminal width in columns below which tqdm would truncate its line.
 _NARROWEST_BAR = 60
 _NARROW = "{desc}: {n_fmt}/{total_fmt} [<{remaining}]"
 
 
 def format_seconds(seconds: float) -> str:
-    """`42 s`, `3 min 20 s` or `2 h 05 min`."""
+    """Formats a duration as `42 s`, `3 min 20 s` or `2 h 05 min`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
@@ -30,13 +30,13 @@ def format_seconds(seconds: float) -> str:
 
 
 class Progress:
-    """Shows how far a piece of long work is and how long it will still take.
+    """Shows the progress and the remaining time of a long task.
 
-    In a terminal this is tqdm's bar, without colours; in a narrow one only the count and the time
-    left. Where stderr is a file or a pipe (a log, CI, a scheduler) or a terminal that cannot move
-    its cursor (TERM=dumb) it is one plain line at most every 30 seconds and one at the end, so that
-    logs stay readable; work that ends before the first line is due stays silent. Where stderr is
-    closed, the work continues without.
+    In a terminal this is tqdm's bar without colors, or only the count and the time left if the
+    terminal is narrow. If stderr is a file or a pipe (a log, CI, a scheduler) or a terminal that
+    cannot move its cursor (TERM=dumb), one plain line is printed at most every 30 seconds and one
+    at the end, so that logs stay readable; a task that ends before the first line is due prints
+    nothing. If stderr is closed, the task continues without progress output.
 
         with Progress("decoding", total=len(files), unit="file") as progress:
             for file in files:
@@ -44,10 +44,10 @@ class Progress:
                 progress.update()
 
     Args:
-        description: what is being done, a few words.
-        total: how many units there are, or None where that is not known.
-        unit: what is counted, singular.
-        initial: how many were done before (a resumed run); they do not count for the speed.
+        description: the task, in a few words.
+        total: number of units, or None if unknown.
+        unit: name of the unit, singular.
+        initial: number of units done before (in a resumed run); excluded from the speed.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Progress:
         self._values = ""
         self._started = time.monotonic()
         self._last_line = self._started
-        self._said: int | None = None  # how many were done when the last line was printed
+        self._said: int | None = None  # number of units done when the last line was printed
         self._bar = None
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             from tqdm import tqdm
@@ -82,10 +82,10 @@ class Progress:
         """Counts `count` more units.
 
         Args:
-            count: how many.
-            is_typical: False where they took longer than others will, such as a first step that
-                compiles; they do not count for the speed then, nor does the time before them.
-            values: shown beside the progress: a loss, a name.
+            count: number of units.
+            is_typical: False if these units took longer than later ones will, such as a first step
+                that compiles. They and the time before them are then excluded from the speed.
+            values: values shown beside the progress, such as a loss or a name.
         """
         self._done += count
         if values:
@@ -110,7 +110,7 @@ class Progress:
         self._bar.refresh()
 
     def close(self) -> None:
-        """Ends the bar, or prints the last line where earlier ones were printed."""
+        """Ends the bar, or prints a final line if earlier lines were printed."""
         if self._bar is not None:
             with contextlib.suppress(OSError):
                 self._bar.close()
@@ -119,8 +119,8 @@ class Progress:
             self._print_line()
 
     def write(self, line: str) -> None:
-        """Prints a line on stderr without tearing the bar."""
-        with contextlib.suppress(OSError):  # a closed pipe must not end the work
+        """Prints a line on stderr without disturbing the bar."""
+        with contextlib.suppress(OSError):  # a closed pipe must not end the task
             if self._bar is not None:
                 self._bar.write(line, file=sys.stderr)
             else:
@@ -156,7 +156,7 @@ class Progress:
 def track(
     items: Iterable[T], description: str, *, total: int | None = None, unit: str = "item"
 ) -> Iterator[T]:
-    """Yields `items` one by one and shows the progress; `total` defaults to their `len`."""
+    """Yields `items` and shows the progress; `total` defaults to `len(items)`."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(description, total=total, unit=unit) as progress:

@@ -1,4 +1,4 @@
-"""Running a function on a batch, each replica of a strategy a share of it."""
+"""Runs a function on a batch that is split over the replicas of a strategy."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,15 +8,15 @@ import tensorflow as tf
 
 
 class OverReplicas:
-    """Shares the rows of a batch out between replicas and puts the results together again.
+    """Splits the rows of a batch over the replicas and concatenates the results.
 
-    The shares have one size, the largest met so far: a smaller batch is filled up with copies of
-    its last row, whose results are dropped, so that the last batch of a pass needs no new graph.
+    All shares have the largest size seen so far. A smaller batch is padded with copies of its last
+    row, whose results are dropped, so that the last batch of a pass needs no new graph.
 
     Args:
-        strategy: with any number of replicas, all driven by this process.
-        function: tensors `[b, ...]` to a nest of tensors `[b, ...]`, row by row; traced once a
-            replica. Variables that it reads must have been made under `strategy.scope()`.
+        strategy: a strategy with any number of replicas, all driven by this process.
+        function: maps tensors `[b, ...]` to a nest of tensors `[b, ...]`, row by row; traced once
+            per replica. Its variables must have been created under `strategy.scope()`.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, function: Callable[..., Any]):

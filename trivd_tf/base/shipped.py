@@ -1,6 +1,6 @@
-"""Trained models by name: those that come with the package, and TensorFlow Hub's.
+"""Trained models by name: those included in the package, and those of TensorFlow Hub.
 
-An installed package carries them as `trivd_tf/pretrained/NAME`; in a checkout they are
+In an installed package they are in `trivd_tf/pretrained/NAME`, in a checkout in
 `export/pretrained/NAME`. Each is an export (`trivd export`) with its discriminators beside it.
 """
 
@@ -15,20 +15,20 @@ from trivd_tf.base.errors import InputError
 from trivd_tf.base.storage import interrupted_copy
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-# What an export lacks and `--start_from` needs: the discriminators' weights.
+# Discriminator weights, which an export lacks and `--start_from` needs.
 DISCRIMINATORS = "discriminators.npz"
-# Eight clips that training never saw, uint8 `clips` [8, T, H, W, 3].
+# Eight clips not used in training, uint8 `clips` [8, T, H, W, 3].
 HELD_OUT_CLIPS = "held_out_clips.npz"
 
 
 def shipped_directory() -> Path:
-    """The folder of the models that come with this package."""
+    """Returns the folder of the models included in this package."""
     installed = _PACKAGE / "pretrained"
     return installed if installed.is_dir() else _PACKAGE.parent / "export" / "pretrained"
 
 
 def shipped_models() -> list[str]:
-    """Names of the models that come with this package."""
+    """Returns the names of the models included in this package."""
     folder = shipped_directory()
     if not folder.is_dir():
         return []
@@ -36,16 +36,16 @@ def shipped_models() -> list[str]:
 
 
 def find_model(name: str | os.PathLike[str]) -> Path:
-    """The folder that a path or the name of a shipped model stands for.
+    """Resolves a path or the name of an included model to a folder.
 
     Args:
-        name: a path, which wins where it exists; or a name of `shipped_models()`.
+        name: a path, which takes precedence if it exists, or a name of `shipped_models()`.
 
     Returns:
-        The folder; `name` as a path where it is neither.
+        The folder; `name` as a path if it is neither.
 
     Raises:
-        InputError: an interrupted export took the folder away; the message says where it is.
+        InputError: an interrupted export moved the folder; the message names its location.
     """
     path = Path(name).expanduser()
     if not path.exists() and str(name) in shipped_models():
@@ -60,13 +60,13 @@ def find_model(name: str | os.PathLike[str]) -> Path:
 
 
 def fetch_from_hub(handle: str) -> str:
-    """The folder of a TensorFlow Hub module, downloaded where it is not in the library's cache.
+    """Returns the folder of a TensorFlow Hub module, downloading it if it is not cached.
 
     Raises:
-        Exception: whatever the library lets through: network, HTTP, archive, value.
+        Exception: any error that the library passes through: network, HTTP, archive, value.
     """
     with warnings.catch_warnings():
-        # tensorflow_hub 0.16 imports what setuptools is about to remove.
+        # tensorflow_hub 0.16 imports a module that setuptools is about to remove.
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         import tensorflow_hub
     return tensorflow_hub.resolve(handle)

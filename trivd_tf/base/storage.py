@@ -1,8 +1,8 @@
-"""Where files are kept: folders of this machine, or of a store such as gs://bucket/run.
+"""File storage in local folders and object stores such as gs://bucket/run.
 
-`run_folder(name)` gives what `pathlib` makes of a local name, and of `scheme://...` a
-`RemotePath`: the part of pathlib that a run needs, over the file systems that TensorFlow knows.
-pathlib itself would take `gs://bucket` for the local folder `gs:/bucket`.
+`run_folder(name)` returns a `pathlib` path for a local name, and a `RemotePath` for `scheme://...`:
+the part of pathlib's interface that a run needs, on TensorFlow's file systems. pathlib itself would
+interpret `gs://bucket` as the local folder `gs:/bucket`.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from trivd_tf.base.errors import RunError
 _SEPARATOR = "://"
 _PARTIAL = ".partial"
 _OLD = "old"
-# renameat2(2) of Linux.
+# Constants of Linux's renameat2(2).
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _CANNOT_EXCHANGE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 
-# Advice for what a command can resume.
+# Advice for commands that can be resumed.
 RUN_AGAIN = "free space or fix the permissions there, then run the same command again"
 
 
 class RemotePath:
-    """A name in a store; not an `os.PathLike`, so that what knows local files alone refuses it.
+    """A path in an object store; not an `os.PathLike`, so that code for local files refuses it.
 
     Args:
         name: `scheme://rest`.
@@ -63,42 +63,42 @@ class RemotePath:
 
     @property
     def name(self) -> str:
-        """The last part."""
+        """The last component."""
         return posixpath.basename(self._rest)
 
     @property
     def parent(self) -> RemotePath:
-        """All but the last part."""
+        """The path without its last component."""
         return RemotePath(f"{self._scheme}{_SEPARATOR}{posixpath.dirname(self._rest)}")
 
     def is_dir(self) -> bool:
-        """Whether it is a folder."""
+        """Returns whether the path is a folder."""
         return _gfile().isdir(str(self))
 
     def exists(self) -> bool:
-        """Whether it is a file or a folder."""
+        """Returns whether the path is a file or a folder."""
         return _gfile().exists(str(self))
 
     def is_file(self) -> bool:
-        """Whether it is a file."""
+        """Returns whether the path is a file."""
         return self.exists() and not self.is_dir()
 
     def mkdir(self, parents: bool = True, exist_ok: bool = True) -> None:
-        """Makes the folder and those above it; stores know no other way."""
+        """Creates the folder and its parents, the only way that stores support."""
         del parents, exist_ok
         _gfile().makedirs(str(self))
 
     def glob(self, pattern: str) -> Iterator[RemotePath]:
-        """Names in this folder that fit."""
+        """Yields the paths in this folder that match `pattern`."""
         if self.is_dir():
             names = sorted(name.rstrip("/") for name in _gfile().listdir(str(self)))
             yield from (self / name for name in fnmatch.filter(names, pattern))
 
     def read_text(self, encoding: str = "utf-8") -> str:
-        """All of the file.
+        """Reads the whole file.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such file.
         """
         if not self.is_file():
             raise FileNotFoundError(str(self))
@@ -111,7 +111,7 @@ RunName: TypeAlias = str | os.PathLike[str] | RemotePath
 
 
 def run_folder(name: RunName) -> RunPath:
-    """The folder of that name, `~` for the user's own."""
+    """Returns the path of a folder; `~` is expanded to the home directory."""
     if isinstance(name, RemotePath):
         return name
     if is_address(name):
@@ -120,36 +120,36 @@ def run_folder(name: RunName) -> RunPath:
 
 
 def is_address(name: str | os.PathLike[str] | RemotePath) -> bool:
-    """Whether it is an address, for tf.io.gfile alone: os and pathlib would read it wrongly."""
+    """Returns whether `name` is an address, which tf.io.gfile handles but os and pathlib do not."""
     return isinstance(name, RemotePath) or _SEPARATOR in os.fspath(name)
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
-    """The absolute path, with the user's folder for ~; an address stays as it is."""
+    """Returns the absolute path with `~` expanded; an address is returned unchanged."""
     text = os.fspath(path)
     return text if is_address(text) else os.path.abspath(os.path.expanduser(text))
 
 
 @contextlib.contextmanager
 def whole_file(path: RunName, *, folder: RunName | None = None, advice: str = "") -> Iterator[Path]:
-    """A local path to write to; it becomes `path` when the block ends without an error.
+    """Writes a file atomically: yields a local path that replaces `path` if the block succeeds.
 
-    Whoever opens `path`, also after a kill or a power cut, finds what was there before, or all of
-    the new content. A failed block leaves nothing behind. A killed process leaves one hidden file,
-    `.<host>.<process>.<random>.partial`, which no reader takes for a result and
+    A reader of `path`, even after an interrupted run or a power cut, finds either the previous
+    content or all of the new content. A failed block leaves nothing behind. A killed process leaves
+    one hidden file, `.<host>.<process>.<random>.partial`, which no reader mistakes for a result and
     `remove_leftovers` deletes.
 
     Args:
-        path: where to, on this machine or an address; folders above it are made.
-        folder: where the partial file of this machine is kept, or, of an address, its upload; on
-            the file system of `path`. The folder of `path` when left out.
-        advice: what the user can do where it cannot be written; ends the error's line.
+        path: target file, local or an address; its parent folders are created.
+        folder: folder of the partial file, or of the partial upload for an address, on the file
+            system of `path`; defaults to the folder of `path`.
+        advice: advice for the user, appended to the error message if writing fails.
 
     Yields:
-        A path that does not exist yet. For an address, in a temporary folder of this machine.
+        A path that does not exist yet; for an address, in a local temporary folder.
 
     Raises:
-        RunError: it cannot be written: full disk, no permission, no such store.
+        RunError: the file cannot be written: full disk, no permission, no such store.
 
     Example:
         with whole_file("scores.npz") as partial, open(partial, "wb") as file:
@@ -171,7 +171,7 @@ def whole_file(path: RunName, *, folder: RunName | None = None, advice: str = ""
                 _to_disk(partial)
                 partial.replace(target)
             finally:
-                # Also after `replace`, which leaves both names where they are links to one file.
+                # Needed even after `replace`, which keeps both names if they are links to one file.
                 with contextlib.suppress(OSError):
                     partial.unlink()
     except OSError as error:
@@ -179,21 +179,21 @@ def whole_file(path: RunName, *, folder: RunName | None = None, advice: str = ""
 
 
 def write_whole(path: RunName, content: str | bytes, *, advice: str = "") -> None:
-    """Writes a file, text as UTF-8, through `whole_file`."""
+    """Writes a file with `whole_file`; text is encoded as UTF-8."""
     with whole_file(path, advice=advice) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
-    """A temporary directory beside `path` that takes its place when the block ends well.
+    """Yields a temporary directory beside `path` that replaces `path` if the block succeeds.
 
-    In one step, where the system can exchange two directories (Linux, on most local file systems).
-    Elsewhere that takes two renames; a kill between them leaves the earlier directory as
-    `.NAME.old.*/NAME`, which the next call puts back and `find_model` names.
+    The replacement is atomic if the system can exchange two directories (Linux, on most local file
+    systems). Elsewhere it takes two renames. An interruption between them leaves the earlier
+    directory as `.NAME.old.*/NAME`, which the next call restores and `find_model` reports.
 
     Raises:
-        RunError: it cannot be written; what was in `path` before is still there.
+        RunError: the directory cannot be written; the previous content of `path` is unchanged.
     """
     partial = None
     try:
@@ -208,12 +208,12 @@ def whole_directory(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _not_written(path, error) from error
     finally:
-        if partial is not None:  # after an exchange this is the earlier directory
+        if partial is not None:  # after an exchange, this is the earlier directory
             shutil.rmtree(partial, ignore_errors=True)
 
 
 def interrupted_copy(path: Path) -> Path | None:
-    """The directory that belongs at `path`, where a kill left it beside; None where all is well."""
+    """Returns the copy of `path` that an interrupted run left beside it; None if there is none."""
     if os.path.lexists(path):
         return None
     found = sorted(path.parent.glob(f".{glob.escape(path.name)}.{_OLD}.*/{glob.escape(path.name)}"))
@@ -221,7 +221,7 @@ def interrupted_copy(path: Path) -> Path | None:
 
 
 def put_back(path: Path) -> Path | None:
-    """Puts `interrupted_copy` in its place; the name that it had, None where there was none."""
+    """Moves `interrupted_copy` back to `path`; returns its former path, None without a copy."""
     copy = interrupted_copy(path)
     if copy is not None:
         copy.rename(path)
@@ -247,7 +247,7 @@ def _replace(new: Path, path: Path) -> None:
 
 
 def _exchange(first: Path, second: Path) -> bool:
-    """Exchanges two directories in one step; False where this system or file system cannot."""
+    """Exchanges two directories atomically; returns False if that is not supported."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError, TypeError):
@@ -262,7 +262,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 def _remove_partial(path: Path) -> None:
-    """Deletes what killed writers of this machine left of the same directory."""
+    """Deletes partial directories of `path` that dead processes of this machine left."""
     pattern = f".{glob.escape(path.name)}.{glob.escape(socket.gethostname())}.*{_PARTIAL}"
     for leftover in path.parent.glob(pattern):
         process = leftover.name.split(".")[-3]
@@ -271,9 +271,9 @@ def _remove_partial(path: Path) -> None:
 
 
 def remove_leftovers(folder: RunName) -> None:
-    """Deletes what `whole_file` left in a local folder in processes that were killed.
+    """Deletes partial files that `whole_file` left in a local folder in killed processes.
 
-    Processes of other machines, which may share the folder, and living ones keep theirs.
+    Files of running processes and of other machines, which may share the folder, are kept.
     """
     path = run_folder(folder)
     if isinstance(path, RemotePath):
@@ -301,7 +301,7 @@ def _is_running(process: int) -> bool:
 
 
 def _to_disk(path: Path) -> None:
-    """Waits until the content is on the disk: a name must not get there before it."""
+    """Waits until the content is on disk, which must happen before the file gets its name."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 

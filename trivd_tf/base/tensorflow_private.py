@@ -1,7 +1,7 @@
-"""The private parts of TensorFlow that this package uses, each with the reason.
+"""The private TensorFlow APIs that this package uses, each with the reason.
 
-`tests/base/test_tensorflow_private.py` fails where an upgrade changes one of them, and says what to
-look at. Everything else of TensorFlow is used through its public interface.
+`tests/base/test_tensorflow_private.py` fails if an upgrade changes one of them, and reports what to
+check. All other code uses only public TensorFlow APIs.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from tensorflow.python.framework import config as framework_config
 
 
 def called_graph(call: tf.Operation) -> tf.Graph:
-    """The graph of the function that a call operation runs.
+    """Returns the graph of the function that a call operation runs.
 
-    The public way, `Graph.as_graph_def().library`, has no shapes of the tensors inside.
+    The public `Graph.as_graph_def().library` lacks the shapes of the tensors inside.
     """
     return call.graph._get_function(call.get_attr("f").name).graph
 
@@ -28,14 +28,14 @@ def disable_op_determinism() -> None:
 
 
 def is_op_determinism_enabled() -> bool:
-    """Whether `tf.config.experimental.enable_op_determinism` is in force."""
+    """Returns whether `tf.config.experimental.enable_op_determinism` is in effect."""
     return framework_config.is_op_determinism_enabled()
 
 
 def saved_model_tags(saved_model: bytes) -> list[list[str]]:
-    """The tags of each graph in the bytes of a `saved_model.pb`.
+    """Returns the tags of each graph in the bytes of a `saved_model.pb`.
 
-    The public loaders want to be given the tags; the message type is exported nowhere.
+    The public loaders require the tags as an argument, and the message type is not exported.
     """
     message = saved_model_pb2.SavedModel()
     message.ParseFromString(saved_model)
@@ -43,10 +43,10 @@ def saved_model_tags(saved_model: bytes) -> list[list[str]]:
 
 
 class OneOfManyExtended(one_device_strategy.OneDeviceExtended):
-    """The inside of a strategy with one device that says it is one of `num_replicas`.
+    """Implementation of a one-device strategy that reports `num_replicas` replicas.
 
-    `tf.distribute` has no public way to write a strategy. Reductions become the XLA collective that
-    TPUStrategy would emit, which has no public wrapper either.
+    `tf.distribute` has no public API for writing a strategy. Reductions become the XLA collective
+    that TPUStrategy would emit, which has no public wrapper either.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, num_replicas: int):

@@ -1,4 +1,4 @@
-"""What a batch job reads: video files by a pattern, or the clips of a prepared data set."""
+"""Inputs of a batch job: video files that match patterns, or clips of a prepared dataset."""
 
 import contextlib
 import dataclasses
@@ -22,12 +22,12 @@ from trivd_tf.data.source import SPLITS
 from trivd_tf.data.stored.prepared import Prepared
 from trivd_tf.pictures.video_io import read_clip
 
-_RATE_OF_PREPARED = 10.0  # a prepared set does not keep frame rates
+_RATE_OF_PREPARED = 10.0  # a prepared dataset does not store frame rates
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipShape:
-    """What the model conditions on."""
+    """Shape and sampling of the model's conditioning frames."""
 
     num_conditioning_frames: int
     size: FrameSize
@@ -37,7 +37,7 @@ class ClipShape:
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """One input that was read: its name, uint8 `[Tc, S, S, 3]`, frames a second, its class."""
+    """One input: its name, frames uint8 `[Tc, S, S, 3]`, frame rate and class."""
 
     name: str
     conditioning: np.ndarray
@@ -47,28 +47,28 @@ class Given:
 
 @runtime_checkable
 class Inputs(Protocol):
-    """A list of inputs, each with a name that no other has and that never changes."""
+    """A list of inputs, each with a unique and stable name."""
 
     def find(self, shape: ClipShape) -> dict[str, str]:
-        """Where each input lies, by name, in a fixed order."""
+        """Returns the location of each input, by name, in a fixed order."""
 
     def read(
         self, items: Sequence[tuple[str, str]], shape: ClipShape
     ) -> Iterator[Given | tuple[str, str]]:
-        """Each of some (name, place), or (name, reason) where it cannot be used."""
+        """Reads items (name, location); yields (name, reason) for an unusable input."""
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoFiles:
-    """Video files.
+    """Video files that match patterns.
 
-    A file's name is its path below the first folder of the pattern that has no wildcard, so it
-    stays the same when files are added.
+    A file's name is its path relative to the folder before the pattern's first wildcard, so that it
+    does not change when files are added.
 
     Attributes:
-        patterns: paths with `*`, `?`, `[...]` and, on local disks, `**` for any depth; those with
-            "://" are read through `tf.io.gfile`.
-        window: `first` or `last` frames of each file.
+        patterns: paths with `*`, `?`, `[...]` and, on local disks, `**` for any depth; paths with
+            "://" are read with `tf.io.gfile`.
+        window: use the `first` or `last` frames of each file.
     """
 
     patterns: tuple[str, ...]
@@ -105,7 +105,7 @@ class VideoFiles:
                         fps=shape.fps,
                         window=self.window,
                     )
-            except Exception as error:  # whatever happens to one file, the others continue
+            except Exception as error:  # an error of one file must not stop the others
                 yield name, _reason(error)
                 continue
             yield Given(name, clip.conditioning, clip.frame_rate)
@@ -113,13 +113,14 @@ class VideoFiles:
 
 @dataclasses.dataclass(frozen=True)
 class PreparedClips:
-    """The evaluation clips of a prepared data set (`trivd prepare`), named by their number.
+    """The evaluation clips of a prepared dataset (`trivd prepare`), named by their number.
 
     Attributes:
-        data_dir: folder of the set.
+        data_dir: folder of the dataset.
         split: `train` or `test`.
-        num_predicted_frames: of the model: a clip covers them too, as in evaluation.
-        use_labels: give the model the set's labels.
+        num_predicted_frames: predicted frames of the model, which clips cover too, as in
+            evaluation.
+        use_labels: pass the dataset's labels to the model.
     """
 
     data_dir: str
@@ -168,7 +169,7 @@ class PreparedClips:
                         )
                     )
                 )
-            except Exception as error:  # a damaged record, say
+            except Exception as error:  # for example, a damaged record
                 yield name, _reason(error)
                 continue
             frames = batch["video"].numpy()[0, : shape.num_conditioning_frames]
@@ -178,12 +179,12 @@ class PreparedClips:
 
 @functools.lru_cache(maxsize=4)
 def _prepared(data_dir: str) -> Prepared:
-    """Opened once a process."""
+    """Opens a prepared dataset once per process."""
     return Prepared(data_dir=data_dir)
 
 
 def _fixed_folder(pattern: str) -> str:
-    """The part of a pattern up to the folder before its first wildcard (or its file)."""
+    """Returns the folder of a pattern before its first wildcard (or before its file name)."""
     folder, _, _ = pattern.rpartition("/")
     while glob.has_magic(folder):
         folder, _, _ = folder.rpartition("/")
@@ -202,7 +203,7 @@ def _expand(pattern: str) -> list[str]:
 
 @contextlib.contextmanager
 def _local(path: str) -> Iterator[Path]:
-    """A local file with the content of `path`."""
+    """Yields a local file with the content of `path`."""
     if "://" not in path:
         yield Path(path)
         return

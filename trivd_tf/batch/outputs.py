@@ -1,10 +1,10 @@
-"""What a batch job writes: videos or records, each whole or not at all, and the report.
+"""Outputs of a batch job: videos or records, each written atomically, and the report.
 
-<output>/job.json                    the options; another run with others is refused
-<output>/<name>.predicted.mp4        `videos`: one an input, samples side by side
-<output>/predictions-00003-of-00016.tfrecord   `records`: one file a group, one example an input
-<output>/status/*.json               what became of each group, during the job and afterwards
-<output>/report.json                 written last: counts, and every input that failed, with why
+<output>/job.json                    the options; a run with other options is refused
+<output>/<name>.predicted.mp4        `videos`: one per input, samples side by side
+<output>/predictions-00003-of-00016.tfrecord   `records`: one file per group, one example per input
+<output>/status/*.json               status of each group, during and after the job
+<output>/report.json                 written last: counts, and all failed inputs with reasons
 """
 
 import dataclasses
@@ -37,11 +37,11 @@ class Predicted:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """A number of inputs that are read, predicted and written together.
+    """A group of inputs that are read, predicted and written together.
 
     Attributes:
-        label: its own, part of file names.
-        items: (name, place) of its inputs.
+        label: unique label, part of file names.
+        items: (name, location) of its inputs.
     """
 
     label: str
@@ -51,10 +51,10 @@ class Group:
 def plan(
     output: str, places: dict[str, str], options: dict[str, Any], group_size: int
 ) -> list[Group]:
-    """The groups that are still to do; remembers `options` in `output`.
+    """Returns the groups that remain to be done, and records `options` in `output`.
 
     Raises:
-        InputError: `output` was begun with other options or (records) other inputs.
+        InputError: `output` was begun with other options, or (for records) with other inputs.
         RunError: `output` cannot be written.
     """
     try:
@@ -89,7 +89,7 @@ def write_group(
     predicted: Iterable[Predicted],
     failures: dict[str, str],
 ) -> None:
-    """Writes one group; the failures first, so that no finished group lacks them."""
+    """Writes one group; failures are written first, so that no finished group lacks them."""
     predicted = list(predicted)
     if form == "videos":
         for one in predicted:
@@ -98,7 +98,7 @@ def write_group(
                 with whole_file(target) as partial:
                     _write_video(one, partial)
             except (RunError, tf.errors.OpError) as error:
-                # A name that the disk refuses is that input's fault, a full disk is not.
+                # A name that the disk refuses is an error of the input; a full disk is not.
                 if _disk_is_lost(output):
                     raise
                 failures = {**failures, one.given.name: _first_line(error)}
@@ -109,7 +109,7 @@ def write_group(
 
 
 def write_report(output: str, names: Collection[str], form: str) -> dict[str, Any]:
-    """Gathers what became of every input; returns what it writes."""
+    """Collects the results of all inputs; writes and returns the report."""
     failed: dict[str, str] = {}
     for file in sorted(tf.io.gfile.listdir(_join(output, STATUS))):
         if file.endswith(".json"):
@@ -117,7 +117,7 @@ def write_report(output: str, names: Collection[str], form: str) -> dict[str, An
     if form == "videos":
         there = _listing(output)
         done = [name for name in names if name + _VIDEO_END in there]
-        # One that failed in an earlier run may have been mended since.
+        # An input that failed in an earlier run may have succeeded since.
         failed = {name: why for name, why in failed.items() if name + _VIDEO_END not in there}
     else:
         done = [name for name in names if name not in failed]
@@ -132,7 +132,7 @@ def write_report(output: str, names: Collection[str], form: str) -> dict[str, An
 
 
 def parse_record(record: bytes) -> dict[str, Any]:
-    """One example of a `records` output: `name`, `label` (-1: none), `frame_rate`,
+    """Parses one example of a `records` output: `name`, `label` (-1: none), `frame_rate`,
     `conditioning` uint8 `[Tc, S, S, 3]` and `frames` uint8 `[N, T, S, S, 3]`."""
     features = tf.train.Example.FromString(record).features.feature
 
@@ -150,7 +150,7 @@ def parse_record(record: bytes) -> dict[str, Any]:
 
 
 def _write_video(one: Predicted, path: Path) -> None:
-    """Given frames and then each future, the samples side by side."""
+    """Writes the conditioning frames followed by the futures, samples side by side."""
     rows = [np.concatenate([one.given.conditioning, future]) for future in one.futures]
     write_mp4(path, np.concatenate(rows, axis=2), frame_rate=one.given.frame_rate)
 
@@ -181,10 +181,10 @@ def _example(one: Predicted) -> tf.train.Example:
 
 
 def _refuse_foreign(output: str) -> None:
-    """Raises InputError where a job would write among files that no job wrote."""
+    """Raises InputError if a job would write among files that no job wrote."""
     path = _join(output, JOB)
     if not tf.io.gfile.exists(path):
-        # What a job leaves that was killed before it wrote down its options: folders, a partial.
+        # Ignore what a job leaves if it is killed before it records its options.
         others = [name for name in _listing(output) if not name.startswith((f"{STATUS}/", "."))]
         if others:
             raise InputError(
@@ -215,7 +215,7 @@ def _remember(output: str, options: dict[str, Any]) -> None:
 
 
 def _listing(output: str) -> set[str]:
-    """Paths of all files below `output`, relative to it."""
+    """Returns the relative paths of all files below `output`."""
     found: set[str] = set()
     for folder, _, files in tf.io.gfile.walk(output):
         below = folder.rstrip("/")[len(output.rstrip("/")) :].lstrip("/")
@@ -224,7 +224,7 @@ def _listing(output: str) -> set[str]:
 
 
 def _disk_is_lost(output: str) -> bool:
-    """Whether even a small file can no longer be written."""
+    """Returns whether even a small file can no longer be written."""
     try:
         _write_json(_join(output, STATUS, "probe"), {"probe": "x" * 4096})
         tf.io.gfile.remove(_join(output, STATUS, "probe"))

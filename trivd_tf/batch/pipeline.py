@@ -1,4 +1,4 @@
-"""The Beam pipeline: read | RunInference | write, a group of inputs at a time."""
+"""The Beam pipeline: read | RunInference | write, one group of inputs at a time."""
 
 import dataclasses
 import functools
@@ -28,17 +28,17 @@ except ImportError as error:
 
 @dataclasses.dataclass(frozen=True)
 class BatchOptions:
-    """What is predicted of every input.
+    """Options of a batch prediction.
 
     Attributes:
-        model: a directory of `trivd export` or `trivd train`, or an address of an export.
-        num_samples: futures an input.
+        model: a directory of `trivd export` or `trivd train`, or the address of an export.
+        num_samples: number of futures per input.
         truncation: as in `Predictor.predict`.
-        seed: of the latents: those of an input depend on it and the input's name alone.
-        num_frames: length of a future; None is the trained horizon.
-        label: class of all inputs, for a model with classes; None takes the inputs' own or 0.
+        seed: seed of the latents, which depend only on it and the name of the input.
+        num_frames: length of a future; defaults to the trained horizon.
+        label: class of all inputs, for a model with classes; None uses the inputs' labels or 0.
         format: `videos` or `records`.
-        group_size: inputs that are predicted, and with `records` written, together.
+        group_size: number of inputs that are predicted, and with `records` written, together.
     """
 
     model: str
@@ -62,7 +62,7 @@ class BatchOptions:
 
 @dataclasses.dataclass(frozen=True)
 class _Work:
-    """A group on its way through the pipeline; pixels are added and dropped as it goes."""
+    """A group in the pipeline; each stage adds and drops pixels."""
 
     group: Group
     given: tuple[Given, ...] = ()
@@ -74,7 +74,7 @@ class PredictorHandler(ModelHandler[_Work, _Work, Predictor]):
     """Beam's way to an exported model: loads it once a worker and predicts group by group."""
 
     def __init__(self, options: BatchOptions) -> None:
-        super().__init__(min_batch_size=1, max_batch_size=1)  # a group is a batch already
+        super().__init__(min_batch_size=1, max_batch_size=1)  # a group already is a batch
         self._options = options
 
     def load_model(self) -> Predictor:
@@ -98,33 +98,33 @@ class PredictorHandler(ModelHandler[_Work, _Work, Predictor]):
 def predict_batch(
     inputs: Inputs, output: str, options: BatchOptions, beam_flags: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Predicts every input once; resumes where an earlier run stopped.
+    """Predicts every input once; resumes an interrupted run.
 
     Args:
         inputs: `VideoFiles` or `PreparedClips`.
-        output: folder, of any file system that the workers reach; see `outputs`.
-        options: what to predict.
-        beam_flags: for Apache Beam, such as `--runner=DataflowRunner --project=...`; without a
-            runner, all cores of this machine.
+        output: output folder, on a file system that the workers can access; see `outputs`.
+        options: options of the prediction.
+        beam_flags: flags for Apache Beam, such as `--runner=DataflowRunner --project=...`; without
+            a runner, all cores of this machine are used.
 
     Returns:
         The report: numbers of `inputs` and `predicted`, and `failed`, reasons by name.
 
     Raises:
-        InputError: no such model or inputs, `output` was begun with other options, or another
-            process works there.
+        InputError: there is no such model or input, `output` was begun with other options, or
+            another process uses it.
         RunError: the pipeline stopped; the same call resumes it.
     """
     model = _load(options.model)
     shape = ClipShape(model.num_conditioning_frames, model.frame_size, model.stride, model.fps)
     if options.label is not None:
-        model.predict(  # refused now, in one line, and not once a group
+        model.predict(  # reports an invalid option now, and not once per group
             np.zeros((1, *_clip_shape(shape)), np.uint8), labels=options.label, num_frames=1
         )
     places = inputs.find(shape)
     stated = {**dataclasses.asdict(options), "inputs": _kind(inputs)}
     if options.format == "records":
-        # Which input is in which file must not change between runs.
+        # The assignment of inputs to files must not change between runs.
         stated["input names"] = hashlib.sha256("\n".join(places).encode()).hexdigest()
     with directory_lock(output, "a batch job of trivd_tf"):
         groups = outputs.plan(output, places, stated, options.group_size)
@@ -174,7 +174,7 @@ def _predict(work: _Work, model: Predictor, options: BatchOptions) -> _Work:
         return work
     try:
         futures = _futures(work.given, model, options)
-    except Exception as error:  # one group never stops the job
+    except Exception as error:  # an error of one group must not stop the job
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         failures = {**work.failures, **{given.name: reason for given in work.given}}
         return dataclasses.replace(work, given=(), failures=failures)
@@ -183,7 +183,7 @@ def _predict(work: _Work, model: Predictor, options: BatchOptions) -> _Work:
 
 
 def _futures(given: Sequence[Given], model: Predictor, options: BatchOptions) -> np.ndarray:
-    """uint8 `[n, num_samples, T, S, S, 3]`."""
+    """Predicts futures, uint8 `[n, num_samples, T, S, S, 3]`."""
     z = [
         latents(
             _own_seed(options.seed, one.name),
@@ -208,7 +208,7 @@ def _futures(given: Sequence[Given], model: Predictor, options: BatchOptions) ->
 
 
 def _own_seed(seed: int, name: str) -> int:
-    """An input's seed, whatever group it falls into."""
+    """Returns an input's seed, which does not depend on its group."""
     return int.from_bytes(hashlib.sha256(f"{seed} {name}".encode()).digest()[:7], "big")
 
 
@@ -218,7 +218,7 @@ def _write(work: _Work, output: str, form: str) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _load(model: str) -> Predictor:
-    """Loaded once a process; the local runner's workers are threads of this one."""
+    """Loads a model once per process; the local runner's workers are threads of this process."""
     return load_predictor(model)
 
 
@@ -227,7 +227,7 @@ def _clip_shape(shape: ClipShape) -> tuple[int, int, int, int]:
 
 
 def _kind(inputs: Inputs) -> Any:
-    """What of the inputs must stay the same; patterns may grow."""
+    """Returns the properties of the inputs that must not change; patterns may grow."""
     if isinstance(inputs, VideoFiles):
         return {"window": inputs.window}
     return dataclasses.asdict(inputs)  # type: ignore[call-overload]

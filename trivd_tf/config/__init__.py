@@ -1,7 +1,7 @@
-"""From gin files to an `Experiment`: parse, check, build, save.
+"""Parses gin files, checks them, builds an `Experiment` and saves the configuration.
 
-gin keeps one global configuration. `parse` starts it afresh, and `ParsedConfig.build` reads it, so
-build one configuration before parsing the next.
+gin keeps one global configuration. `parse` resets it and `ParsedConfig.build` reads it, so build
+one configuration before parsing the next.
 
 Example:
     parsed = config.parse(["quickstart"], ["training.TrainingOptions.num_steps = 10"])
@@ -72,7 +72,7 @@ def _open_for_gin(name: str) -> io.StringIO:
     return io.StringIO(with_absolute_includes(read_gin_file(path), path))
 
 
-# `include` finds the same names as --gin_file.
+# `include` resolves the same names as --gin_file.
 gin_private.read_files_with(_open_for_gin, _is_known_gin_file)
 
 
@@ -83,7 +83,7 @@ def _default_root() -> Callable[..., Any]:
 
 
 class ParsedConfig:
-    """A parsed and checked configuration. Made by `parse`."""
+    """A parsed and checked configuration, returned by `parse`."""
 
     def __init__(self, statements: Statements, root: Callable[..., Any]) -> None:
         self._statements = statements
@@ -91,13 +91,13 @@ class ParsedConfig:
         self._operative: str | None = None
 
     def build(self) -> Any:
-        """Calls the root class with what was configured.
+        """Calls the root class with the configured values.
 
         Returns:
             The `Experiment`.
 
         Raises:
-            InputError: an option refuses its value, or nothing used a binding.
+            InputError: an option rejects its value, or a binding is not used.
         """
         try:
             built = gin.get_configurable(self._root)()
@@ -111,13 +111,13 @@ class ParsedConfig:
 
     @property
     def operative_text(self) -> str:
-        """Every value that `build` used, as a gin file."""
+        """All values that `build` used, as a gin file."""
         if self._operative is None:
             raise RuntimeError("the operative configuration is known only after build()")
         return self._operative
 
     def save(self, path: RunName) -> None:
-        """Writes `operative_text` to `path`, whole or not at all."""
+        """Writes `operative_text` to `path` atomically."""
         target = run_folder(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, self.operative_text)
@@ -131,15 +131,15 @@ def parse(
     stand_in_data: bool = False,
     root: Callable[..., Any] | None = None,
 ) -> ParsedConfig:
-    """Parses and checks gin files and bindings; the later wins.
+    """Parses and checks gin files and bindings; later ones take precedence.
 
     Args:
-        gin_files: paths, or names of files that come with the package (see `find_gin_file`).
+        gin_files: paths, or names of files included in the package (see `find_gin_file`).
         gin_bindings: single bindings, applied after the files.
-        data_dir: where set, bound to `data_dir` of the source that the root's `data` selects.
-        stand_in_data: where the source that the root's `data` selects is still without its
-            `data_dir`, generated clips take its place: enough to build networks.
-        root: what everything hangs on; default `trivd_tf.experiment.Experiment`.
+        data_dir: if set, bound to `data_dir` of the source that the root's `data` selects.
+        stand_in_data: if the source that the root's `data` selects has no `data_dir`, replace it by
+            generated clips, which suffices to build networks.
+        root: root class of the configuration; defaults to `trivd_tf.experiment.Experiment`.
 
     Raises:
         InputError: a file does not exist or cannot be read, a name is unknown, a value has the
@@ -180,10 +180,10 @@ def parse(
 
 
 def load_run(model_dir: str | Path) -> Any:
-    """The `Experiment` of a model directory, from the configuration that its run saved.
+    """Builds the `Experiment` of a model directory from its saved configuration.
 
     Raises:
-        InputError: there is no configuration in it, or this version refuses it.
+        InputError: the directory holds no configuration, or this version rejects it.
     """
     path = Path(model_dir) / model_files.CONFIG
     if not path.is_file():
@@ -215,14 +215,14 @@ def _data_dir_binding(
             f"--data_dir {data_dir}: {source.selector} reads no folder; leave the flag out, or "
             f"bind {root.__name__}.data to a source that does"
         )
-    # Absolute, so that the run can be resumed from another working directory.
+    # An absolute path, so that the run can be resumed from another working directory.
     return f"{source.name}.data_dir = {absolute(data_dir)!r}"
 
 
 def _take_out_data_without_folder(
     statements: Statements, root: Callable[..., Any]
 ) -> Callable[..., Any] | None:
-    """Drops what is bound of the selected data source if its folder is not known; returns it."""
+    """Removes the bindings of the selected data source if it has no folder; returns the source."""
     binding = statements.find("", root, "data")
     source = statements.resolve_macro(binding.value) if binding else None
     if not isinstance(source, Reference) or source.target is None:
@@ -240,16 +240,16 @@ def _take_out_data_without_folder(
 
 
 def _with_configurable(message: str) -> str:
-    """gin appends which configurable was called; keeps that name, in front, and drops the rest."""
+    """Moves the configurable's name, which gin appends to a message, to its front."""
     text, _, rest = message.partition("\n  In call to configurable ")
     name = re.match(r"'([^']+)'", rest)
     return f"{name.group(1)}: {text}" if name and not text.startswith(name.group(1)) else text
 
 
 def bindings_in(text: str) -> dict[str, str]:
-    """What a saved configuration binds: full name (`trivd_tf.data.ClipSpec.size`) -> value as text.
+    """Reads a saved configuration: full name (`trivd_tf.data.ClipSpec.size`) -> value as text.
 
-    Nothing is imported, so that it also reads configurations of other versions.
+    It imports no modules, so that it can read configurations of other versions too.
     """
     modules: dict[str, str] = {}
     found: dict[str, str] = {}
@@ -269,7 +269,7 @@ def bindings_in(text: str) -> dict[str, str]:
 
 
 def changed_bindings(old: str, new: str) -> dict[str, tuple[str | None, str | None]]:
-    """Bindings that differ between two saved configurations: name -> (old value, new value)."""
+    """Returns the bindings that differ between two configurations: name -> (old, new value)."""
     before, after = bindings_in(old), bindings_in(new)
     return {
         name: (before.get(name), after.get(name))

@@ -1,4 +1,4 @@
-"""What must hold of a configuration before anything is built, and after."""
+"""Checks of a configuration before and after the experiment is built."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from trivd_tf.config.statements import (
 
 
 def check_macros(statements: Statements) -> None:
-    """Every `%name` stands for something, in the end for something else than itself.
+    """Checks that every macro `%name` is defined and not circular.
 
     Raises:
-        InputError: a binding uses a macro that nothing defines, or macros stand for each other.
+        InputError: a binding uses an undefined macro, or macros refer to each other in a circle.
     """
     uses = [(binding.value, binding.where) for binding in statements.bindings.values()]
     for value, where in uses + list(statements.macros.values()):
@@ -53,10 +53,10 @@ def _refuse_circle(statements: Statements, way: list[str]) -> None:
 
 
 def check_types(statements: Statements) -> None:
-    """Every bound value is of the type that its parameter is annotated with.
+    """Checks every bound value against the annotation of its parameter.
 
     Raises:
-        InputError: one is not; the message names the binding and both types.
+        InputError: a value has the wrong type; the message names the binding and both types.
     """
     for binding in statements.bindings.values():
         annotation = annotation_of(binding.target, binding.parameter)
@@ -68,7 +68,7 @@ def check_types(statements: Statements) -> None:
         if isinstance(value, Reference):
             problem = _problem_with_reference(value, annotation)
         elif any(isinstance(part, (Reference, Macro)) for part in flatten(value)):
-            continue  # a container of references: what they give is known only when they are called
+            continue  # a container of references: their results are known only when called
         else:
             problem = _problem_with_value(value, annotation)
         if problem:
@@ -76,7 +76,7 @@ def check_types(statements: Statements) -> None:
 
 
 def _problem_with_value(value: Any, annotation: Any) -> str | None:
-    # To Python a bool is an int; in a configuration it is a mistake.
+    # In Python a bool is an int; in a configuration it is a mistake.
     is_stray_bool = isinstance(value, bool) and not _admits(annotation, bool)
     if not is_stray_bool and _fits(value, annotation):
         return None
@@ -93,7 +93,7 @@ def _problem_with_value(value: Any, annotation: Any) -> str | None:
 def _problem_with_reference(reference: Reference, annotation: Any) -> str | None:
     target = reference.target
     if not inspect.isclass(target):
-        return None  # what a function gives is known only when it is called
+        return None  # the result of a function is known only when it is called
     if reference.evaluate:
         if _fits(target, type[annotation]):
             return None
@@ -128,7 +128,7 @@ def _admits(annotation: Any, kind: type) -> bool:
 
 
 def describe(annotation: Any) -> str:
-    """An annotation as a reader of a gin file understands it: `int or None`, `'a' or 'b'`."""
+    """Formats an annotation for readers of gin files: `int or None`, `'a' or 'b'`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is None or annotation is type(None):
         return "None"
@@ -142,7 +142,7 @@ def describe(annotation: Any) -> str:
 
 
 def annotation_of(target: Callable[..., Any], parameter: str) -> Any | None:
-    """The type that `parameter` of `target` is annotated with; None where it has none to check."""
+    """Returns the annotated type of `parameter` of `target`; None if there is none to check."""
     found = parameters_of(target).get(parameter)
     if found is None or found.annotation is inspect.Parameter.empty:
         return None
@@ -155,12 +155,12 @@ def annotation_of(target: Callable[..., Any], parameter: str) -> Any | None:
         try:
             return eval(annotation, dict(vars(module)) if module else {})
         except (NameError, AttributeError, TypeError):
-            continue  # imported for type checkers only, or written in a base class's module
+            continue  # imported for type checkers only, or defined in a base class's module
     return None
 
 
 def check_required(statements: Statements, root: Callable[..., Any], root_name: str) -> None:
-    """Everything that `root` needs, directly or through what it refers to, has a value.
+    """Checks that all required parameters of `root` and of the objects it refers to have a value.
 
     Raises:
         InputError: a parameter without a default is not bound, or is bound to `%gin.REQUIRED`; the
@@ -180,8 +180,8 @@ def _check_required_of(
     if target is None or (scope, id(target)) in seen:
         return
     seen.add((scope, id(target)))
-    # A function that stands for a deferred call shows the signature of what it defers; the
-    # parameters without a default get their values later, from the code that makes the call.
+    # A function that defers a call has the signature of the deferred function; parameters without a
+    # default get their values later, from the code that makes the call.
     deferred = hasattr(target, "__signature__")
     for name, parameter in parameters_of(target).items():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
@@ -208,14 +208,15 @@ def check_all_used(
     operative: dict[tuple[str, str], dict[str, Any]],
     statements: Statements,
 ) -> None:
-    """Every binding took effect somewhere; this finds misspelt scopes and forgotten leftovers.
+    """Checks that every binding was used; finds misspelled scopes and forgotten bindings.
 
     Args:
-        parsed: what gin holds: (scope, full selector) -> parameter -> value.
-        operative: what calls really took, in the same form.
+        parsed: gin's bindings: (scope, full selector) -> parameter -> value.
+        operative: the values that calls actually used, in the same form.
+        statements: the checked statements, for the message.
 
     Raises:
-        InputError: one did not.
+        InputError: a binding was not used.
     """
     for (scope, selector), values in parsed.items():
         for parameter in values:

@@ -1,4 +1,4 @@
-"""Where gin files lie, in a checkout and in an installed package alike."""
+"""Locates gin files in a checkout and in an installed package."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def gin_directory() -> Path:
-    """The folder of the gin files that come with this package.
+    """Returns the folder of the gin files included in this package.
 
-    An installed package carries them as `trivd_tf/gin_files`; in a checkout they are `gin/` beside
-    the package. The installed place is asked first: beside an installed package, `gin` is the
+    In an installed package it is `trivd_tf/gin_files`; in a checkout it is `gin/` beside the
+    package. The installed location is tried first: beside an installed package, `gin` is the
     gin-config library.
     """
     installed = _PACKAGE / "gin_files"
@@ -25,16 +25,16 @@ def gin_directory() -> Path:
 
 
 def known_gin_files() -> list[Path]:
-    """Every gin file that comes with this package, relative to `gin_directory()`."""
+    """Returns all gin files included in this package, relative to `gin_directory()`."""
     root = gin_directory()
     return sorted(path.relative_to(root) for path in root.glob("**/*.gin"))
 
 
 def read_gin_file(path: Path) -> str:
-    """The text of a gin file; the mark that some editors put before UTF-8 is no part of it.
+    """Reads the text of a gin file, without a UTF-8 byte order mark.
 
     Raises:
-        InputError: it cannot be read, or is no UTF-8.
+        InputError: the file cannot be read, or is not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -43,18 +43,18 @@ def read_gin_file(path: Path) -> str:
 
 
 def find_included(name: str, includer: Path) -> Path:
-    """The file that `include 'name'` in the file `includer` stands for.
+    """Resolves `include 'name'` in the file `includer`.
 
-    Looked for beside the including file first. A file that comes with this package includes such
-    files only; a local one then looks in the working directory, and last among those that come
-    with the package.
+    The file is searched beside the including file first. A file of this package includes only files
+    of the package. A local file then searches the working directory, and last the files of the
+    package.
 
     Raises:
         InputError: there is no such file.
     """
     beside = _with_ending(includer.parent, name)
     if beside is not None and not _is_same(beside, includer):
-        # Files that come with the package lie beside each other by their own names.
+        # Files of the package include each other by their file names.
         return beside if _is_shipped(includer) else _reported(beside, name)
     if _is_shipped(includer):
         inside = _with_ending(gin_directory(), name)
@@ -71,16 +71,16 @@ def find_included(name: str, includer: Path) -> Path:
 
 
 def find_gin_file(name: str | os.PathLike[str]) -> Path:
-    """The file that `name` stands for.
+    """Resolves the name of a gin file.
 
     Args:
-        name: a path (absolute, or relative to the working directory), or the name of a file of
+        name: a path (absolute, or relative to the working directory), or the name of a file in
             `gin_directory()` or one of its subfolders, with or without its folder and `.gin`:
-            `runs/quickstart.gin`, `quickstart.gin` and `quickstart` are the same. A name that
-            several folders have is that of the run.
+            `runs/quickstart.gin`, `quickstart.gin` and `quickstart` are the same. If a name occurs
+            in several folders, the file in `runs` is used.
 
     Raises:
-        InputError: there is no such file, or a bare name stands for several.
+        InputError: there is no such file, or the name is ambiguous.
     """
     local = _with_ending(Path(), name)
     if local is not None:
@@ -89,7 +89,7 @@ def find_gin_file(name: str | os.PathLike[str]) -> Path:
 
 
 def _with_ending(folder: Path, name: str | os.PathLike[str]) -> Path | None:
-    """The file of that name in `folder`, with or without `.gin`; None where there is none."""
+    """Returns the file `name` in `folder`, with or without `.gin`; None if there is none."""
     given = folder / Path(name).expanduser()
     wanted = given if given.suffix == ".gin" else given.with_name(given.name + ".gin")
     return next((path for path in (given, wanted) if path.is_file()), None)
@@ -104,7 +104,7 @@ def _is_shipped(path: Path) -> bool:
 
 
 def _reported(local: Path, name: str | os.PathLike[str]) -> Path:
-    """`local`, after a warning where it hides a file of this name that comes with the package."""
+    """Returns `local`, after a warning if it hides a file of the package of the same name."""
     if not _is_shipped(local) and not Path(name).is_absolute():
         try:
             hidden = _shipped(name)
@@ -118,7 +118,7 @@ def _reported(local: Path, name: str | os.PathLike[str]) -> Path:
 
 
 def _shipped(name: str | os.PathLike[str]) -> Path:
-    """The file of this package that a name stands for."""
+    """Resolves a name to a gin file of this package."""
     given = Path(name)
     wanted = given if given.suffix == ".gin" else given.with_name(given.name + ".gin")
     known = known_gin_files()

@@ -1,7 +1,7 @@
-"""The private parts of gin-config 0.5 that this package uses, each with the reason.
+"""The private gin-config 0.5 APIs that this package uses, each with the reason.
 
-`tests/config/test_gin_private.py` fails where an upgrade changes one of them, and says what to look
-at. Everything else of gin is used through its public functions.
+`tests/config/test_gin_private.py` fails if an upgrade changes one of them, and reports what to
+check. All other code uses only public gin functions.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ Bindings = dict[tuple[str, str], dict[str, Any]]
 def read_files_with(reader: Callable[[str], IO[str]], is_readable: Callable[[str], bool]) -> None:
     """Replaces the readers of `include` and `parse_config_file`.
 
-    `gin.register_file_reader` adds behind gin's own, which log an error for every name that they
-    do not find.
+    `gin.register_file_reader` appends to gin's own readers, which log an error for every name that
+    they do not find.
     """
     gin.config._FILE_READERS[:] = [(reader, is_readable)]
 
 
 def parsed_bindings() -> Bindings:
-    """What files and bindings set. gin offers it as formatted text only (`gin.config_str`)."""
+    """Returns the parsed bindings, which gin offers only as formatted text (`gin.config_str`)."""
     return gin.config._CONFIG
 
 
 def operative_bindings() -> Bindings:
-    """What calls took, defaults included.
+    """Returns the values that calls used, including defaults.
 
-    `gin.operative_config_str` gives it as text, without values that gin cannot write.
+    `gin.operative_config_str` returns them as text, without values that gin cannot write.
     """
     return gin.config._OPERATIVE_CONFIG
 
 
 def forget(target: Callable[..., Any]) -> None:
-    """Takes the bindings of `target` out of gin's configuration, which offers no way to do so."""
+    """Removes the bindings of `target` from gin's configuration; gin has no function for it."""
     for scope, selector in list(gin.config._CONFIG):
         if selector.rpartition(".")[2] == target.__name__:
             del gin.config._CONFIG[scope, selector]

@@ -1,7 +1,8 @@
 """Reads gin files and bindings into checked statements, before gin itself sees them.
 
-gin reports an unknown name with a traceback and lets other mistakes pass. Here every name is
-resolved first, so that each mistake becomes one line that says where it is and what to use instead.
+gin reports an unknown name with a traceback and ignores other mistakes. This module resolves every
+name first, so that each mistake becomes a one-line message with its location and what to use
+instead.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """As written, without `@` and parentheses."""
+        """The reference as written, without `@` and parentheses."""
         return f"{self.scope}/{self.selector}" if self.scope else self.selector
 
     def __repr__(self) -> str:
@@ -62,7 +63,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Binding:
-    """One `scope/selector.parameter = value`, its names resolved."""
+    """One binding `scope/selector.parameter = value` with resolved names."""
 
     scope: str
     selector: str
@@ -73,14 +74,14 @@ class Binding:
 
     @property
     def name(self) -> str:
-        """As a gin file writes it."""
+        """The binding's name as written in a gin file."""
         name = f"{self.selector}.{self.parameter}"
         return f"{self.scope}/{name}" if self.scope else name
 
 
 @dataclass
 class Statements:
-    """All that a set of files and bindings says; a later binding replaces an earlier one."""
+    """All statements of a set of files and bindings; a later binding replaces an earlier one."""
 
     bindings: dict[tuple[str, int, str], Binding] = field(default_factory=dict)
     macros: dict[str, tuple[Any, str]] = field(default_factory=dict)
@@ -91,7 +92,7 @@ class Statements:
         self.bindings[binding.scope, id(binding.target), binding.parameter] = binding
 
     def find(self, scope: str, target: Callable[..., Any], parameter: str) -> Binding | None:
-        """The binding that a call of `target` under `scope` would use: the innermost scope wins."""
+        """Returns the binding that a call of `target` under `scope` uses: the innermost one."""
         parts = scope.split("/") if scope else []
         for length in range(len(parts), -1, -1):
             found = self.bindings.get(("/".join(parts[:length]), id(target), parameter))
@@ -100,7 +101,7 @@ class Statements:
         return None
 
     def resolve_macro(self, value: Any) -> Any:
-        """`value`, or what the macro that it is stands for; `%gin.REQUIRED` stays as it is."""
+        """Returns `value` with macros resolved; `%gin.REQUIRED` is returned unchanged."""
         seen = set()
         while isinstance(value, Macro) and value.name in self.macros and value.name not in seen:
             seen.add(value.name)
@@ -108,7 +109,7 @@ class Statements:
         return value
 
     def references(self, value: Any) -> Iterator[Reference]:
-        """Every reference inside `value`, through containers and macros."""
+        """Yields all references inside `value`, also in containers and macros."""
         for part in flatten(self.resolve_macro(value)):
             if isinstance(part, Reference):
                 yield part
@@ -117,7 +118,7 @@ class Statements:
 
 
 def flatten(value: Any) -> Iterator[Any]:
-    """The leaves of a value of lists, tuples and dicts."""
+    """Yields the leaves of nested lists, tuples and dicts."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from flatten(key)
@@ -130,7 +131,7 @@ def flatten(value: Any) -> Iterator[Any]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; the nearest is 'x'`, or the known names where none is near."""
+    """Returns `; the nearest is 'x'`, or the known names if none is similar."""
     names = sorted(set(known))
     lowered = {candidate.lower(): candidate for candidate in names}
     close = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
@@ -140,13 +141,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def public_names(owner: Any) -> list[str]:
-    """What a gin file can name in a module or class."""
+    """Returns the names in a module or class that a gin file can use."""
     names = getattr(owner, "__all__", None) or dir(owner)
     return [name for name in names if not name.startswith("_")]
 
 
 def parameters_of(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The parameters of a class or function, without `self`."""
+    """Returns the parameters of a class or function, without `self`."""
     return dict(inspect.signature(target).parameters)
 
 
@@ -162,10 +163,10 @@ class _PlainDelegate(config_parser.ParserDelegate):
 
 
 def iterate(text: str, where: str) -> Iterator[tuple[Any, str]]:
-    """Yields the parsed gin statements of `text`, each with its place for error messages.
+    """Yields the parsed gin statements of `text`, each with its location for error messages.
 
     Raises:
-        InputError: the text is not gin.
+        InputError: the text is not valid gin.
     """
     try:
         for statement in config_parser.ConfigParser(io.StringIO(text), _PlainDelegate()):
@@ -182,14 +183,14 @@ def iterate(text: str, where: str) -> Iterator[tuple[Any, str]]:
 
 
 class Reader:
-    """Collects the statements of files and bindings, in the order in which gin applies them."""
+    """Collects the statements of files and bindings in the order in which gin applies them."""
 
     def __init__(self) -> None:
         self.statements = Statements()
         self._open_files: list[Path] = []
 
     def read_file(self, path: Path) -> None:
-        """Reads a gin file and what it includes."""
+        """Reads a gin file and the files that it includes."""
         if path.resolve() in self._open_files:
             chain = [*self._open_files[self._open_files.index(path.resolve()) :], path]
             way = " includes ".join(file.name for file in chain)
@@ -202,7 +203,7 @@ class Reader:
         self._open_files.pop()
 
     def read_binding(self, text: str) -> None:
-        """Reads one command-line binding; it sees what the files imported."""
+        """Reads one command-line binding, which can use the imports of the files."""
         where = f"--gin_bindings '{text}'".replace("{", "{{").replace("}", "}}")
         self._read(text, where, self.statements.symbols, dynamic=True)
 
@@ -223,7 +224,7 @@ class Reader:
                 symbols[name] = self.statements.symbols[name] = module
                 self.statements.imports[name] = statement.format()
             elif isinstance(statement, config_parser.IncludeStatement):
-                # A binding of the command line includes as if it stood in the working directory.
+                # A command-line binding includes files relative to the working directory.
                 includer = path or Path("command line")
                 self.read_file(_find_included(statement.filename, includer, place))
             elif not dynamic:
@@ -237,14 +238,14 @@ class Reader:
         try:
             module = importlib.import_module(statement.module)
         except ModuleNotFoundError as error:
-            # A missing requirement of a module that is there is not a misspelt import.
+            # A missing dependency of an existing module is not a misspelled import.
             if error.name is None or not (statement.module + ".").startswith(error.name + "."):
                 raise
             parent, _, child = statement.module.rpartition(".")
             advice = nearest(child, _submodules(parent)) if parent else ""
             advice = _how_to_import(error.name) or advice
             raise InputError(f"{place}: there is no module {error.name}{advice}") from error
-        except Exception as error:  # whatever a module of the user's does while it is imported
+        except Exception as error:  # a user's module may raise any error while it is imported
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise InputError(
                 f"{place}: the module {statement.module} cannot be imported ({reason})"
@@ -280,7 +281,7 @@ class Reader:
 
 
 def with_absolute_includes(text: str, path: Path) -> str:
-    """A gin file whose includes are absolute paths: gin itself does not know the including file."""
+    """Makes the includes of a gin file absolute, because gin does not know the including file."""
     lines = text.splitlines(keepends=True)
     for statement, place in iterate(text, f"{path}".replace("{", "{{").replace("}", "}}")):
         if isinstance(statement, config_parser.IncludeStatement):
@@ -298,7 +299,7 @@ def _find_included(name: str, includer: Path, place: str) -> Path:
 
 
 def _how_to_import(name: str) -> str:
-    """Advice where the module lies in the working directory, which a command does not search."""
+    """Returns advice if the module is in the working directory, which commands do not search."""
     if Path(f"{name}.py").is_file() or Path(name).is_dir():
         return (
             f", but {name} lies in the current folder, which is not searched: put PYTHONPATH=. "
@@ -330,7 +331,7 @@ def _resolve_value(value: Any, symbols: dict[str, ModuleType], place: str) -> An
 
 
 def _resolve(selector: str, symbols: dict[str, ModuleType], place: str) -> Callable[..., Any]:
-    """The class or function that `selector` names through the file's imports."""
+    """Returns the class or function that `selector` names through the file's imports."""
     first, *rest = selector.split(".")
     if first not in symbols:
         within = [f"{name}.{selector}" for name in symbols if hasattr(symbols[name], first)]

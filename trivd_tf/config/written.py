@@ -1,4 +1,4 @@
-"""An `Experiment` that was made in Python, as the text of a gin file."""
+"""Writes an `Experiment` that was built in Python as a gin file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _RULE = "# " + "=" * 98
 
 
 def experiment_text(experiment: Experiment) -> str:
-    """The gin file that makes an equal experiment, every value in it, defaults included.
+    """Returns a gin file that builds an equal experiment, with all values including defaults.
 
-    It is what `ParsedConfig.operative_text` gives of an experiment from gin files. gin's own state
-    is left alone.
+    The text equals `ParsedConfig.operative_text` of an experiment from gin files. gin's global
+    state is not changed.
 
     Raises:
         InputError: a part of the experiment cannot be written, or has the wrong type; the message
@@ -69,7 +69,7 @@ def _selector(call: Call) -> str:
 
 
 def _bound_name(module: str) -> str:
-    """What a file calls the module: another's `data` is `its_package_data`."""
+    """Returns the name of a module in the file; another package's `data` is `its_package_data`."""
     package, _, last = module.rpartition(".")
     return last if package == "trivd_tf" else module.replace(".", "_")
 

@@ -1,4 +1,4 @@
-"""A generator as a SavedModel: its graph and signatures, checks, warm-up, model card."""
+"""Exports a generator as a SavedModel: graph, signatures, checks, warm-up and model card."""
 
 from trivd_tf.exporting.export import ExportResult, export_model
 

@@ -1,7 +1,7 @@
-"""Which directories and archives an export may replace: earlier exports, and nothing else in them.
+"""Checks the destination of an export: it may replace only an unchanged earlier export.
 
-`export.json` lists the files of an export with their digests. Whatever else lies in the directory,
-or was edited since, belongs to the user.
+`export.json` lists the files of an export with their digests. Other files in the directory, and
+files that were edited since, belong to the user and are not replaced.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ _ADVICE = "move it away, or choose another --export_dir"
 
 
 def archive_of(export_dir: Path) -> Path:
-    """`EXPORT_DIR.tar.gz`."""
+    """Returns the path of the archive, `EXPORT_DIR.tar.gz`."""
     return export_dir.with_name(export_dir.name + ".tar.gz")
 
 
 def list_files(directory: Path) -> dict[str, str]:
-    """Every file below a directory, relative to it, with its SHA-256 digest."""
+    """Returns the relative paths of all files below a directory, with their SHA-256 digests."""
     paths = sorted(path for path in directory.rglob("*") if path.is_file())
     return {path.relative_to(directory).as_posix(): _digest(path) for path in paths}
 
@@ -34,17 +34,18 @@ def list_files(directory: Path) -> dict[str, str]:
 def check_destination(export_dir: Path, *, archive: bool = False) -> None:
     """Checks that an export may be written.
 
-    Nothing is touched, but an export that a kill took away from `export_dir` is put back.
+    The only change it makes is to restore an export that an interrupted run moved from
+    `export_dir`.
 
     Args:
-        export_dir: where the export goes.
+        export_dir: destination of the export.
         archive: whether `EXPORT_DIR.tar.gz` is written too.
 
     Raises:
-        InputError: that would replace something else than an unchanged export.
-        RunError: the folder around it cannot be written.
+        InputError: the export would replace something other than an unchanged export.
+        RunError: the parent folder cannot be written.
     """
-    with contextlib.suppress(OSError):  # `check_writable` says what is wrong
+    with contextlib.suppress(OSError):  # `check_writable` reports the problem
         put_back(export_dir)
     if export_dir.exists() and not export_dir.is_dir():
         raise InputError(f"{export_dir}: is a file; give a directory for the export")
@@ -77,7 +78,7 @@ def _check_directory(export_dir: Path) -> None:
             f"{export_dir}: holds an export of an earlier version, whose {EXPORT_RECORD} does not "
             f"list its files; {_ADVICE}"
         )
-    # A SavedModel has `assets` even where it is empty.
+    # A SavedModel has a folder `assets` even if it is empty.
     folders = {PurePosixPath("assets")}
     folders |= {folder for file in listed for folder in PurePosixPath(file).parents}
     for path in sorted(export_dir.rglob("*")):
@@ -102,7 +103,7 @@ def _listed(metadata: dict[str, Any]) -> dict[str, str] | None:
 
 
 def _problem_of_archive(archive: Path) -> str | None:
-    """Why a file is no archive of an export: it holds exactly the files that its metadata lists."""
+    """Returns why a file is not an archive of an export with exactly the files in its metadata."""
     if not archive.is_file() or archive.is_symlink():
         return "no plain file"
     try:

@@ -1,4 +1,4 @@
-"""`export_model`: a trained generator to a directory that others can load, serve and judge."""
+"""`export_model`: exports a trained generator to a directory for loading and serving."""
 
 import dataclasses
 import gzip
@@ -24,12 +24,12 @@ _CLIPS_COMPARED = 8
 
 @dataclasses.dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """Paths and metadata of a written export.
 
     Attributes:
         directory: the SavedModel.
-        archive: the same as `.tar.gz`, as TF-Hub expects it; None where not asked for.
-        metadata: what `export.json` holds.
+        archive: the SavedModel as `.tar.gz` in TF-Hub's format; None if not requested.
+        metadata: the content of `export.json`.
     """
 
     directory: Path
@@ -49,25 +49,25 @@ def export_model(
 ) -> ExportResult:
     """Exports a model directory's averaged weights and standing statistics as a SavedModel.
 
-    Beside the SavedModel, `export_dir` gets README.md (the model card), labels.txt, config.gin,
-    export.json and warm-up requests for TensorFlow Serving. It appears whole or not at all; an
-    export that was there is replaced, unless it holds files that it does not list or that were
-    edited since.
+    Beside the SavedModel, `export_dir` contains README.md (the model card), labels.txt, config.gin,
+    export.json and warm-up requests for TensorFlow Serving. It is written atomically. An existing
+    export is replaced, unless it holds files that it does not list or that were edited since.
 
     Args:
-        model_dir: what `trivd train` wrote.
-        export_dir: where to; TensorFlow Serving wants a number as its last part, such as `trivd/1`.
+        model_dir: a model directory written by `trivd train`.
+        export_dir: destination; TensorFlow Serving requires a number as the last component, such as
+            `trivd/1`.
         weight_type: `float32`, or `float16` or `bfloat16` to store kernels in half the space; the
-            difference this makes is measured and written down.
+            resulting difference is measured and recorded.
         archive: also write `EXPORT_DIR.tar.gz`.
-        step: of the checkpoint, or "best"; the newest when left out.
-        standing_batches, standing_batch_size: of the standing statistics; as the run's
-            configuration says when left out.
+        step: checkpoint step, or "best"; defaults to the newest.
+        standing_batches, standing_batch_size: number and size of the batches for the standing
+            statistics; default to the run's configuration.
 
     Raises:
-        InputError: `model_dir` is no model, `weight_type` unknown, or `export_dir` or its archive
-            something else than an unchanged export.
-        RunError: it cannot be written.
+        InputError: `model_dir` is not a model directory, `weight_type` is unknown, or `export_dir`
+            or its archive is something other than an unchanged export.
+        RunError: the export cannot be written.
     """
     if weight_type not in WEIGHT_TYPES:
         raise InputError(
@@ -90,7 +90,7 @@ def export_restored(
     weight_type: str = "float32",
     archive: bool = True,
 ) -> ExportResult:
-    """As `export_model`, from a model in memory."""
+    """As `export_model`, for a model in memory."""
     export_dir = Path(export_dir)
     check_destination(export_dir, archive=archive)
     graph = ExportedGraph(
@@ -106,7 +106,7 @@ def export_restored(
         (partial / "README.md").write_text(model_card.render(restored, metadata))
         metadata["files"] = list_files(partial)
         (partial / model_files.EXPORT_RECORD).write_text(json.dumps(metadata, indent=2) + "\n")
-        # Again: writing takes minutes, and somebody may have put a file there meanwhile.
+        # Check again: writing takes minutes, and files may have been added in the meantime.
         check_destination(export_dir, archive=archive)
     packed = None
     if archive:
@@ -118,12 +118,12 @@ def export_restored(
 def _save_graph(graph: ExportedGraph, directory: Path) -> None:
     try:
         saved_model.save(graph, directory)
-    except tf.errors.OpError as error:  # what TensorFlow makes of a full disk
+    except tf.errors.OpError as error:  # raised by TensorFlow for a full disk
         raise OSError(" ".join(str(error).split())[:200]) from error
 
 
 def describe(restored: RestoredModel, graph: ExportedGraph, weight_type: str) -> dict[str, Any]:
-    """What `export.json` says: shapes, weights, signatures, and what they came from."""
+    """Returns the content of `export.json`: shapes, weights, signatures and their origin."""
     generator = restored.generator
     kernels = [weight for weight in graph.weights if weight.trainable]
     metadata = {
@@ -151,7 +151,7 @@ def describe(restored: RestoredModel, graph: ExportedGraph, weight_type: str) ->
 
 
 def _difference(restored: RestoredModel, graph: ExportedGraph) -> dict[str, float]:
-    """What storing kernels in 16 bits changes, on smooth random clips and random latents."""
+    """Measures the effect of 16-bit kernels on smooth random clips and random latents."""
     exact = ExportedGraph(restored.generator, stride=restored.stride)
     rng = np.random.default_rng(0)
     count, height, width, _ = graph.clip_shape
@@ -173,7 +173,7 @@ def _difference(restored: RestoredModel, graph: ExportedGraph) -> dict[str, floa
 
 
 def _warm_up_requests(graph: ExportedGraph) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """One clip for each signature whose inputs have a batch axis, see `warm_up.write`."""
+    """Returns a one-clip request per signature whose inputs have a batch axis (`warm_up.write`)."""
     frames = {"conditioning_frames": np.full([1, *graph.clip_shape], 127, np.uint8)}
     if graph.has_classes:
         frames["labels"] = np.zeros([1], np.int32)
@@ -189,9 +189,9 @@ def _warm_up_requests(graph: ExportedGraph) -> list[tuple[str, dict[str, np.ndar
 
 
 def write_archive(export_dir: Path, archive: Path) -> None:
-    """Packs an export as TF-Hub expects it: `saved_model.pb` at the top, nothing above it.
+    """Packs an export in TF-Hub's format: `saved_model.pb` at the top level of the archive.
 
-    The same export gives the same bytes: names are sorted, times and owners left out.
+    The same export gives the same bytes: names are sorted, times and owners are omitted.
     """
 
     def anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -19,19 +19,20 @@ Outputs = dict[str, tf.Tensor]
 
 
 class ExportedGraph:
-    """The functions of an exported generator over weights of its own.
+    """The functions of an exported generator, on its own copy of the weights.
 
-    Not a trackable object: only `root` is saved. The weights are plain `tf.Variable`s, because a
-    Keras 3 model would be saved with each variable twice and a TF1 session, as TensorFlow Serving
-    uses it, could not load that.
+    This is not a trackable object: only `root` is saved. The weights are plain `tf.Variable`s,
+    because a Keras 3 model would be saved with each variable twice, and a TF1 session, as used by
+    TensorFlow Serving, could not load it.
 
     Args:
-        generator: a built `trivd_tf.models.Generator`, or what is called like one; averaged weights
-            and standing statistics in place.
-        weight_type: `float32`, or `float16` or `bfloat16` to store kernels in half the space; they
-            are computed with as float32 all the same.
-        stride: every stride-th frame was used in training; kept for those who load the model.
-        fps: frames a second that videos were brought to, kept likewise; None is every coded frame.
+        generator: a built `trivd_tf.models.Generator`, or a callable with the same interface, with
+            averaged weights and standing statistics set.
+        weight_type: `float32`, or `float16` or `bfloat16` to store kernels in half the space;
+            computation is in float32 in any case.
+        stride: frame stride used in training, saved with the model.
+        fps: frame rate to which videos were resampled, saved with the model; None for every coded
+            frame.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class ExportedGraph:
         self.has_motion = bool(generator.has_motion)
         self.num_classes = int(generator.num_classes)
         self.has_classes = self.num_classes > 1
-        # Each is traced once and called by every signature.
+        # Each function is traced once and called by every signature.
         specs = [
             tf.TensorSpec([None, *self.clip_shape], tf.uint8),
             tf.TensorSpec([None, self.latent_size], tf.float32),
@@ -69,10 +70,10 @@ class ExportedGraph:
         self._moving = _function(self._bind(predict_horizon_with_motion), specs)
 
     def _bind(self, run: Callable[..., Outputs]) -> Callable[..., Outputs]:
-        """`run` with the generator reading this object's weights in place of its own."""
+        """Returns `run` with the generator's weights replaced by those of this object."""
 
         def function(conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor) -> Outputs:
-            # Read here, once a call, and not inside of the recurrent steps.
+            # Read the weights once per call, not inside the recurrent steps.
             values = [
                 (original, tf.cast(tf.convert_to_tensor(weight), original.dtype))
                 for original, weight in zip(self._originals, self.weights, strict=True)
@@ -85,11 +86,11 @@ class ExportedGraph:
     def plain(
         self, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor | None = None
     ) -> Outputs:
-        """One horizon, inputs unchecked; class 0 without labels."""
+        """Runs one horizon without input checks; class 0 without labels."""
         return self._plain(conditioning, z, self._class_0(z) if labels is None else labels)
 
-    # The signatures' bodies. Their argument names are the signatures' input names; `labels` is an
-    # input of models with classes only.
+    # Bodies of the signatures. Their argument names are the input names of the signatures; only
+    # models with classes have the input `labels`.
 
     def serving_default(
         self, conditioning_frames: tf.Tensor, labels: tf.Tensor | None = None
@@ -150,7 +151,7 @@ class ExportedGraph:
         repeated, z, labels = self._draw(
             conditioning, labels, seed, truncation, num_samples, num_frames
         )
-        # After z, and so after every check: no memory is set aside for an absurd length.
+        # Run after z, and so after all checks: no memory is allocated for an absurd length.
         with tf.control_dependencies([z]):
             num_frames = tf.identity(num_frames)
         return self._run_long(repeated, z, labels, num_frames)
@@ -158,7 +159,7 @@ class ExportedGraph:
     def _run_long(
         self, conditioning: tf.Tensor, z: tf.Tensor, labels: tf.Tensor, num_frames: tf.Tensor
     ) -> Outputs:
-        """Horizon after horizon; the bytes that the user sees are fed back, with the same z."""
+        """Chains horizons; the returned bytes are fed back as conditioning, with the same z."""
         steps = self._horizon_shape[0]
         rounds = (num_frames + steps - 1) // steps
 
@@ -206,15 +207,15 @@ class ExportedGraph:
         num_samples: tf.Tensor,
         num_frames: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Conditioning repeated for each sample, the latents and labels to go with it."""
-        # These refusals name the input too; `true_shape` could not hide a scalar's known shape.
+        """Returns conditioning frames and labels repeated for each sample, and the latents."""
+        # These messages name the input too; `true_shape` could not hide a scalar's known shape.
         seed, truncation, num_samples = (
             tf.ensure_shape(value, []) for value in (seed, truncation, num_samples)
         )
         length = self._horizon_shape[0] if num_frames is None else num_frames
         checks = [
             tf.debugging.Assert(
-                truncation >= 0.0,  # not a number is refused too
+                truncation >= 0.0,  # refuses NaN too
                 [
                     "truncation must be 0 (z = 0), a positive number, or infinity for none; "
                     "received:",
@@ -229,7 +230,7 @@ class ExportedGraph:
         with tf.control_dependencies(checks):
             num_clips = tf.shape(conditioning)[0]
             z = draw_latents(row_seeds(seed, num_clips), num_samples, self.latent_size, truncation)
-            # Not before the checks: an absurd number must not set memory aside.
+            # After the checks: no memory must be allocated for an absurd number.
             count = tf.identity(num_samples)
             return tf.repeat(conditioning, count, axis=0), z, tf.repeat(labels, count)
 
@@ -249,18 +250,18 @@ class ExportedGraph:
 
 
 def _function(body: Callable[..., Outputs], signature: list[tf.TensorSpec]) -> Any:
-    # Nothing to convert: all control flow is written in TensorFlow.
+    # AutoGraph is not needed: all control flow uses TensorFlow ops.
     return tf.function(body, input_signature=signature, autograph=False)
 
 
 def _stored(variable: Any, weight_type: str) -> tf.Variable:
-    """A copy, as `stored_value` says."""
+    """Copies a variable in the type of `stored_value`."""
     value = stored_value(variable, weight_type)
     return tf.Variable(value, trainable=bool(variable.trainable), name=_name(variable))
 
 
 def stored_value(variable: Any, weight_type: str) -> tf.Tensor:
-    """What an export holds of a variable: kernels (all but vectors) in `weight_type`."""
+    """Returns the exported value of a variable: kernels (all but vectors) in `weight_type`."""
     value = tf.convert_to_tensor(variable)
     if value.dtype.is_floating and value.shape.rank >= 2 and _is_kernel(variable):
         value = tf.cast(value, weight_type)
@@ -268,7 +269,7 @@ def stored_value(variable: Any, weight_type: str) -> tf.Tensor:
 
 
 def _is_kernel(variable: Any) -> bool:
-    # Standing statistics [T, C] are no kernels: half precision would cost more than it saves.
+    # Standing statistics [T, C] are not kernels: half precision would cost more than it saves.
     return bool(variable.trainable)
 
 

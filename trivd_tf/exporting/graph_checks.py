@@ -1,14 +1,15 @@
-"""Refusals inside of an exported graph: each names the input, what it takes and what it received.
+"""Input checks in an exported graph; messages name the input, the expected and received values.
 
-They run wherever the model runs: TensorFlow Serving holds a request to a signature's names and
-types, not to its shapes or values.
+They run wherever the model runs: TensorFlow Serving checks the names and types of a request against
+the signature, but not shapes or values.
 """
 
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-# Numbers in one answer: 1 GiB as float32. One request must not take a server's memory.
+# Largest number of values in a response, 1 GiB in float32, so that one request cannot exhaust a
+# server's memory.
 LARGEST_ANSWER = 2**28
 
 
@@ -33,7 +34,7 @@ def check_conditioning(frames: tf.Tensor, clip_shape: Sequence[int]) -> tf.Tenso
 
 
 def check_z(z: tf.Tensor, conditioning: tf.Tensor, latent_size: int) -> tf.Tensor:
-    """`z`, held to finite float32 `[B, latent_size]`."""
+    """Returns `z`, checked to be finite float32 `[B, latent_size]`."""
     shape = true_shape(z)
     wanted = tf.stack([tf.shape(conditioning)[0], latent_size, -1])
     padded = tf.concat([shape, [-1] * 3], axis=0)[:3]
@@ -47,7 +48,7 @@ def check_z(z: tf.Tensor, conditioning: tf.Tensor, latent_size: int) -> tf.Tenso
         summarize=8,
     )
     with tf.control_dependencies([shape_check]):
-        # Flat: the check runs whatever shape was fed.
+        # Flattened: the check runs for any shape.
         all_finite = tf.reduce_all(tf.math.is_finite(tf.reshape(z, [-1])))
     finite = tf.debugging.Assert(all_finite, ["z must be finite; it holds infinity or NaN"])
     with tf.control_dependencies([finite]):
@@ -55,7 +56,7 @@ def check_z(z: tf.Tensor, conditioning: tf.Tensor, latent_size: int) -> tf.Tenso
 
 
 def check_labels(labels: tf.Tensor, conditioning: tf.Tensor, num_classes: int) -> tf.Tensor:
-    """`labels`, held to int32 `[B]` in `[0, num_classes)`; none at all, `[0]`, become class 0."""
+    """Returns `labels`, checked to be int32 `[B]` in `[0, num_classes)`; empty gives class 0."""
     shape = true_shape(labels)
     batch = tf.shape(conditioning)[0]
     padded = tf.concat([shape, [-1] * 2], axis=0)[:2]
@@ -76,7 +77,7 @@ def check_labels(labels: tf.Tensor, conditioning: tf.Tensor, num_classes: int) -
         summarize=16,
     )
     with tf.control_dependencies([range_check]):
-        # Zeros after those that are there: all of them where none are.
+        # Pad with zeros; an empty tensor becomes all zeros.
         missing = tf.zeros([batch - tf.size(flat)], tf.int32)
         return tf.ensure_shape(tf.concat([flat, missing], axis=0), [None])
 
@@ -109,9 +110,9 @@ def check_answer(
 
 
 def true_shape(tensor: tf.Tensor) -> tf.Tensor:
-    """The shape that was really fed.
+    """Returns the shape at run time.
 
-    A check against the shape known while tracing would be folded away; this identity hides the
-    known shape, where at least the batch is unknown.
+    A check against the static shape would be folded away at tracing time; this identity hides the
+    static shape if at least the batch size is unknown.
     """
     return tf.shape(tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None))

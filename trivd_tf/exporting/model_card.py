@@ -1,4 +1,4 @@
-"""README.md of an exported model: what it is, how good, what for, and what not for."""
+"""Model card (README.md) of an export: description, scores, intended use and limitations."""
 
 from typing import Any
 
@@ -24,11 +24,11 @@ says nothing about what will happen, and no decision about a person or about saf
 
 
 def render(restored: RestoredModel, metadata: dict[str, Any]) -> str:
-    """The model card as Markdown.
+    """Renders the model card as Markdown.
 
     Args:
         restored: the model and its run.
-        metadata: what `export.json` holds.
+        metadata: the content of `export.json`.
     """
     parts = [
         _head(metadata),

@@ -1,4 +1,4 @@
-"""Writing the graph as a reusable SavedModel (TF2 SavedModel and TF-Hub conventions)."""
+"""Writes the graph as a reusable SavedModel (TF2 SavedModel and TF-Hub conventions)."""
 
 import inspect
 import math
@@ -12,11 +12,11 @@ from trivd_tf.exporting.exported_graph import ExportedGraph
 
 
 def save(graph: ExportedGraph, directory: str | os.PathLike[str]) -> None:
-    """Saves the graph into `directory`, which is made.
+    """Saves the graph into `directory`, which is created.
 
-    What `tf.saved_model.load` and `hub.load` give back is callable as `serving_default`, has
-    `variables`, `trainable_variables` and `regularization_losses`, a method of each signature's
-    name, `stride`, `fps` (0 where every coded frame of a video counts) and `num_classes`.
+    The object that `tf.saved_model.load` and `hub.load` return is callable as `serving_default`. It
+    has `variables`, `trainable_variables` and `regularization_losses`, a method for each signature,
+    `stride`, `fps` (0 if every coded frame of a video is used) and `num_classes`.
     """
     functions = _functions(graph)
     root = tf.train.Checkpoint()
@@ -35,7 +35,7 @@ def save(graph: ExportedGraph, directory: str | os.PathLike[str]) -> None:
 
 
 def signature_names(graph: ExportedGraph) -> list[str]:
-    """The signatures that `save` writes."""
+    """Returns the names of the signatures that `save` writes."""
     names = ["serving_default", "sample", "sample_from_z", "predict_long"]
     if graph.has_motion:
         names += ["predict_with_motion", "predict_with_motion_from_z"]
@@ -43,11 +43,11 @@ def signature_names(graph: ExportedGraph) -> list[str]:
 
 
 def _functions(graph: ExportedGraph) -> dict[str, Any]:
-    """The signatures as `tf.function`s.
+    """Returns the signatures as `tf.function`s.
 
-    Their inputs are the arguments of the graph's method of the same name; `labels` is one of models
-    with classes only. Defaults end up in the SignatureDef: a TF1 session and TensorFlow Serving may
-    leave those inputs out (`hub.load(...).signatures` needs them all, its methods do not).
+    Their inputs are the arguments of the graph's method of the same name; only models with classes
+    have `labels`. Defaults are stored in the SignatureDef: a TF1 session and TensorFlow Serving may
+    omit these inputs (`hub.load(...).signatures` requires all inputs, the methods do not).
     """
     known = _inputs(graph)
     functions = {}
@@ -59,7 +59,7 @@ def _functions(graph: ExportedGraph) -> dict[str, Any]:
 
 
 def _inputs(graph: ExportedGraph) -> dict[str, tuple[tf.TensorSpec, Any]]:
-    """What signatures take, and what stands for an input that is left out, if it may be."""
+    """Returns the spec of each signature input, and its default if it is optional."""
     needed = inspect.Parameter.empty
     specs = {
         "conditioning_frames": ([None, *graph.clip_shape], tf.uint8, needed),
@@ -70,7 +70,7 @@ def _inputs(graph: ExportedGraph) -> dict[str, tuple[tf.TensorSpec, Any]]:
         "num_frames": ([], tf.int32, graph.num_predicted_frames),
     }
     if graph.has_classes:
-        specs["labels"] = ([None], tf.int32, [])  # none: class 0
+        specs["labels"] = ([None], tf.int32, [])  # empty: class 0
     return {
         name: (
             tf.TensorSpec(shape, dtype, name),
@@ -81,7 +81,7 @@ def _inputs(graph: ExportedGraph) -> dict[str, tuple[tf.TensorSpec, Any]]:
 
 
 def _function(body: Callable[..., Any], inputs: dict[str, tuple[tf.TensorSpec, Any]]) -> Any:
-    """`body` with these inputs, no others, and their defaults as they are stated here."""
+    """Wraps `body` in a function with exactly these inputs and defaults."""
 
     def run(*values: tf.Tensor) -> Any:
         return body(**dict(zip(inputs, values, strict=True)))

@@ -1,8 +1,8 @@
 """Warm-up requests that TensorFlow Serving replays before it serves a model.
 
-A request is a `tensorflow.serving.PredictionLog` in a TFRecord file. The few fields needed are
-encoded here, so that exporting does not need the serving packages; tests read the file back with
-the official classes.
+A request is a `tensorflow.serving.PredictionLog` in a TFRecord file. This module encodes the few
+required fields itself, so that exporting does not need the serving packages; tests read the file
+with the official classes.
 """
 
 import os
@@ -25,10 +25,10 @@ _MAP_KEY, _MAP_VALUE = 1, 2
 def write(
     directory: str | os.PathLike[str], requests: Sequence[tuple[str, Mapping[str, np.ndarray]]]
 ) -> Path:
-    """Writes `requests`, (signature, inputs by name) each, into an export's `assets.extra`.
+    """Writes `requests`, pairs of signature and inputs by name, into an export's `assets.extra`.
 
-    With batching on, TensorFlow Serving refuses inputs without a batch axis, in warm-up requests
-    too, and would not load the model: give only signatures whose inputs all have one.
+    With batching enabled, TensorFlow Serving refuses inputs without a batch axis, also in warm-up
+    requests, and would not load the model. Pass only signatures whose inputs all have a batch axis.
     """
     path = Path(directory) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def write(
 
 
 def _prediction_log(signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
-    # The server fills in the model's name; the one here is only for people who read the file.
+    # The server fills in the model's name; this one is only informative.
     spec = _field(_SPEC_NAME, b"trivd") + _field(_SPEC_SIGNATURE, signature.encode())
     request = _field(_REQUEST_MODEL_SPEC, spec)
     for name, value in inputs.items():
@@ -50,7 +50,7 @@ def _prediction_log(signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _field(number: int, payload: bytes) -> bytes:
-    """A length-delimited field of the protocol buffer wire format."""
+    """Encodes a length-delimited field of the protocol buffer wire format."""
     return _varint(number << 3 | 2) + _varint(len(payload)) + payload
 
 

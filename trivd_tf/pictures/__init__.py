@@ -1,1 +1,1 @@
-"""Video in and out, figures, motion fields."""
+"""Reads and writes videos; draws figures and motion fields."""

@@ -1,4 +1,4 @@
-"""What all pictures of videos share: colours, lines of text, frames with a coloured border."""
+"""Drawing functions shared by all pictures: colors, text, frames with a colored border."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Color = tuple[int, int, int]
 
-# Of borders; labels and captions say the same, so that no picture depends on colour alone.
+# Border colors; labels and captions repeat their meaning, so that no picture relies on color alone.
 GIVEN: Color = (37, 99, 235)
 PREDICTED: Color = (234, 88, 12)
 REAL: Color = (22, 130, 60)
@@ -23,22 +23,22 @@ _FONT_SIZE = 15
 def write(
     draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, color: Color = INK
 ) -> None:
-    """One line of text."""
+    """Draws one line of text."""
     draw.text(corner, text, fill=color, font=_font())
 
 
 def text_width(texts: Iterable[str]) -> int:
-    """Of the widest of some lines, in pixels."""
+    """Returns the width of the widest line, in pixels."""
     return int(max(_font().getbbox(text)[2] for text in texts)) + 1
 
 
 def cell(side: int) -> int:
-    """What a frame of that side takes with its border and the gap to the next."""
+    """Returns the space of a frame with that side, including its border and the following gap."""
     return side + 2 * BORDER + GAP
 
 
 def paste(canvas: Image.Image, frame: np.ndarray, corner: tuple[int, int], color: Color) -> None:
-    """Puts a frame, uint8 `[H, W, 3]`, with its border onto the canvas."""
+    """Draws a frame, uint8 `[H, W, 3]`, with its border onto the canvas."""
     height, width = frame.shape[:2]
     framed = np.empty((height + 2 * BORDER, width + 2 * BORDER, 3), np.uint8)
     framed[...] = color

@@ -1,7 +1,8 @@
-"""Prediction sheets: conditioning frames, predictions, the real continuation, and the motion.
+"""Prediction sheets: conditioning frames, predictions, the real continuation and the motion.
 
-Given frames have a blue border, predicted ones an orange one, real ones that the model never saw a
-green one; every row and column is labelled, so that no picture depends on colour alone.
+Conditioning frames have a blue border, predicted frames an orange one, and real frames that the
+model did not see a green one. Every row and column is labeled, so that no picture relies on color
+alone.
 """
 
 import dataclasses
@@ -37,10 +38,10 @@ class Prediction:
     Attributes:
         conditioning: uint8 `[Tc, S, S, 3]`.
         futures: uint8 `[N, T, S, S, 3]`, N samples.
-        continuation: uint8 `[n, S, S, 3]`, what really followed, n >= 0; None where unknown.
-        flow: `[N, T, S, S, 2]`, each sample's motion field ((dy, dx) pixels to the source), or
-            None for a model without one.
-        labels: names of the futures, one each; `sample 1`, ... when left out.
+        continuation: uint8 `[n, S, S, 3]`, the real frames that follow, n >= 0; None if unknown.
+        flow: `[N, T, S, S, 2]`, the motion field of each sample ((dy, dx) in pixels to the source),
+            or None for a model without a motion field.
+        labels: names of the futures; default to `sample 1`, ...
     """
 
     conditioning: np.ndarray
@@ -66,7 +67,7 @@ class Prediction:
 
     @property
     def num_real(self) -> int:
-        """How many predicted steps have a real frame to compare with."""
+        """Number of predicted frames that have a real frame to compare with."""
         return 0 if self.continuation is None else min(len(self.continuation), self.num_predicted)
 
     @property
@@ -76,7 +77,7 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True)
 class _Strip:
-    """A labelled row of frames (None: nothing known at that time) with one border colour each."""
+    """A labeled row of frames (None: no frame at that time) with one border color each."""
 
     label: str
     frames: list[np.ndarray | None]
@@ -84,7 +85,7 @@ class _Strip:
 
 
 def _strips(prediction: Prediction, largest: float, motion_rows: int) -> list[_Strip]:
-    """The rows of a sheet over the whole time: real, samples, motion of the first samples."""
+    """Returns the rows of a sheet: real frames, samples, motion of the first samples."""
     given = list(prediction.conditioning)
     colors = [GIVEN] * len(given)
     steps = prediction.num_predicted
@@ -114,15 +115,16 @@ def contact_sheet(
     motion_rows: int = 1,
     method: str = "bicubic",
 ) -> np.ndarray:
-    """Draws frames over time, conditioning | predicted; a row for real, samples, motion.
+    """Draws frames over time, conditioning | predicted, with rows for real, samples and motion.
 
     Args:
-        prediction: what to draw.
-        frame_side: smallest side of a drawn frame in pixels, at least (whole enlargement).
-        max_columns: where there are more frames, every k-th predicted one is drawn; the columns
-            are numbered by the true frame, 1 the first predicted.
-        motion_rows: for how many samples the motion is drawn.
-        method: how frames are enlarged, `nearest` or `bicubic`.
+        prediction: the prediction to draw.
+        frame_side: minimum of the smallest side of a drawn frame, in pixels (the enlargement is a
+            whole factor).
+        max_columns: if there are more frames, only every k-th predicted frame is drawn; columns
+            are numbered by frame, starting at 1 for the first predicted frame.
+        motion_rows: number of samples whose motion is drawn.
+        method: interpolation for enlarging frames, `nearest` or `bicubic`.
 
     Returns:
         uint8 `[H, W, 3]`.
@@ -173,16 +175,16 @@ def animation(
     motion_panels: int = 1,
     method: str = "bicubic",
 ) -> np.ndarray:
-    """Draws the same rows as panels that play side by side, conditioning frames first.
+    """Animates the rows of `contact_sheet` as panels side by side, conditioning frames first.
 
     Borders and captions change from blue "conditioning" to orange "predicted" (green "real").
 
     Args:
-        prediction: what to draw.
-        frame_side: smallest side of a panel's frame in pixels, at least.
-        max_columns: panels in a row.
-        motion_panels: for how many samples the motion is drawn.
-        method: how frames are enlarged, `nearest` or `bicubic`.
+        prediction: the prediction to draw.
+        frame_side: minimum of the smallest side of a panel's frame, in pixels.
+        max_columns: number of panels per row.
+        motion_panels: number of samples whose motion is drawn.
+        method: interpolation for enlarging frames, `nearest` or `bicubic`.
 
     Returns:
         uint8 `[Tc + T, H, W, 3]`, even sides.
@@ -217,7 +219,7 @@ def animation(
 
 
 def motion_sheet(prediction: Prediction, *, sample: int = 0, frame_side: int = 96) -> np.ndarray:
-    """Draws one sample's predicted frames above their motion, with the wheel (paper, Fig. 3).
+    """Draws a sample's predicted frames above their motion, with the color wheel (paper, Fig. 3).
 
     Raises:
         InputError: the model has no motion field.
@@ -257,7 +259,7 @@ def _paste(
     frame_side: int,
     method: str,
 ) -> None:
-    """Puts one enlarged frame with its border onto the canvas."""
+    """Draws one enlarged frame with its border onto the canvas."""
     paste(canvas, upscale(frame[None], smallest_side=frame_side, method=method)[0], corner, color)
 
 

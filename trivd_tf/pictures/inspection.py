@@ -1,4 +1,4 @@
-"""What is in a video or array file and what would be done with it, without a model."""
+"""Inspects a video or array file, and the processing of its frames, without a model."""
 
 import dataclasses
 import os
@@ -21,22 +21,22 @@ _FRAMES_SHOWN = 8
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found out about one video, or about the videos of an array file.
+    """Result of `inspect` for one video, or for the videos of an array file.
 
     Attributes:
       path: the file or folder of pictures.
-      skipped: why training and prediction would pass it over, "" where they would not.
-      container: libav's name of the format, or what kind of pictures or arrays it is.
+      skipped: reason why training and prediction would skip it, "" if they would not.
+      container: libav's name of the format, or the kind of pictures or arrays.
       codec: libav's name of the codec; the axes and shape of an array.
-      height, width: of a stored frame.
+      height, width: size of a stored frame.
       pixel_aspect: width of a pixel divided by its height, such as "16:9".
-      rotation: how frames are turned to stand upright, "" where they do.
-      frame_rate: frames a second according to the header, 0.0 where it does not say.
-      videos: 1, or how many an array file holds.
-      frames: how many there are (at the target rate, if there is one), of all videos.
-      windows: clips that start at different frames.
-      done: what is done to the frames, in order.
-      shown: some of them, uint8 `[n, H, W, 3]`, evenly spread; not part of the JSON.
+      rotation: rotation that makes frames upright, "" if they are.
+      frame_rate: frames per second according to the header, 0.0 if not stated.
+      videos: number of videos: 1, or the number in an array file.
+      frames: number of frames in all videos (at the target rate, if there is one).
+      windows: number of clips that start at different frames.
+      done: processing steps of the frames, in order.
+      shown: some frames, uint8 `[n, H, W, 3]`, evenly spaced; not part of the JSON.
     """
 
     path: str
@@ -55,7 +55,7 @@ class Inspection:
     shown: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def describe(self) -> str:
-        """One line for people."""
+        """Returns a description in one line."""
         if not self.container:
             return f"{self.path}: skipped: {self.skipped}"
         rate = f"{self.frame_rate:.4g} frames/s" if self.frame_rate else "no frame rate"
@@ -72,17 +72,17 @@ class Inspection:
         return f"{self.path}: {'; '.join(parts)}"
 
     def as_json(self) -> dict[str, object]:
-        """Everything but the frames."""
+        """Returns all attributes except the frames."""
         fields = {name: value for name, value in vars(self).items() if name != "shown"}
         return {**fields, "done": list(self.done)}
 
 
 def inspect(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
-    """Opens and decodes a video as training does; never raises for what is wrong with it.
+    """Opens and decodes a video as in training; reports its problems instead of raising errors.
 
     Args:
       path: a file, a folder of numbered pictures, or the name of an array file (`arrays`).
-      clip: the clips that are wanted of it.
+      clip: the required clips.
     """
     try:
         if arrays.parse(path) is not None:
@@ -104,7 +104,7 @@ def inspect(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
 
 
 def _header(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
-    """What the header and the first frame tell, and what is done to frames."""
+    """Reads the header and the first frame, and lists the processing steps."""
     info = probe(path)
     with open_video(path) as video:
         frame, orientation = next(video.frames())
@@ -144,10 +144,10 @@ def _header(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
 
 
 def _inspect_arrays(path: str | os.PathLike[str], clip: ClipSpec) -> Inspection:
-    """As `inspect`; `InputError` where the file is no array of frames.
+    """As `inspect`; raises `InputError` if the file is not an array of frames.
 
-    Nothing can be damaged behind an array's header, so only what is shown is read. Arrays state no
-    frame rate: whatever `clip.fps` is, all frames are taken.
+    Data behind an array's header cannot be damaged, so only the shown frames are read. Arrays have
+    no frame rate: all frames are used, regardless of `clip.fps`.
     """
     videos = arrays.find_videos(path)
     usable = [video for video in videos if clip.num_windows(video.num_frames)]
@@ -187,7 +187,7 @@ def _fitted(height: int, width: int, clip: ClipSpec) -> str:
 
 
 def _decode(path: str | os.PathLike[str], clip: ClipSpec) -> tuple[int, list[np.ndarray], str]:
-    """The number of frames, a few of them evenly spread, and what went wrong."""
+    """Returns the number of frames, a few evenly spaced frames, and an error message."""
     kept: list[np.ndarray] = []
     step, count = 1, 0
     try:
@@ -195,7 +195,7 @@ def _decode(path: str | os.PathLike[str], clip: ClipSpec) -> tuple[int, list[np.
             if count % step == 0:
                 kept.append(frame)
             count += 1
-            if len(kept) == 2 * _FRAMES_SHOWN:  # twice as far apart from here on
+            if len(kept) == 2 * _FRAMES_SHOWN:  # double the spacing from here on
                 kept, step = kept[::2], 2 * step
     except InputError as error:
         return count, kept, _reason(path, error)
@@ -204,7 +204,7 @@ def _decode(path: str | os.PathLike[str], clip: ClipSpec) -> tuple[int, list[np.
 
 
 def _cropped(frames: list[np.ndarray], clip: ClipSpec) -> np.ndarray:
-    """The centre, as evaluation sees it."""
+    """Returns the center crop used in evaluation."""
     rows, columns = height_width(clip.size)
     top = crop_offset(frames[0].shape[0] - rows, None)
     left = crop_offset(frames[0].shape[1] - columns, None)
@@ -216,7 +216,7 @@ def _reason(path: str | os.PathLike[str], error: InputError) -> str:
 
 
 def mixed_rates(found: list[Inspection], clip: ClipSpec) -> str:
-    """A line that names the frame rates where they differ and nothing evens them out, else ""."""
+    """Returns a line on differing frame rates that are not resampled, else ""."""
     rates = timing.describe_rates(one.frame_rate for one in found if not one.skipped)
     if not rates or clip.fps is not None:
         return ""
@@ -227,10 +227,10 @@ def mixed_rates(found: list[Inspection], clip: ClipSpec) -> str:
 
 
 def expand(paths: list[str]) -> tuple[list[Path], list[Inspection]]:
-    """The videos that paths name: folders of videos are looked through.
+    """Resolves paths to videos; folders of videos are searched.
 
     Returns:
-      Videos; and folders of pictures that are no video, with the reason.
+      The videos, and the folders of pictures that are not a video, with the reason.
     """
     videos: list[Path] = []
     problems: list[Inspection] = []

@@ -1,4 +1,4 @@
-"""A contact sheet of videos: some frames of each, as a model would see them."""
+"""Draws a contact sheet of videos: some frames of each, as the model's input."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,18 @@ from PIL import Image, ImageDraw
 from trivd_tf.pictures.drawing import BORDER, GAP, GIVEN, INK, LINE, PAPER, paste, text_width, write
 from trivd_tf.pictures.video_io import upscale
 
-_SIDE = 96  # smaller frames are enlarged by whole factors
+_SIDE = 96  # smaller frames are enlarged by a whole factor
 _WIDEST = 1600
 
 
 def inspection_sheet(rows: Sequence[tuple[str, np.ndarray | None]]) -> np.ndarray:
-    """Draws one row of frames for each video, under the line that describes it.
+    """Draws one row of frames for each video, below its description.
 
     Args:
-      rows: the line of text and the frames, uint8 `[n, H, W, 3]`; None where there are none.
+      rows: description and frames, uint8 `[n, H, W, 3]`, or None without frames.
 
     Returns:
-      uint8 `[H, W, 3]`; of at most 1,600 columns where the frames allow it, lines are broken.
+      uint8 `[H, W, 3]`, at most 1,600 pixels wide if the frames permit; long lines are wrapped.
     """
     shown = [
         (text, None if frames is None else upscale(frames, smallest_side=_SIDE))
@@ -51,7 +51,7 @@ def inspection_sheet(rows: Sequence[tuple[str, np.ndarray | None]]) -> np.ndarra
 
 
 def _broken(text: str, width: int) -> list[str]:
-    """Words of a line, as many in each row as fit."""
+    """Wraps a line at word boundaries to `width` pixels."""
     rows = [""]
     for word in text.split():
         longer = f"{rows[-1]} {word}".strip()

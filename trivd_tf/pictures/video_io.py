@@ -1,4 +1,4 @@
-"""A clip of any kind to conditioning frames; predicted frames to GIF, MP4 and PNG."""
+"""Reads conditioning frames from video files; writes predicted frames as GIF, MP4 and PNG."""
 
 import collections
 import dataclasses
@@ -18,21 +18,21 @@ from trivd_tf.data.clips import crop_offset, require_integer
 from trivd_tf.data.files.decode import decode_frames, probe
 from trivd_tf.data.files.timing import plausible_rate
 
-_WIDEST_ASPECT = 32  # a longer strip has nothing in its centre square that is worth predicting
-_PALETTE_PIXELS = 200_000  # enough to choose 256 colours from
+_WIDEST_ASPECT = 32  # the center square of a longer strip is not worth predicting
+_PALETTE_PIXELS = 200_000  # enough to select 256 colors
 _GIF_TICK = 0.01  # seconds; GIF delays are whole hundredths
-_GIF_SHORTEST_DELAY = 2  # players slow down anything shorter to 10 frames a second
+_GIF_SHORTEST_DELAY = 2  # players slow down shorter delays to 10 frames per second
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """The frames that a prediction starts from, and what really followed.
+    """Conditioning frames of a prediction, and the real frames that follow.
 
     Attributes:
         path: the file.
         conditioning: uint8 `[Tc, S, S, 3]`.
         continuation: uint8 `[n, S, S, 3]`, the real frames that follow, n >= 0.
-        frame_rate: frames a second at which to show both.
+        frame_rate: display rate of both in frames per second.
     """
 
     path: Path
@@ -52,27 +52,27 @@ def read_clip(
     fps: float | None = None,
     max_decoded_frames: int | None = None,
 ) -> Clip:
-    """Reads what a model needs of a video file, as evaluation sees it.
+    """Reads the conditioning frames of a video file, processed as in evaluation.
 
-    Frames are resized until they just cover `size` (a square: until the smallest side is `size`)
-    and the centre is cropped.
+    Frames are resized to just cover `size` (for a square, so that the smallest side is `size`) and
+    center-cropped.
 
     Args:
-        path: any container that libav reads, of any size, aspect and frame rate, or a folder of
-            numbered pictures.
+        path: any container that libav reads, of any size, aspect ratio and frame rate, or a folder
+            of numbered pictures.
         num_conditioning_frames: Tc.
-        size: side of the square frames, or (height, width); H x W above.
-        num_continuation_frames: how many real frames after them to read where the file has them.
-        window: `first` takes the first Tc frames, so that the real continuation is known; `last`
-            takes the last Tc, so that the prediction continues the end of the file.
-        stride: every stride-th frame, as the model was trained.
-        fps: frames a second that the clip is brought to first, by its time stamps; None counts
-            every coded frame once.
+        size: side S of the square frames, or (height, width).
+        num_continuation_frames: number of real frames to read after them, if the file has them.
+        window: `first` reads the first Tc frames, so that the real continuation is known; `last`
+            reads the last Tc frames, so that the prediction continues the end of the file.
+        stride: frame stride used in training.
+        fps: frame rate to which the clip is resampled first, by its time stamps; None uses every
+            coded frame once.
         max_decoded_frames: with `last`, refuse files with more frames than this.
 
     Raises:
-        InputError: the file is missing, no video, damaged in the frames needed, too short, too
-            long, or a strip with sides of more than 32 to 1.
+        InputError: the file is missing, not a video, damaged in the frames needed, too short, too
+            long, or a strip with an aspect ratio of more than 32 to 1.
     """
     path = Path(path)
     if window not in ("first", "last"):
@@ -107,7 +107,7 @@ def read_clip(
 
 
 def _frame_rate(path: Path, fps: float | None) -> float:
-    """Frames a second to show; a default where the header's is absurd. Refuses long strips."""
+    """Returns the display rate, a default if the header's is absurd. Refuses long strips."""
     info = probe(path)
     sides = sorted((info.height, info.width))
     if sides[0] * _WIDEST_ASPECT < sides[1]:
@@ -128,7 +128,7 @@ def _centre(frame: np.ndarray, size: FrameSize) -> np.ndarray:
 def _last_frames(
     path: Path, size: FrameSize, fps: float | None, span: int, max_decoded_frames: int | None
 ) -> tuple[list[np.ndarray], int]:
-    """The last `span` frames (fewer where there are fewer) and how many the file holds."""
+    """Returns the last `span` frames (or fewer) and the number of frames in the file."""
     kept: collections.deque[np.ndarray] = collections.deque(maxlen=span)
     found = 0
     for frame in decode_frames(path, size=size, fps=fps):
@@ -143,7 +143,7 @@ def _last_frames(
 
 
 def check_frames(frames: np.ndarray) -> np.ndarray:
-    """`frames` itself; raises `InputError` unless it is uint8 `[T >= 1, H, W, 3]`."""
+    """Returns `frames`; raises `InputError` unless they are uint8 `[T >= 1, H, W, 3]`."""
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
         raise InputError(
             f"frames must be uint8 [T, H, W, 3]; received {frames.dtype} {frames.shape}"
@@ -152,12 +152,12 @@ def check_frames(frames: np.ndarray) -> np.ndarray:
 
 
 def upscale(frames: np.ndarray, *, smallest_side: int, method: str = "nearest") -> np.ndarray:
-    """Enlarges by the whole factor that brings the smallest side to `smallest_side` or just above.
+    """Enlarges frames by the smallest whole factor that makes all sides at least `smallest_side`.
 
     Args:
         frames: uint8 `[T, H, W, 3]`.
-        smallest_side: in pixels; frames that are large enough stay as they are.
-        method: `nearest` keeps the pixels visible, `bicubic` is pleasant to watch.
+        smallest_side: in pixels; larger frames are returned unchanged.
+        method: `nearest` keeps pixels visible, `bicubic` is smooth.
 
     Returns:
         uint8 `[T, f H, f W, 3]`.
@@ -177,21 +177,21 @@ def upscale(frames: np.ndarray, *, smallest_side: int, method: str = "nearest") 
 
 
 def gif_delays(num_frames: int, frame_rate: float) -> list[int]:
-    """Delays in hundredths of a second whose sum stays with the clock: 30 a second is 3, 4, 3."""
+    """Returns delays in 1/100 s that add up to the true duration: 3, 4, 3 for 30 per second."""
     ticks = np.round(np.arange(num_frames + 1) / frame_rate / _GIF_TICK).astype(int)
     return [max(_GIF_SHORTEST_DELAY, int(delay)) for delay in np.diff(ticks)]
 
 
 def write_gif(path: str | os.PathLike[str], frames: np.ndarray, *, frame_rate: float) -> Path:
-    """Writes a GIF that loops, with one palette chosen from all its frames.
+    """Writes a looping GIF with one palette for all frames.
 
     Args:
-        path: where to; replaced whole or not at all.
+        path: output file, replaced atomically.
         frames: uint8 `[T, H, W, 3]`.
-        frame_rate: frames a second; above 50 the GIF plays at 50.
+        frame_rate: frames per second; above 50 the GIF plays at 50.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: the file cannot be written.
     """
     check_frames(frames)
     palette = _palette(frames)
@@ -214,10 +214,10 @@ def write_gif(path: str | os.PathLike[str], frames: np.ndarray, *, frame_rate: f
 
 
 def _palette(frames: np.ndarray) -> Image.Image:
-    """The 256 colours that serve all frames together: one palette does not flicker."""
+    """Selects 256 colors for all frames together: a single palette does not flicker."""
     pixels = frames.reshape(-1, 3)
     step = -(-len(pixels) // _PALETTE_PIXELS)
-    # An odd step does not fall on the same columns of every row.
+    # An odd step does not select the same columns of every row.
     pixels = pixels[:: step + 1 - step % 2]
     return Image.fromarray(pixels[None]).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=2)
 
@@ -228,13 +228,13 @@ def write_mp4(
     """Writes H.264 that browsers and phones play (yuv420p, BT.709, index at the front).
 
     Args:
-        path: where to; replaced whole or not at all.
+        path: output file, replaced atomically.
         frames: uint8 `[T, H, W, 3]`; an odd last row or column is repeated once.
-        frame_rate: frames a second.
-        quality: x264's constant rate factor; smaller is better and larger.
+        frame_rate: frames per second.
+        quality: x264's constant rate factor; smaller values give better quality and larger files.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: the file cannot be written.
     """
     check_frames(frames)
     odd = [(0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)]
@@ -265,7 +265,7 @@ def write_mp4(
 
 
 def write_png(path: str | os.PathLike[str], image: np.ndarray) -> Path:
-    """Writes one picture, uint8 `[H, W, 3]`; raises `RunError` where that is impossible."""
+    """Writes one picture, uint8 `[H, W, 3]`; raises `RunError` if it cannot be written."""
     check_frames(np.asarray(image)[None])
     with whole_file(path) as partial:
         Image.fromarray(image).save(partial, format="PNG", optimize=True)

@@ -1,4 +1,4 @@
-"""Predicts with a model that TensorFlow Serving serves: `trivd predict --server`."""
+"""Predicts with a model on TensorFlow Serving, for `trivd predict --server`."""
 
 import random
 import time
@@ -12,7 +12,7 @@ from trivd_tf.base.frame_size import from_height_width
 from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.serving.transport import Address, NotReady, SignatureShapes, Transport
 
-_FIRST_PAUSE = 0.2  # seconds before the first retry, doubled each time
+_FIRST_PAUSE = 0.2  # seconds before the first retry, doubled at each retry
 
 T = TypeVar("T")
 
@@ -20,21 +20,21 @@ T = TypeVar("T")
 class ServerPredictor(Predictor):
     """A predictor whose model runs on a server.
 
-    Latents are drawn here and sent along (`sample_from_z`), so that a seed gives the same answer
-    as in process, and so that the server may batch requests: its batching refuses inputs without a
-    batch axis, such as a seed.
+    Latents are drawn by the client and sent to the server (`sample_from_z`), so that a seed gives
+    the same result as in process, and the server can batch requests: its batching refuses inputs
+    without a batch axis, such as a seed.
 
     Args:
         address: `grpc://HOST:PORT[/MODEL]` or `http://HOST:PORT[/MODEL]`.
-        timeout: seconds to wait for one answer (of up to 16 clips).
-        retries: how often to try again while the server is away or overloaded.
+        timeout: seconds to wait for one response (of up to 16 clips).
+        retries: number of retries while the server is unavailable or overloaded.
         max_message_bytes: largest gRPC message to send or receive.
-        stride: the model takes every stride-th frame of a video; the server does not report it.
-        fps: frames a second that videos are brought to first; None takes every coded frame.
+        stride: frame stride of the model, which the server does not report.
+        fps: frame rate to which videos are resampled first; None uses every coded frame.
 
     Raises:
-        InputError: no address, or another model than `trivd export` makes.
-        RunError: no server there, or no answer in time.
+        InputError: the address is invalid, or the model was not written by `trivd export`.
+        RunError: there is no server, or no response in time.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ServerPredictor(Predictor):
         self.latent_size = int(latent_size or 0)
         self.num_predicted_frames = int(horizon or 0)
         self.has_motion = "predict_with_motion_from_z" in signatures
-        # The server does not report how many classes there are; it refuses what is out of range.
+        # The server does not report the number of classes; it refuses labels out of range.
         self.num_classes = None if "labels" in plain.inputs else 1
 
     def _other_model(self) -> InputError:
@@ -94,7 +94,7 @@ class ServerPredictor(Predictor):
         wanted = (len(conditioning), self.num_predicted_frames, *conditioning.shape[2:])
         frames = answer.get("frames")
         if frames is None or frames.shape != wanted:
-            # The server may have gone over to a new version of the model.
+            # The server may have switched to a new version of the model.
             received = None if frames is None else list(frames.shape)
             raise RunError(
                 f"{self.address}: answered frames of shape {received} instead of {list(wanted)}; "
@@ -103,13 +103,13 @@ class ServerPredictor(Predictor):
         return frames.astype(np.uint8), answer["flow"] if with_motion else None
 
     def _try(self, call: Callable[[float], T]) -> T:
-        """Calls with what is left of the time, and again while the server is not ready."""
+        """Calls with the remaining time, and retries while the server is not ready."""
         end = time.monotonic() + self.timeout
         for attempt in range(self.retries + 1):
             try:
                 return call(max(end - time.monotonic(), 0.001))
             except NotReady as error:
-                # Spread out, so that many clients do not come back in step.
+                # Randomized, so that many clients do not retry at the same time.
                 pause = _FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5)
                 if attempt == self.retries or time.monotonic() + pause >= end:
                     raise RunError(
@@ -120,7 +120,7 @@ class ServerPredictor(Predictor):
         raise AssertionError("the loop returns or raises")
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         self._transport.close()
 
     def __enter__(self) -> "ServerPredictor":

@@ -1,4 +1,4 @@
-"""TensorFlow Serving over gRPC, with the official stubs."""
+"""Transport to TensorFlow Serving over gRPC, with the official stubs."""
 
 from collections.abc import Mapping
 
@@ -16,10 +16,10 @@ from trivd_tf.serving.transport import Address, NotReady, SignatureShapes, one_l
 
 
 class GrpcTransport:
-    """See `serving.transport.Transport`.
+    """gRPC transport; see `serving.transport.Transport`.
 
     Args:
-        address: of the server and model.
+        address: address of the server and model.
         max_message_bytes: largest message to send or receive.
     """
 
@@ -30,7 +30,7 @@ class GrpcTransport:
             options=[
                 ("grpc.max_send_message_length", max_message_bytes),
                 ("grpc.max_receive_message_length", max_message_bytes),
-                # Retries are ours: they are counted, and end with the deadline.
+                # The client does its own retries, which are counted and end with the deadline.
                 ("grpc.enable_retries", 0),
             ],
         )
@@ -73,7 +73,7 @@ class GrpcTransport:
         self._channel.close()
 
     def _explain(self, error: grpc.RpcError, timeout: float) -> Exception:
-        """The exception that says in one line what a status means for the user."""
+        """Returns an exception that explains a status to the user in one line."""
         code, details = error.code(), one_line(error.details() or "")
         where, model = self._address, self._address.model
         if code == grpc.StatusCode.UNAVAILABLE:

@@ -1,4 +1,4 @@
-"""TensorFlow Serving over its REST interface: no packages needed, several times the traffic."""
+"""Transport to TensorFlow Serving over REST: no extra packages, but several times the traffic."""
 
 import http.client
 import json
@@ -14,12 +14,12 @@ from trivd_tf.serving.transport import Address, NotReady, SignatureShapes, one_l
 
 
 class RestTransport:
-    """See `serving.transport.Transport`."""
+    """REST transport; see `serving.transport.Transport`."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
         self._url = f"http://{address.authority}/v1/models/{address.model}"
-        # A proxy in the environment is for the web, not for a server that was named.
+        # Ignore proxies of the environment: the server is addressed directly.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def signatures(self, timeout: float) -> dict[str, SignatureShapes]:
@@ -71,7 +71,7 @@ class RestTransport:
                 raise self._slow(timeout) from error
             raise NotReady(str(error.reason)) from error
         except (OSError, http.client.HTTPException) as error:
-            # A connection that was closed before any answer is of this kind too, but may come back.
+            # A connection closed before any response is of this type too, but a retry may succeed.
             if isinstance(error, http.client.BadStatusLine) and not isinstance(error, OSError):
                 raise InputError(
                     f"{self._address}: what answers there speaks no HTTP; is it the gRPC port?"
@@ -87,7 +87,7 @@ class RestTransport:
         )
 
     def _explain(self, status: int, body: bytes) -> Exception:
-        """The exception that says in one line what a status means for the user."""
+        """Returns an exception that explains a status to the user in one line."""
         try:
             details = str(json.loads(body)["error"])
         except (ValueError, KeyError, TypeError):
@@ -105,7 +105,7 @@ class RestTransport:
 
 
 def _shapes(tensors: dict[str, Any]) -> dict[str, list[int | None]]:
-    """JSON leaves out what is empty: a scalar has no "dim"."""
+    """Reads tensor shapes; JSON omits empty fields, so that a scalar has no "dim"."""
     return {
         name: [
             None if int(dim["size"]) < 0 else int(dim["size"])

@@ -1,4 +1,4 @@
-"""What speaks to a server: its address, what a served model offers, and the errors of a call."""
+"""Interface of transports to a server: address, signatures of the model, and errors."""
 
 import dataclasses
 import re
@@ -14,12 +14,12 @@ DEFAULT_MODEL_NAME = "trivd"
 
 
 class NotReady(Exception):
-    """The server is away or overloaded; the same request may succeed in a moment."""
+    """The server is unavailable or overloaded; a retry of the request may succeed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """Where a model is served: `grpc://HOST:PORT[/MODEL]` or `http://HOST:PORT[/MODEL]`."""
+    """Address of a served model: `grpc://HOST:PORT[/MODEL]` or `http://HOST:PORT[/MODEL]`."""
 
     scheme: str
     host: str
@@ -28,7 +28,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Raises `InputError` with an example where `text` is no address."""
+        """Parses an address; raises `InputError` with an example if `text` is not an address."""
         try:
             parts = urlsplit(text)
             port, model = parts.port, parts.path.strip("/") or DEFAULT_MODEL_NAME
@@ -54,27 +54,27 @@ class Address:
 
 @dataclasses.dataclass(frozen=True)
 class SignatureShapes:
-    """Shapes (None: any) of one signature's inputs and outputs, by name."""
+    """Shapes (None for any) of one signature's inputs and outputs, by name."""
 
     inputs: dict[str, list[int | None]]
     outputs: dict[str, list[int | None]]
 
 
 def one_line(details: str) -> str:
-    """What a server reports, without line breaks and the names of its graph's functions."""
+    """Returns a server's message without line breaks and names of graph functions."""
     return " ".join(re.sub(r"\{\{function_node [^}]*\}\}", " ", details).split())[:300]
 
 
 class Transport(Protocol):
-    """One way to speak to a server. Its errors: `NotReady`, `InputError`, `RunError`."""
+    """Protocol of a transport. Its errors are `NotReady`, `InputError` and `RunError`."""
 
     def signatures(self, timeout: float) -> dict[str, SignatureShapes]:
-        """What the served model offers."""
+        """Returns the signatures of the served model, by name."""
 
     def predict(
         self, signature: str, inputs: Mapping[str, np.ndarray], outputs: list[str], timeout: float
     ) -> dict[str, np.ndarray]:
-        """Runs one signature; only `outputs` are needed back."""
+        """Runs one signature; the response must contain at least `outputs`."""
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
