@@ -71,7 +71,7 @@ class _Work:
 
 
 class PredictorHandler(ModelHandler[_Work, _Work, Predictor]):
-    """Beam's way to an exported model: loads it once a worker and predicts group by group."""
+    """Beam's handler of an exported model: loads it once per worker and predicts each group."""
 
     def __init__(self, options: BatchOptions) -> None:
         super().__init__(min_batch_size=1, max_batch_size=1)  # a group already is a batch

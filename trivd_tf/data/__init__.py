@@ -1,4 +1,4 @@
-"""Data sets as endless training clips and fixed evaluation clips."""
+"""Datasets as endless training clips and fixed evaluation clips."""
 
 from trivd_tf.data.bouncing_digits import BouncingDigits
 from trivd_tf.data.clips import ClipSpec

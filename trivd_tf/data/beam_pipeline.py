@@ -1,4 +1,4 @@
-"""How Apache Beam is opened here: on every core of this machine, or on the runner that is named."""
+"""Opens Apache Beam pipelines on all cores of this machine, or on a given runner."""
 
 import logging
 import os
@@ -9,10 +9,10 @@ from trivd_tf.base.errors import InputError
 
 
 def import_beam(purpose: str) -> Any:
-    """The module `apache_beam`; its warnings about clouds that nobody asked for are left out.
+    """Imports `apache_beam`, without its warnings about unused cloud services.
 
     Raises:
-        InputError: it is not installed; says that `purpose` needs it.
+        InputError: Beam is not installed; the message states that `purpose` needs it.
     """
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -28,11 +28,11 @@ def import_beam(purpose: str) -> Any:
 
 
 def open_pipeline(flags: Sequence[str]) -> Any:
-    """A `beam.Pipeline`, still empty.
+    """Creates an empty `beam.Pipeline`.
 
     Args:
-        flags: Beam's own, such as `--runner=DataflowRunner`. Without a runner, a thread for each
-            core: codecs and TensorFlow work outside Python's lock.
+        flags: flags of Beam, such as `--runner=DataflowRunner`. Without a runner, one thread per
+            core is used: codecs and TensorFlow release Python's global interpreter lock.
 
     Raises:
         InputError: Beam has no such runner.
@@ -48,11 +48,11 @@ def open_pipeline(flags: Sequence[str]) -> Any:
 
 
 def _with_defaults(flags: Sequence[str]) -> list[str]:
-    """Beam's newer local runner would be fetched over the network, hence the plain one's name."""
+    """Adds default flags; names the plain local runner, because Beam would download a newer one."""
     stated = {flag.split("=")[0] for flag in flags}
     if "--runner" in stated:
         return list(flags)
-    # A failure is reported once, in one line, not as tracebacks of each layer.
+    # Errors are reported once, in one line, not as tracebacks of each layer.
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     local = {
         "--runner": "FnApiRunner",

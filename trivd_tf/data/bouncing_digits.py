@@ -1,4 +1,4 @@
-"""Bouncing digits: real handwritten digits that move in the frame and bounce off its sides."""
+"""Bouncing digits: handwritten digits that move in the frame and bounce off its sides."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ from trivd_tf.data import permutation, pipeline
 from trivd_tf.data.clips import ClipSpec, identity, require_fraction, require_integer
 from trivd_tf.data.source import ClipSource, check_split, digest
 
-_VERSION = 1  # of the drawing; part of the fingerprint
+_VERSION = 1  # version of the drawing; part of the fingerprint
 _MARGIN = 1  # blank source pixels around a digit, so that its blurred edge is not cut off
 _PATCH = 8 + 2 * _MARGIN
 _STEPS = 8  # positions are multiples of 1/8 pixel, so that resampling weights come from a table
@@ -21,7 +21,7 @@ _WHICH, _ROW, _COLUMN, _DIRECTION, _SPEED = range(5)  # streams of random number
 
 @functools.cache
 def _digit_images() -> np.ndarray:
-    """The 1,797 digits of scikit-learn, float32 `[1797, 10, 10]`, brightest value 1."""
+    """Returns the 1,797 digits of scikit-learn, float32 `[1797, 10, 10]`, maximum value 1."""
     from sklearn.datasets import load_digits
 
     images = load_digits().images.astype(np.float32)
@@ -30,7 +30,7 @@ def _digit_images() -> np.ndarray:
 
 
 def _mitchell(x: np.ndarray) -> np.ndarray:
-    """Mitchell and Netravali's cubic filter: smooth, and it keeps a digit's centre of mass."""
+    """Mitchell and Netravali's cubic filter: smooth, and it preserves the center of mass."""
     x = np.abs(x)
     near = 7 / 6 * x**3 - 2 * x**2 + 8 / 9
     far = -7 / 18 * x**3 + 2 * x**2 - 10 / 3 * x + 16 / 9
@@ -39,9 +39,9 @@ def _mitchell(x: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _weights(size: int, side: int) -> np.ndarray:
-    """Resampling weights of every position on one axis: float32 `[positions, size, 10]`.
+    """Returns resampling weights of all positions on one axis: float32 `[positions, size, 10]`.
 
-    Entry [p, y, r] is the share of the digit's row r in row y of the frame when the digit's patch,
+    Entry [p, y, r] is the weight of the digit's row r in row y of the frame when the digit's patch,
     `side` pixels high, begins at p / 8 pixels.
     """
     first = np.arange((size - side) * _STEPS + 1)[:, None, None] / _STEPS
@@ -52,7 +52,7 @@ def _weights(size: int, side: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class _Motion:
-    """Which digits a clip shows and where: `[b, D]` images, `[b, T, D]` positions in 1/8 pixels."""
+    """Digits and positions of clips: `[b, D]` images, `[b, T, D]` positions in 1/8 pixels."""
 
     images: np.ndarray
     rows: np.ndarray
@@ -60,21 +60,21 @@ class _Motion:
 
 
 class BouncingDigits(ClipSource):
-    """Endless grey clips of handwritten digits that move straight on and bounce off the sides.
+    """Endless gray clips of handwritten digits that move straight and bounce off the sides.
 
-    The digits are scikit-learn's real ones, 8 x 8, drawn smoothly at sub-pixel positions; a fifth
-    of the images is for testing only. Clip i is a function of the seed and i alone. With one digit,
-    the default, the centre of what is bright is the digit's centre, so that the distance between
-    predicted and real centres measures predicted motion; see `digit_centers`.
+    The digits are scikit-learn's 8 x 8 images, drawn smoothly at sub-pixel positions; a fifth of
+    the images is used for testing only. Clip i depends only on the seed and i. With one digit (the
+    default), the center of the bright pixels is the digit's center, so that the distance between
+    predicted and real centers measures predicted motion; see `digit_centers`.
 
     Args:
-      num_digits: digits in a clip; they pass through each other.
-      digit_size: side of a digit's patch (with a margin of a tenth all around), share of the
-        frame's smallest side.
-      min_speed: slowest digit, in smallest sides a frame.
-      max_speed: fastest digit. At the defaults a digit crosses its room in 8 to 17 frames, so the
-        last conditioning frame soon is a bad prediction.
-      test_fraction: share of the digit images that only test clips show.
+      num_digits: number of digits in a clip; they pass through each other.
+      digit_size: side of a digit's patch (with a margin of a tenth on each side), as a fraction of
+        the frame's smallest side.
+      min_speed: minimum speed, in smallest sides per frame.
+      max_speed: maximum speed. At the defaults, a digit crosses its range in 8 to 17 frames, so
+        the last conditioning frame soon becomes a bad prediction.
+      test_fraction: fraction of the digit images that only test clips show.
     """
 
     name = "bouncing_digits"
@@ -104,7 +104,7 @@ class BouncingDigits(ClipSource):
 
     @property
     def num_digits(self) -> int:
-        """Digits in a clip."""
+        """Number of digits in a clip."""
         return self._num_digits
 
     def prepare(self, clip: ClipSpec) -> None:
@@ -126,11 +126,11 @@ class BouncingDigits(ClipSource):
         return f"{self.name}-{split}-{digest(_VERSION, options, identity(clip), split)}"
 
     def evaluation_centers(self, clip: ClipSpec, *, split: str, num_clips: int) -> np.ndarray:
-        """True centres of mass of the digits in the first `num_clips` evaluation clips.
+        """Returns the true centers of mass in the first `num_clips` evaluation clips.
 
         Returns:
-          float32 `[num_clips, T, num_digits, 2]`: (row, column) in pixels, 0 the centre of the
-          first pixel.
+          float32 `[num_clips, T, num_digits, 2]`: (row, column) in pixels, where 0 is the center of
+          the first pixel.
         """
         check_split(split)
         motion = self._motion(clip, split, _evaluation_seed(split), np.arange(num_clips))
@@ -140,7 +140,7 @@ class BouncingDigits(ClipSource):
         return max(4, round(self._digit_size * min(clip.height, clip.width)))
 
     def _weights(self, clip: ClipSpec) -> tuple[np.ndarray, np.ndarray]:
-        """Resampling weights of rows and of columns."""
+        """Returns the resampling weights of rows and columns."""
         side = self._side(clip)
         return _weights(clip.height, side), _weights(clip.width, side)
 
@@ -183,7 +183,7 @@ class BouncingDigits(ClipSource):
 
     def _draw(self, clip: ClipSpec, motion: _Motion) -> pipeline.Batch:
         rows, columns = self._weights(clip)
-        # Drawing is linear on each axis: frame = rows . digit . columns^T.
+        # Drawing is separable: frame = rows . digit . columns^T.
         digits = _digit_images()[motion.images][:, None]
         frames = rows[motion.rows] @ digits @ columns[motion.columns].swapaxes(-1, -2)
         grey = np.clip(frames, 0, None).sum(axis=2) if self._num_digits > 1 else frames[:, :, 0]

@@ -1,4 +1,4 @@
-"""Clip windows: which frames of a video make a clip, and which rectangle of each frame."""
+"""Clip windows: the frames of a video that form a clip, and the crop of each frame."""
 
 import dataclasses
 
@@ -36,18 +36,18 @@ def require_rate(owner: str, field: str, value: object) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipSpec:
-    """The clips that a model sees (docs/architecture.md, section 1).
+    """Definition of a model's clips (docs/architecture.md, section 1).
 
     Attributes:
-      num_conditioning_frames: frames that the model sees (Kinetics-600 and UCF-101: 5, BAIR: 1).
-      num_predicted_frames: frames that it predicts (11, BAIR: 15).
+      num_conditioning_frames: conditioning frames (Kinetics-600 and UCF-101: 5, BAIR: 1).
+      num_predicted_frames: predicted frames (11, BAIR: 15).
       size: side of the square frames, in pixels, or (height, width); multiples of 8. A video is
-        resized, aspect kept, until it just covers the frame (for a square: until its smallest side
-        is `size`), then cropped: at random in training, in the centre in evaluation. (64, 64) is
-        kept as 64.
-      stride: every stride-th frame of the video is taken; 1 is "without frame skipping".
-      fps: frames a second that a video is brought to before `stride` counts them, by its time
-        stamps, so that all videos play at one speed; None takes every coded frame.
+        resized, with its aspect ratio preserved, to just cover the frame (for a square, so that its
+        smallest side is `size`), then cropped: at random in training, in the center in evaluation.
+        (64, 64) is stored as 64.
+      stride: use every stride-th frame of the video; 1 is "without frame skipping".
+      fps: frame rate to which a video is resampled, by its time stamps, before `stride` is applied,
+        so that all videos play at the same speed; None uses every coded frame.
     """
 
     num_conditioning_frames: int = 5
@@ -62,61 +62,62 @@ class ClipSpec:
         require_integer("ClipSpec", "stride", self.stride, 1)
         size = checked_model_size("ClipSpec.size", self.size)
         require_rate("ClipSpec", "fps", self.fps)
-        object.__setattr__(self, "size", size)  # frozen: the one form of what was written
+        object.__setattr__(self, "size", size)  # the canonical form; the class is frozen
 
     @property
     def height(self) -> int:
-        """Rows of a frame."""
+        """Height of a frame."""
         return height_width(self.size)[0]
 
     @property
     def width(self) -> int:
-        """Columns of a frame."""
+        """Width of a frame."""
         return height_width(self.size)[1]
 
     @property
     def num_frames(self) -> int:
-        """Frames in a clip: conditioning frames, then predicted ones."""
+        """Number of frames in a clip: conditioning and predicted frames."""
         return self.num_conditioning_frames + self.num_predicted_frames
 
     @property
     def span(self) -> int:
-        """Consecutive frames of the video that one clip covers."""
+        """Number of consecutive video frames that one clip covers."""
         return (self.num_frames - 1) * self.stride + 1
 
     def num_windows(self, num_video_frames: int) -> int:
-        """Distinct clips in a video of that many frames, one for every frame it can start at."""
+        """Returns the number of distinct clips in a video, one for each possible first frame."""
         return max(0, num_video_frames - self.span + 1)
 
 
 def identity(clip: ClipSpec) -> dict[str, object]:
-    """What a clip's pixels depend on, for keys; fields that stand at "off" are left out."""
+    """Returns the fields that affect a clip's pixels, for keys; disabled fields are omitted."""
     fields = dataclasses.asdict(clip)
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def resized_shape(height: int, width: int, size: FrameSize) -> tuple[int, int]:
-    """Shape of a frame once it just covers another, the aspect kept to the nearest pixel.
+    """Returns the shape of a frame resized to just cover `size`, with its aspect ratio preserved.
 
     Args:
-      height, width: of the frame.
-      size: what to cover; for a square of side S, the smallest side becomes S.
+      height, width: shape of the frame.
+      size: size to cover; for a square of side S, the smallest side becomes S.
 
     Returns:
-      (height, width): one equals that of `size`, the other is at least that of `size`.
+      (height, width), rounded to pixels: one equals that of `size`, the other is at least as large.
     """
     rows, columns = height_width(size)
-    if rows * width >= columns * height:  # the frame is the wider one: its height decides
+    if rows * width >= columns * height:  # the frame is wider: its height determines the scale
         return rows, max(columns, (width * rows + height // 2) // height)
     return max(rows, (height * columns + width // 2) // width), columns
 
 
 def crop_offset(free: int, position: float | None) -> int:
-    """First row (or column) of a crop that leaves `free` rows over.
+    """Returns the first row (or column) of a crop.
 
     Args:
-      free: height (or width) less the crop's side.
-      position: number in [0, 1) that picks one of the free + 1 offsets evenly; None is the centre.
+      free: height (or width) minus that of the crop.
+      position: number in [0, 1) that selects one of the free + 1 offsets uniformly; None is the
+        center.
     """
     return free // 2 if position is None else int(position * (free + 1))
 
@@ -128,14 +129,14 @@ def cut_clip(
     position: tuple[float, float] | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """One clip of a decoded video.
+    """Cuts one clip out of a decoded video.
 
     Args:
       frames: `[N, H, W, C]`, at least as high and wide as the clip (`resized_shape`).
-      start: frame that the clip starts at.
+      start: first frame of the clip.
       clip: the window.
-      position: (vertical, horizontal) numbers in [0, 1) that place the crop; None is the centre.
-      out: where to put the clip; a new array when None.
+      position: (vertical, horizontal) numbers in [0, 1) that place the crop; None is the center.
+      out: output array; None for a new array.
 
     Returns:
       `[T, clip.height, clip.width, C]` of the type of `frames`.
@@ -149,7 +150,7 @@ def crop_clip(
     position: tuple[float, float] | None = None,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """As `cut_clip`, of the clip's own frames `[T, H, W, C]`."""
+    """As `cut_clip`, for frames `[T, H, W, C]` that already are those of the clip."""
     vertical, horizontal = (None, None) if position is None else position
     top = crop_offset(frames.shape[1] - clip.height, vertical)
     left = crop_offset(frames.shape[2] - clip.width, horizontal)

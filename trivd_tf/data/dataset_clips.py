@@ -1,4 +1,4 @@
-"""Clips of any tf.data.Dataset: a data set of one's own without a class of one's own."""
+"""Clips from any tf.data.Dataset, without a custom data source class."""
 
 import dataclasses
 import hashlib
@@ -21,7 +21,7 @@ from trivd_tf.data.prepare.layout import REPORT
 from trivd_tf.data.source import ClipSource, check_split, digest
 from trivd_tf.data.stored.prepared import Prepared
 
-# Stands for "as many as are wanted", of data sets without end.
+# Number of clips of an infinite dataset.
 _ENDLESS = 2**31 - 1
 _FINGERPRINTED_CLIPS = {"train": 256, "test": 4096}
 _FLOAT_SLACK = 1e-3
@@ -32,29 +32,30 @@ _EXAMPLE = "for example ds.map(lambda clip: tf.image.resize(clip, [64, 64]))"
 class DatasetClips(ClipSource):
     """Clips of a `tf.data.Dataset`, for `Experiment.data` or `trivd_tf.train(dataset=...)`.
 
-    Elements are clips `[T, H, W, 3]` or batches of clips `[b, T, H, W, 3]`, of the T frames
-    (conditioning and predicted ones) and the size H x W of the experiment's `ClipSpec`, in one of
-    three forms: the video alone, `(video, label)`, or a dict with `"video"` and, with labels,
+    Elements are clips `[T, H, W, 3]` or batches of clips `[b, T, H, W, 3]`. T (conditioning and
+    predicted frames) and the size H x W must match the experiment's `ClipSpec`. An element has one
+    of three forms: the video alone, `(video, label)`, or a dict with `"video"` and, with labels,
     `"label"`. Videos are uint8, or floats in [-1, 1], which are rounded to bytes. Labels are
     integers in [0, number of classes).
 
-    The order is the data set's own: shuffle it (`ds.shuffle(1000, seed=0)`). It is repeated
-    without end. A resumed run reads and skips the clips that it has used, so that it continues
-    exactly where the data set gives the same clips again.
+    Clips are used in the order of the dataset: shuffle it (`ds.shuffle(1000, seed=0)`). It is
+    repeated endlessly. A resumed run reads and skips the clips already used, so that it continues
+    exactly if the dataset yields the same clips again.
 
-    A saved configuration cannot hold the data set. A command that opens the run later therefore
-    takes clips from `data_dir` (`--data_dir`), a folder of videos or a prepared set; without it
-    one line says so. Predicting and exporting need no clips.
+    A saved configuration cannot hold the dataset. A command that opens the run later therefore
+    reads clips from `data_dir` (`--data_dir`), a folder of videos or a prepared dataset; without it
+    the command reports this in one line. Prediction and export need no clips.
 
     Args:
       train: the training clips.
-      test: the clips to score on, finite and in a fixed order; without it the run has none.
-      name: of the data, in logs and reports.
-      class_names: of the labels, in their order; empty where clips have none.
-      data_dir: stands in where `train` is not given.
+      test: the clips to score on, finite and in a fixed order; without it the run has no test
+        clips.
+      name: name of the data, in logs and reports.
+      class_names: names of the labels, in order; empty if clips have no labels.
+      data_dir: replaces `train` if that is None.
 
     Raises:
-      InputError: elements of another form, size or range; when clips are first asked for.
+      InputError: elements have another form, size or range; raised when clips are first read.
 
     Example:
       >>> clips = np.zeros([8, 4, 16, 16, 3], np.uint8)
@@ -134,7 +135,7 @@ class DatasetClips(ClipSource):
             return f"{self.name}-test-none"
         if (clip, split) not in self._fingerprints:
             clips = self._clips(clip, split)
-            # A sum, so that the order, which may change from one pass to the next, does not count.
+            # A sum does not depend on the order, which may change from one pass to the next.
             content = 0
             for element in clips.take(_FINGERPRINTED_CLIPS[split]):
                 key = hashlib.sha256(element["video"].numpy().tobytes()).digest()
@@ -214,7 +215,7 @@ class DatasetClips(ClipSource):
         )
 
     def _clips(self, clip: ClipSpec, split: str) -> tf.data.Dataset:
-        """Single clips: {"video": uint8 `[T, H, W, 3]`, "label": int32 `[]`}."""
+        """Returns single clips: {"video": uint8 `[T, H, W, 3]`, "label": int32 `[]`}."""
         dataset = self._dataset(split).map(self._named, num_parallel_calls=tf.data.AUTOTUNE)
         if dataset.element_spec["video"].shape.rank == 5:
             dataset = dataset.unbatch()
@@ -239,7 +240,7 @@ class DatasetClips(ClipSource):
         return {"video": found["video"]}  # labels without names: the dummy class
 
     def _check_first(self, clip: ClipSpec, split: str) -> None:
-        """Looks at the first element, so that a wrong form is one line and no traceback."""
+        """Checks the first element, to report a wrong form in one line, without a traceback."""
         dataset = self._dataset(split)
         wanted = [clip.num_frames, clip.height, clip.width, 3]
         spec = dataset.element_spec
@@ -254,7 +255,7 @@ class DatasetClips(ClipSource):
             raise InputError(f"{self.name}: received class_names, but elements hold no label")
         try:
             first = next(iter(dataset.map(self._named).take(1)), None)
-        except tf.errors.OpError as error:  # from a function of the user's
+        except tf.errors.OpError as error:  # raised in a user's function
             reason = re.sub(
                 r".*transformation with iterator: \S+ |\{\{.*?\}\} *", "", error.message
             )

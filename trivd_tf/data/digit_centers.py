@@ -1,4 +1,4 @@
-"""Where the digits are in a video, from its pixels: measures motion in predictions."""
+"""Locates digits in the pixels of a video, to measure motion in predictions."""
 
 import itertools
 
@@ -6,25 +6,26 @@ import numpy as np
 
 from trivd_tf.base.errors import InputError
 
-# Fainter pixels are background: the haze of a prediction must not pull the centre to the middle.
+# Darker pixels are background: the haze of a prediction must not pull the center to the middle.
 _BACKGROUND = 26
 _REFINEMENTS = 12
 
 
 def digit_centers(video: np.ndarray, num_digits: int = 1) -> np.ndarray:
-    """Estimates the centres of mass of bright digits on dark ground.
+    """Estimates the centers of mass of bright digits on a dark background.
 
-    One digit: the mean position of pixels, weighted by their intensity above the background.
-    Several: weighted k-means, begun along the direction in which the bright pixels spread most,
-    each frame's centres put in the order that continues the frame before. A frame without a bright
-    pixel gives the frame's middle.
+    For one digit, this is the mean position of pixels, weighted by their intensity above the
+    background. For several digits, it is weighted k-means, initialized along the direction in which
+    the bright pixels spread most; the centers of each frame are ordered to continue those of the
+    previous frame. A frame without bright pixels gives the middle of the frame.
 
     Args:
       video: `[B, T, H, W, C]` uint8, or `[B, T, H, W]`.
-      num_digits: digits in each frame.
+      num_digits: number of digits in each frame.
 
     Returns:
-      float32 `[B, T, num_digits, 2]`: (row, column) in pixels, 0 the centre of the first pixel.
+      float32 `[B, T, num_digits, 2]`: (row, column) in pixels, where 0 is the center of the first
+      pixel.
     """
     if video.ndim not in (4, 5) or num_digits < 1:
         raise InputError(
@@ -46,7 +47,7 @@ def digit_centers(video: np.ndarray, num_digits: int = 1) -> np.ndarray:
 
 
 def center_distance(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Mean distance between predicted and real digit centres, under the best pairing of a frame.
+    """Returns the mean distance of predicted and real centers, with the best pairing per frame.
 
     Args:
       predicted: `[B, T, D, 2]`.
@@ -61,7 +62,7 @@ def center_distance(predicted: np.ndarray, real: np.ndarray) -> np.ndarray:
 
 
 def _weighted_mean(weights: np.ndarray, points: np.ndarray, fallback: np.ndarray) -> np.ndarray:
-    """`[N, P]` weights of points `[P, 2]` -> `[N, 2]`; `fallback` where all weights are 0."""
+    """Averages points `[P, 2]` with weights `[N, P]`; `fallback` where all weights are 0."""
     mass = weights.sum(axis=-1, keepdims=True)
     return np.where(mass > 0, weights @ points / np.maximum(mass, 1e-6), fallback)
 
@@ -69,7 +70,7 @@ def _weighted_mean(weights: np.ndarray, points: np.ndarray, fallback: np.ndarray
 def _k_means(
     weights: np.ndarray, points: np.ndarray, mean: np.ndarray, num_digits: int
 ) -> np.ndarray:
-    """`[N, P]` weights -> `[N, D, 2]` centres by Lloyd's iterations."""
+    """Computes centers `[N, D, 2]` from weights `[N, P]` by Lloyd's iterations."""
     offsets = points - mean[:, None]
     mass = np.maximum(weights.sum(axis=-1), 1e-6)
     covariance = np.einsum("np,npi,npj->nij", weights, offsets, offsets) / mass[:, None, None]
@@ -91,7 +92,7 @@ def _k_means(
 
 
 def _follow(centers: np.ndarray) -> np.ndarray:
-    """Orders the centres of each frame like those of the frame before."""
+    """Orders the centers of each frame like those of the previous frame."""
     followed = centers.copy()
     for frame in range(1, centers.shape[1]):
         _, order = _pairings(centers[:, frame], followed[:, frame - 1])
@@ -100,7 +101,7 @@ def _follow(centers: np.ndarray) -> np.ndarray:
 
 
 def _pairings(moved: np.ndarray, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Best pairing of `[..., D, 2]` centres: (mean distance [...], order of `moved` [..., D])."""
+    """Pairs centers `[..., D, 2]`: (mean distance `[...]`, order of `moved` `[..., D]`)."""
     orders = np.array(list(itertools.permutations(range(fixed.shape[-2]))))
     distance = np.linalg.norm(moved[..., orders, :] - fixed[..., None, :, :], axis=-1).mean(axis=-1)
     best = distance.argmin(axis=-1)

@@ -1,4 +1,4 @@
-"""Several data sets as one: each training clip is drawn from one of them."""
+"""Mixes datasets: each training clip is drawn from one of them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,17 +14,18 @@ _WHICH = 0x3117  # stream of random numbers
 
 
 class Mixture(ClipSource):
-    """Training clips of several sources, in fixed shares; it is scored on the first alone.
+    """Training clips of several sources in fixed proportions; scored on the first source only.
 
-    Which source a clip of the stream comes from is a function of the seed and of its place alone.
-    Labels are left out: the sources' classes mean different things.
+    The source of a clip depends only on the seed and its index in the stream. Labels are omitted,
+    because the classes of the sources differ.
 
     Args:
-      sources: the data sets; evaluation clips are those of the first.
-      weights: share of each, in any unit.
+      sources: the datasets; evaluation clips are those of the first.
+      weights: relative weight of each source.
 
     Raises:
-      InputError: there are not as many weights as sources, or one is not above 0.
+      InputError: the number of weights differs from the number of sources, or a weight is not
+        positive.
     """
 
     name = "mixture"

@@ -1,7 +1,7 @@
-"""Random numbers and shuffles as pure functions of (seed, index): nothing to store or replay.
+"""Random numbers and shuffles as pure functions of (seed, index), without state.
 
-A stream of clips that is defined this way can be resumed at any clip, cut into slices for several
-devices, and built in any order, and stays the same stream.
+A stream of clips that is defined this way can be resumed at any clip, split over several devices
+and built in any order, and remains the same stream.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ _ROUNDS = 8
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection of 64-bit words."""
+    """The finalizer of SplitMix64 (Steele, Lea and Flood 2014): a bijection of 64-bit words."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -30,20 +30,20 @@ def hash64(*words: object) -> np.ndarray:
 
 
 def uniform(*words: object) -> np.ndarray:
-    """Uniform float64 numbers in [0, 1), one for each combination of the integers given."""
+    """Returns uniform float64 numbers in [0, 1), one for each combination of `words`."""
     return (hash64(*words) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def permute(index: np.ndarray, size: int, *key: object) -> np.ndarray:
-    """Where a keyed shuffle of range(size) puts each index, without building the shuffle.
+    """Maps indices by a keyed shuffle of range(size), without building the shuffle.
 
-    A Feistel network shuffles the next even power of two; a result outside the range is shuffled
-    again until it falls inside (cycle walking), which keeps the map a bijection of range(size).
+    A Feistel network shuffles the next even power of two. A result outside the range is shuffled
+    again until it is inside (cycle walking), so that the map is a bijection of range(size).
 
     Args:
-      index: int array, each in [0, size).
-      size: number of things shuffled.
-      *key: integers or arrays that broadcast with `index`; each key is another shuffle.
+      index: int array with values in [0, size).
+      size: number of items.
+      *key: integers or arrays that broadcast with `index`; each key gives another shuffle.
 
     Returns:
       int64 array of the shape of `index`.
@@ -68,12 +68,12 @@ def permute(index: np.ndarray, size: int, *key: object) -> np.ndarray:
 
 
 def shuffled_epochs(index: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Item that place `index` of an endless stream holds: every `size` places, each item once.
+    """Returns the items at positions `index` of an endless stream of shuffled epochs.
 
     Args:
-      index: int array of places in the stream, from 0 on.
-      size: number of items.
-      seed: of the order; each epoch has an order of its own.
+      index: int array of positions in the stream, starting at 0.
+      size: number of items; each epoch of `size` positions contains each item once.
+      seed: seed of the order; each epoch has a different order.
 
     Returns:
       int64 array of items in [0, size).
@@ -83,10 +83,10 @@ def shuffled_epochs(index: np.ndarray, size: int, seed: int) -> np.ndarray:
 
 
 def spread_order(size: int) -> np.ndarray:
-    """Order of range(size) whose every prefix is spread evenly over the whole range.
+    """Returns an order of range(size) in which every prefix is spread evenly over the range.
 
-    Multiples of the golden ratio, modulo 1, leave gaps of at most three lengths however many there
-    are; sorting by them makes the first n of a list of windows cover all videos, start to end.
+    Any number of multiples of the golden ratio, modulo 1, leave gaps of at most three lengths.
+    Sorted by them, the first n of a list of windows cover all videos from start to end.
     """
     golden = (np.sqrt(5.0) - 1.0) / 2.0
     return np.argsort(np.mod(np.arange(size) * golden, 1.0), kind="stable")

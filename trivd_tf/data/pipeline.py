@@ -1,7 +1,7 @@
-"""tf.data around functions that build a whole batch in NumPy.
+"""tf.data pipelines around functions that build whole batches in NumPy.
 
-One Python call makes a batch, not a clip, so the interpreter's lock is taken a few times a second;
-several batches are built ahead of the training step, in order.
+One Python call builds a batch, not a clip, so the interpreter lock is taken only a few times per
+second. Several batches are prefetched in order.
 """
 
 import os
@@ -28,12 +28,13 @@ def endless_batches(
     video_shape: tuple[int | None, ...],
     encoded: bool = False,
 ) -> tf.data.Dataset:
-    """Data set of build(0), build(1), ... without end.
+    """Returns the endless dataset of build(0), build(1), ...
 
     Args:
-      build: makes batch n; called from several threads.
+      build: builds batch n; called from several threads.
       video_shape: static shape `[b, T, H, W, 3]`.
-      encoded: `build` gives strips of JPEG frames, to be decoded and cropped here, not in Python.
+      encoded: `build` returns strips of JPEG frames, which are decoded and cropped in TensorFlow,
+        not in Python.
     """
     batches = _decoded if encoded else _plain
     return finish(batches(build, _ENDLESS, video_shape, video_shape[0]))
@@ -113,12 +114,12 @@ def _decoded(
     )
     cores = len(os.sched_getaffinity(0))
     clips = batches.unbatch().map(decode, num_parallel_calls=cores, deterministic=True)
-    # A static batch size where there is one: endless batches are all full.
+    # Keep the static batch size if there is one: endless batches are all full.
     return clips.batch(batch_size, drop_remainder=video_shape[0] is not None)
 
 
 def strip_lengths(num_frames: int) -> list[int]:
-    """Frames in each strip of a clip."""
+    """Returns the number of frames in each strip of a clip."""
     return [
         min(FRAMES_IN_STRIP, num_frames - first) for first in range(0, num_frames, FRAMES_IN_STRIP)
     ]

@@ -1,4 +1,4 @@
-"""What every data set offers: endless training clips and a fixed list of evaluation clips."""
+"""Interface of data sources: endless training clips and a fixed list of evaluation clips."""
 
 import abc
 import hashlib
@@ -22,25 +22,25 @@ def check_split(split: str) -> None:
 
 
 def digest(*parts: object) -> str:
-    """Short stable key of anything JSON can hold."""
+    """Returns a short stable digest of values that JSON can represent."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 class ClipSource(abc.ABC):
-    """A data set seen as clips.
+    """A dataset of clips.
 
     A batch is a dict: "video" uint8 `[b, T, H, W, 3]` in [0, 255] (RGB) and "label" int32 `[b]`
-     in [0, num_classes). Subclasses say which clip stands at each index; the order, batches,
-    slices for several devices and prefetching are here, once for all.
+    in [0, num_classes). Subclasses define the clip at each index; this class implements order,
+    batching, sharding over devices and prefetching.
 
     Attributes:
       name: short name for logs and reports.
-      class_names: names of the labels, empty where there are none.
-      num_classes: number of labels; 1 where there are none.
-      has_test_clips: whether there are clips that are not trained on.
-      not_in_gin: arguments of the class that a saved configuration leaves out.
-      made_with: the arguments that this object was made with, positional and by name.
+      class_names: names of the labels; empty without labels.
+      num_classes: number of labels; 1 without labels.
+      has_test_clips: whether there are clips that are not used in training.
+      not_in_gin: arguments of the class that a saved configuration omits.
+      made_with: the arguments with which this object was created, positional and by name.
     """
 
     name: str = "clips"
@@ -66,49 +66,49 @@ class ClipSource(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self, clip: ClipSpec) -> None:
-        """Makes clips of this kind readable: decodes, checks, caches, with a progress bar.
+        """Prepares clips for reading: decodes, checks and caches them, with a progress bar.
 
-        The other methods call it; after the first time it costs nothing.
+        The other methods call it; only the first call does any work.
 
         Raises:
-          InputError: there is nothing to read.
+          InputError: there are no readable clips.
         """
 
     @abc.abstractmethod
     def num_evaluation_clips(self, clip: ClipSpec, split: str) -> int:
-        """Number of distinct evaluation clips that the split holds."""
+        """Returns the number of distinct evaluation clips of a split."""
 
     @abc.abstractmethod
     def fingerprint(self, clip: ClipSpec, split: str) -> str:
-        """Key for caches of what was computed from the evaluation clips of this split."""
+        """Returns a key for cached results that depend on the evaluation clips of this split."""
 
     def inventory(self, clip: ClipSpec) -> dict[str, str]:
-        """What identifies each file's content, by the file's name, for reports of what changed.
+        """Returns an identifier of each file's content, by file name, to report changes.
 
-        Empty where the source does not consist of files that may change one by one.
+        Empty if the source does not consist of files that may change individually.
         """
         return {}
 
     def _training_batch(
         self, clip: ClipSpec, seed: int, indices: np.ndarray
     ) -> pipeline.Batch | pipeline.EncodedBatch:
-        """Clips at `indices` (int64 `[b]`) of the endless training stream of `seed`.
+        """Returns the clips at `indices` (int64 `[b]`) of the endless training stream of `seed`.
 
-        Sources that cannot reach a clip by its index override `training_clips` instead.
+        Sources without random access to clips override `training_clips` instead.
         """
         raise NotImplementedError
 
     def _evaluation_batch(
         self, clip: ClipSpec, split: str, indices: np.ndarray
     ) -> pipeline.Batch | pipeline.EncodedBatch:
-        """Clips at `indices` (int64 `[b]`) of the fixed list of evaluation clips.
+        """Returns the clips at `indices` (int64 `[b]`) of the fixed list of evaluation clips.
 
-        Sources that cannot reach a clip by its index override `evaluation_clips` instead.
+        Sources without random access to clips override `evaluation_clips` instead.
         """
         raise NotImplementedError
 
     def _encoded(self) -> bool:
-        """Whether the batches above are JPEG files still; asked after `prepare`."""
+        """Whether the batches above are still JPEG-encoded; call after `prepare`."""
         return False
 
     def training_clips(
@@ -121,22 +121,22 @@ class ClipSource(abc.ABC):
         shard_count: int = 1,
         batch_size: int,
     ) -> tf.data.Dataset:
-        """Endless batches of training clips, randomly cropped.
+        """Returns endless batches of randomly cropped training clips.
 
-        Clip i of the stream is a function of (seed, i) alone. Global batch n holds the clips from
-        start + n * batch_size on; shard k of it the k-th slice. So a run resumes by passing the
-        number of clips it has used as `start`, and does not depend on the number of devices.
+        Clip i of the stream depends only on (seed, i). Global batch n holds the clips from
+        start + n * batch_size on, and its shard k is the k-th slice. A run therefore resumes by
+        passing the number of used clips as `start`, and does not depend on the number of devices.
 
         Args:
-          clip: the clips wanted.
-          seed: of the order and the crops.
+          clip: definition of the clips.
+          seed: seed of the order and the crops.
           start: first clip of the stream.
-          shard_index: which slice of each global batch, in [0, shard_count).
+          shard_index: index of the slice of each global batch, in [0, shard_count).
           shard_count: number of slices; divides `batch_size`.
-          batch_size: clips in a global batch.
+          batch_size: number of clips in a global batch.
 
         Returns:
-          Data set of batches of batch_size // shard_count clips.
+          Dataset of batches of batch_size // shard_count clips.
         """
         self._check_share(batch_size, shard_index, shard_count, start)
         self.prepare(clip)
@@ -157,17 +157,17 @@ class ClipSource(abc.ABC):
         batch_size: int,
         first_clip: int = 0,
     ) -> tf.data.Dataset:
-        """`num_clips` of the split's evaluation clips: fixed order, centre crop.
+        """Returns `num_clips` evaluation clips of a split, in a fixed order and center-cropped.
 
         Args:
-          clip: the clips wanted.
+          clip: definition of the clips.
           split: "train" or "test".
-          num_clips: how many; `first_clip + num_clips` is at most `num_evaluation_clips`.
-          batch_size: clips in a batch; the last batch may be smaller.
-          first_clip: where in the list to begin; clips before it are not read.
+          num_clips: number of clips; `first_clip + num_clips` is at most `num_evaluation_clips`.
+          batch_size: number of clips in a batch; the last batch may be smaller.
+          first_clip: index of the first clip; clips before it are not read.
 
         Returns:
-          Finite data set of batches.
+          Finite dataset of batches.
 
         Raises:
           InputError: the split has fewer distinct clips.
@@ -188,7 +188,7 @@ class ClipSource(abc.ABC):
         )
 
     def _check_share(self, batch_size: int, shard_index: int, shard_count: int, start: int) -> None:
-        """Raises `InputError` for arguments of `training_clips` that cannot be."""
+        """Raises `InputError` for invalid arguments of `training_clips`."""
         if batch_size < 1 or shard_count < 1 or batch_size % shard_count:
             raise InputError(
                 f"the batch size must be a positive multiple of the number of shards; received "
@@ -204,7 +204,7 @@ class ClipSource(abc.ABC):
     def _check_range(
         self, clip: ClipSpec, split: str, num_clips: int, batch_size: int, first_clip: int
     ) -> None:
-        """Raises `InputError` for arguments of `evaluation_clips` that cannot be."""
+        """Raises `InputError` for invalid arguments of `evaluation_clips`."""
         available = self.num_evaluation_clips(clip, split)
         if first_clip < 0:
             raise InputError(f"the first clip must be 0 or later; received {first_clip}")

@@ -1,4 +1,4 @@
-"""Sharing the videos of a folder out between training and testing."""
+"""Splits the videos of a folder into training and test parts."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _MIN_TEST_FILES = 2
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """Frames [first, first + length) of one video: what one split owns of it."""
+    """Frames [first, first + length) of one video that belong to one split."""
 
     video: int
     first: int
@@ -27,20 +27,20 @@ def split_videos(
     split_by: str,
     stated: Sequence[str] = (),
 ) -> dict[str, list[Part]]:
-    """Shares videos out between training and testing, no frame to both.
+    """Splits videos into training and test parts without common frames.
 
-    By file, a hash of each name decides its rank, so that neighbours in the alphabet do not land
-    together and the choice does not depend on the machine. By time, testing gets the end of each
-    video: its share, but at least one window; a video too short for a window on both sides is for
+    By file, videos are ranked by a hash of their names, so that neighbors in the alphabet are
+    separated and the result does not depend on the machine. By time, the test part is the end of
+    each video, at least one window long; a video too short for a window on both sides is used for
     training.
 
     Args:
-      names: what identifies each video.
-      lengths: its number of frames, at least clip.span.
-      clip: the clips wanted.
-      train_fraction: share for training.
+      names: unique names of the videos.
+      lengths: number of frames of each video, at least clip.span.
+      clip: definition of the clips.
+      train_fraction: fraction for training.
       split_by: "file", "time" or "auto".
-      stated: "train" or "test" of each video whose own file says which it is for, else "".
+      stated: for each video, "train" or "test" if its file states the split, else "".
 
     Returns:
       The parts of "train" and of "test".

@@ -1,7 +1,7 @@
-"""All clip windows of a list of videos, numbered without being listed.
+"""Numbers all clip windows of a list of videos without listing them.
 
-Half a million videos of 250 frames hold over a hundred million windows; the table keeps one number
-a video and finds window w by bisection.
+Half a million videos of 250 frames hold over a hundred million windows. The table stores one number
+per video and finds window w by bisection.
 """
 
 import functools
@@ -19,15 +19,15 @@ class WindowTable:
     """Windows of one split.
 
     Args:
-      lengths: frames that the split owns of each video, int `[V]`.
-      clip: the clips wanted.
+      lengths: number of frames of each video that belong to the split, int `[V]`.
+      clip: definition of the clips.
     """
 
     def __init__(self, lengths: np.ndarray, clip: ClipSpec):
         counts = np.maximum(np.asarray(lengths, np.int64) - clip.span + 1, 0)
         self._ends = np.cumsum(counts)
         self._counts = counts
-        # Videos with more windows stand first: those with a window left in a round are a prefix.
+        # Sorted by decreasing number of windows: videos with a window in a round are a prefix.
         self._by_count = np.argsort(-counts, kind="stable")
         having = np.bincount(counts, minlength=1)[::-1].cumsum()[::-1][1:]  # >= 1, >= 2, ...
         self._round_sizes = having
@@ -37,11 +37,11 @@ class WindowTable:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def training(self, indices: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """(video, first frame) at places of the endless stream: each window once an epoch.
+        """Returns (video, first frame) of training clips; each epoch has each window once.
 
         Args:
-          indices: int64 `[b]` places in the stream.
-          seed: of the order.
+          indices: int64 `[b]`, positions in the endless stream.
+          seed: seed of the order.
 
         Returns:
           Two int64 `[b]`.
@@ -51,10 +51,10 @@ class WindowTable:
         return videos, windows - (self._ends - self._counts)[videos]
 
     def evaluation(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(video, first frame) at places of the fixed list of evaluation clips.
+        """Returns (video, first frame) at positions of the fixed list of evaluation clips.
 
-        The list goes round the videos, in a fixed shuffled order. The first round takes the first
-        window of each video, later rounds windows spread over it, until each window was taken once.
+        The list cycles through the videos in a fixed shuffled order. The first round uses the first
+        window of each video; later rounds use windows spread over it, until each was used once.
         """
         indices = np.asarray(indices, np.int64)
         rounds = np.searchsorted(self._round_ends, indices, side="right")
@@ -73,7 +73,7 @@ class WindowTable:
 
 
 def random_positions(seed: int, indices: np.ndarray) -> list[tuple[float, float]]:
-    """Where to crop the training clips at these places of the stream: see `clips.crop_offset`."""
+    """Returns crop positions of training clips at stream positions; see `clips.crop_offset`."""
     rows = permutation.uniform(seed, _CROP_ROWS, indices)
     columns = permutation.uniform(seed, _CROP_COLUMNS, indices)
     return list(zip(rows.tolist(), columns.tolist(), strict=True))

@@ -14,10 +14,10 @@ LARGEST_ANSWER = 2**28
 
 
 def check_conditioning(frames: tf.Tensor, clip_shape: Sequence[int]) -> tf.Tensor:
-    """`frames`, held to uint8 `[B >= 1, *clip_shape]`."""
+    """Returns `frames`, checked to be uint8 `[B >= 1, *clip_shape]`."""
     wanted = ", ".join(str(length) for length in clip_shape)
     shape = true_shape(frames)
-    # Padded, so that a wrong rank gets this message too and not one about slicing.
+    # Padded, so that a wrong rank gives this message and not one about slicing.
     padded = tf.concat([shape, [-1] * 6], axis=0)
     right = tf.reduce_all(tf.equal(padded[1:6], [*clip_shape, -1])) & (padded[0] > 0)
     check = tf.debugging.Assert(
@@ -92,9 +92,9 @@ def check_answer(
     num_frames: tf.Tensor | int,
     frame_shape: Sequence[int],
 ) -> tf.Operation:
-    """Holds an answer to `LARGEST_ANSWER` numbers."""
+    """Checks that a response has at most `LARGEST_ANSWER` values."""
     height, width, channels = frame_shape
-    # In floating point: the product of the requested integers may not fit one.
+    # In floating point: the product of the requested integers may overflow.
     requested = [num_clips, num_samples, num_frames]
     total = float(height * width * channels) * tf.reduce_prod(
         tf.stack([tf.cast(number, tf.float64) for number in requested])

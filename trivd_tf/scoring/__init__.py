@@ -1,4 +1,4 @@
-"""Scores of anybody's videos, in files: `trivd score REAL FAKE`."""
+"""Scores video files of any origin, for `trivd score REAL FAKE`."""
 
 from trivd_tf.scoring.plots import plot_by_samples
 from trivd_tf.scoring.report import Figure, Score

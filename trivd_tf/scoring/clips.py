@@ -1,4 +1,4 @@
-"""Which windows of which videos are the clips of a side, and their frames."""
+"""Selects the windows of videos that are scored as clips, and reads their frames."""
 
 import dataclasses
 import hashlib
@@ -14,29 +14,29 @@ from trivd_tf.scoring.rules import Rule
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """A window: the number of a video in its list, and the frame that it starts at."""
+    """A window: the index of a video in its list, and the first frame."""
 
     video: int
     start: int
 
 
 def shuffled(videos: Sequence[Video], seed: int) -> list[Video]:
-    """The videos in an order that depends on their names and the seed alone.
+    """Returns the videos in an order that depends only on their names and the seed.
 
-    Videos of one name have the same place on both sides.
+    Videos of the same name have the same position on both sides.
     """
     return sorted(videos, key=lambda video: _number(seed, video.name))
 
 
 def starts(video: Video, length: int, rule: Rule, windows: str, seed: int) -> list[int]:
-    """Where the clips of a video start, in the order in which they are taken.
+    """Returns the first frames of a video's clips, in the order in which they are used.
 
     Args:
-        video: whose they are.
-        length: its frames.
-        rule: of the clips.
+        video: the video.
+        length: its number of frames.
+        rule: rule of the clips.
         windows: one of `trivd_tf.scoring.rules.WINDOWS`.
-        seed: of a random one.
+        seed: seed of a random window.
     """
     free = length - rule.span
     if free < 0:
@@ -49,9 +49,9 @@ def starts(video: Video, length: int, rule: Rule, windows: str, seed: int) -> li
 
 
 def choose(starts_by_video: Sequence[Sequence[int]], number: int | None) -> list[Clip]:
-    """The clips of one side, `number` of them or all.
+    """Chooses `number` clips of one side, or all.
 
-    Goes round the videos: the first window of each, then the second of each that has one, ...
+    Cycles through the videos: the first window of each, then the second of each that has one, ...
     """
     rounds = max(map(len, starts_by_video), default=0)
     clips = [
@@ -64,13 +64,15 @@ def choose(starts_by_video: Sequence[Sequence[int]], number: int | None) -> list
 
 
 def read_clips(video: Video, wanted: Sequence[int], rule: Rule) -> Iterator[tuple[int, np.ndarray]]:
-    """The clips of a video that start at `wanted`, with their starts, as they become complete.
+    """Yields the clips of a video that start at `wanted`, each as soon as it is complete.
+
+    Only the frames of incomplete clips are held in memory.
 
     Yields:
-        (start, uint8 `[frames, H, W, 3]`), cropped. Holds the frames of unfinished clips alone.
+        (start, uint8 `[frames, H, W, 3]`), cropped.
 
     Raises:
-        InputError: the video cannot be read, or ends before they do.
+        InputError: the video cannot be read, or ends before a clip is complete.
     """
     waiting: dict[int, np.ndarray] = {}
     missing = sorted(wanted)
@@ -94,7 +96,7 @@ def read_clips(video: Video, wanted: Sequence[int], rule: Rule) -> Iterator[tupl
 
 
 def cropped(frame: np.ndarray, crop: str) -> np.ndarray:
-    """A frame `[H, W, 3]`, or the largest square in its middle."""
+    """Returns a frame `[H, W, 3]`, or its largest center square."""
     if crop == "none":
         return frame
     height, width = frame.shape[:2]

@@ -1,4 +1,4 @@
-"""FVD and KVD over the number of samples: the bias of FVD at small numbers."""
+"""FVD and KVD as a function of the number of samples, to show FVD's bias at small numbers."""
 
 import dataclasses
 
@@ -15,9 +15,9 @@ class Point:
     """Scores at one number of samples: means over disjoint subsets of the clips.
 
     Attributes:
-        samples: clips of either side.
-        fvd, kvd: the means.
-        subsets: of how many.
+        samples: number of clips of each side.
+        fvd, kvd: means over the subsets.
+        subsets: number of subsets.
     """
 
     samples: int
@@ -27,7 +27,7 @@ class Point:
 
 
 def halves_of(number: int, fewest: int = 8) -> list[int]:
-    """`number`, its half, a quarter, ... down to `fewest`; rising."""
+    """Returns `number`, its half, its quarter, ... down to `fewest`, in ascending order."""
     counts = [number]
     while counts[-1] // 2 >= fewest:
         counts.append(counts[-1] // 2)
@@ -43,14 +43,14 @@ def by_samples(
     covariance: str = "unbiased",
     seed: int = 0,
 ) -> list[Point]:
-    """The curve.
+    """Computes FVD and KVD at several numbers of samples.
 
     Args:
         real, fake: logits `[N, D]`.
         counts: numbers of samples, from 2 to N.
-        paired: keeps the rows of both together.
+        paired: use the same rows of both sides.
         covariance: see `trivd_tf.metrics.frechet_distance`.
-        seed: of the choice of subsets.
+        seed: seed of the choice of subsets.
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(real))

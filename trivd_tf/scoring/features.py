@@ -1,4 +1,4 @@
-"""I3D logits of clips, computed once: kept in files by all that they depend on."""
+"""I3D logits of clips, cached in files under a key of everything that they depend on."""
 
 import dataclasses
 import hashlib
@@ -20,27 +20,27 @@ from trivd_tf.scoring.clips import Clip, read_clips
 from trivd_tf.scoring.readers import Video
 from trivd_tf.scoring.rules import Rule
 
-# Bump when a change here or in `clips` changes what a clip's logits are.
+# Increment when a change here or in `clips` changes the logits of a clip.
 _VERSION = 2
 _SAVE_EVERY = 64  # clips of one video
 
 
 def default_cache_dir() -> Path:
-    """The user's cache directory."""
+    """Returns the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "trivd_tf" / "features"
 
 
 class FeatureCache:
-    """Files of logits and of lengths, one a video and rule; each appears whole.
+    """Cache of logits and lengths, one file per video and rule, each written atomically.
 
-    An entry's name is a digest of the video's content (not its place or its time), of how it is
-    decoded, cut, resized and cropped, of I3D's weights and of the version of this package.
+    An entry's name is a digest of the video's content (not its location or modification time), of
+    the decoding, windows, resizing and cropping, of I3D's weights and of this package's version.
 
     Args:
-        directory: where they are kept; None keeps nothing.
-        model: I3D; nothing is kept where its weights cannot be read.
-        resize: the rule by which frames get 224 x 224 pixels.
+        directory: cache directory; None disables the cache.
+        model: I3D; the cache is disabled if its weights cannot be read.
+        resize: rule for resizing frames to 224 x 224.
     """
 
     def __init__(self, directory: Path | None, model: object, resize: str):
@@ -49,26 +49,26 @@ class FeatureCache:
         self._weights = [digest, resize]
 
     def load(self, video: Video, rule: Rule) -> dict[int, np.ndarray]:
-        """Logits `[D]` by the frame that their clip starts at."""
+        """Returns the cached logits `[D]` by the first frame of their clip."""
         arrays = self._read(self._logits(video, rule))
         if arrays is None:
             return {}
         return dict(zip(arrays["starts"].tolist(), arrays["logits"], strict=True))
 
     def save(self, video: Video, rule: Rule, logits: dict[int, np.ndarray]) -> None:
-        """Keeps logits, beside those that were there."""
+        """Adds logits to those in the cache."""
         logits = self.load(video, rule) | logits
         starts = np.array(sorted(logits))
         values = np.stack([logits[start] for start in starts.tolist()])
         self._write(self._logits(video, rule), starts=starts, logits=values)
 
     def length(self, video: Video, rule: Rule) -> int | None:
-        """How many frames a video has at the rule's frame rate, where that is known."""
+        """Returns the number of frames of a video at the rule's frame rate; None if not cached."""
         arrays = self._read(self._length(video, rule))
         return None if arrays is None else int(arrays["length"])
 
     def save_length(self, video: Video, rule: Rule, length: int) -> None:
-        """Keeps a length."""
+        """Adds the length of a video to the cache."""
         self._write(self._length(video, rule), length=np.array(length))
 
     def _logits(self, video: Video, rule: Rule) -> list[object]:
@@ -89,7 +89,7 @@ class FeatureCache:
         try:
             with self._path(key).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
-        except Exception:  # missing or damaged, by many names: it is computed again
+        except Exception:  # missing or damaged (many error types): computed again
             return None
 
     def _write(self, key: list[object], **arrays: np.ndarray) -> None:
@@ -102,10 +102,10 @@ class FeatureCache:
 def measure_lengths(
     videos: Sequence[Video], rule: Rule, windows: str, cache: FeatureCache, name: str
 ) -> tuple[list[int], dict[str, str]]:
-    """Frames of each video, 0 where it cannot be read; no more than the windows need.
+    """Counts the frames of each video, 0 if it cannot be read, up to the number that windows need.
 
     Returns:
-        The lengths, and what is wrong with videos, by name.
+        The lengths, and the problems of unreadable videos, by name.
     """
     problems: dict[str, str] = {}
     lengths = []
@@ -135,7 +135,7 @@ def _length(video: Video, rule: Rule, windows: str, cache: FeatureCache) -> int:
 
 @dataclasses.dataclass
 class _Missing:
-    """What is to be computed of one video."""
+    """The clips of one video whose logits must be computed."""
 
     number: int
     video: Video
@@ -143,7 +143,7 @@ class _Missing:
     unsaved: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def save_if(self, cache: FeatureCache, rule: Rule, number: int) -> None:
-        """Writes what was computed, once it is the logits of so many clips."""
+        """Writes the computed logits to the cache if there are at least `number`."""
         if len(self.unsaved) >= number:
             cache.save(self.video, rule, self.unsaved)
             self.unsaved = {}
@@ -157,17 +157,17 @@ def logits_of(
     cache: FeatureCache,
     name: str,
 ) -> np.ndarray:
-    """Logits of clips, `[N, D]`; what is in the cache is not computed again.
+    """Computes logits of clips, `[N, D]`, except those in the cache.
 
-    An interrupted call leaves in the cache what it has computed.
+    An interrupted call leaves the computed logits in the cache.
 
     Args:
-        videos: of one side.
-        clips: of them.
-        rule: of the clips.
+        videos: videos of one side.
+        clips: clips of these videos.
+        rule: rule of the clips.
         extractor: I3D.
-        cache: of logits.
-        name: of the side, for the progress.
+        cache: cache of logits.
+        name: name of the side, for the progress display.
     """
     by_video: dict[int, list[int]] = {}
     for clip in clips:
@@ -188,7 +188,7 @@ def logits_of(
                     one.unsaved[start] = known[Clip(one.number, start)] = values
                     one.save_if(cache, rule, _SAVE_EVERY)
                 progress.update(len(batch))
-        finally:  # an interrupted call keeps what it has
+        finally:  # an interrupted call saves the computed logits
             for one in missing:
                 one.save_if(cache, rule, 1)
     return np.stack([known[clip] for clip in clips])
@@ -198,7 +198,7 @@ _Item = tuple[_Missing, int, np.ndarray]
 
 
 def _batches(missing: Sequence[_Missing], rule: Rule, size: int) -> Iterator[list[_Item]]:
-    """Clips of one shape together, also of several videos."""
+    """Yields batches of clips of the same shape, also from several videos."""
     waiting: dict[tuple[int, ...], list[_Item]] = {}
     for one in missing:
         for start, frames in read_clips(one.video, one.starts, rule):

@@ -1,4 +1,4 @@
-"""Scores of single frames where a predicted video belongs to a real one."""
+"""Frame-by-frame scores of predicted videos that are paired with real ones."""
 
 from collections.abc import Sequence
 
@@ -23,19 +23,19 @@ class FramesDiffer(InputError):
 def frame_scores(
     real: Sequence[Video], fake: Sequence[Video], clips: Sequence[Clip], rule: Rule, skip: int = 0
 ) -> dict[str, np.ndarray]:
-    """PSNR, SSIM and summed errors of clips.
+    """Computes PSNR, SSIM and summed errors of clips.
 
     Args:
-        real, fake: videos, pair by pair.
-        clips: windows, the same of both.
-        rule: of the clips.
-        skip: frames at the beginning of a clip that are not scored: conditioning frames.
+        real, fake: videos, in pairs.
+        clips: windows, the same for both sides.
+        rule: rule of the clips.
+        skip: number of conditioning frames at the start of a clip, which are not scored.
 
     Returns:
-        By the score's name, its mean over the frames of each clip, `[N]`.
+        Name of each score -> its mean over the frames of each clip, `[N]`.
 
     Raises:
-        FramesDiffer: the two of a pair are not of one size.
+        FramesDiffer: the frames of a pair have different sizes.
         InputError: a video cannot be read.
     """
     found: dict[Clip, dict[str, float]] = {}

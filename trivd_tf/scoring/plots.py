@@ -1,4 +1,4 @@
-"""FVD and KVD over the number of samples, as a picture."""
+"""Plots FVD and KVD over the number of samples."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ _FVD, _KVD = "#0072B2", "#D55E00"
 
 
 def plot_by_samples(score: Score, path: Path) -> None:
-    """FVD over 1 / N with the line to infinitely many samples, and KVD over N."""
+    """Plots FVD over 1 / N with the extrapolation to infinitely many samples, and KVD over N."""
     infinite = score.figures.get("fvd_infinite")
     draw_by_samples(
         score.by_samples,
@@ -27,7 +27,7 @@ def plot_by_samples(score: Score, path: Path) -> None:
 def draw_by_samples(
     points: Sequence[Point], fvd: Estimate, infinite: Estimate | None, kvd: Estimate, path: Path
 ) -> None:
-    """As `plot_by_samples`, from its parts."""
+    """As `plot_by_samples`, from the parts of a score."""
     import matplotlib.figure
 
     figure = matplotlib.figure.Figure(figsize=(9, 3.6), layout="constrained")

@@ -1,4 +1,4 @@
-"""The videos of one side: a folder of videos or of folders of frames, or arrays in files."""
+"""Finds and reads the videos of one side: a folder of videos or frame folders, or array files."""
 
 import dataclasses
 import functools
@@ -15,24 +15,24 @@ from trivd_tf.data.files import arrays, decode, listing, stills
 from trivd_tf.data.files.array_formats import UnreadableArray
 from trivd_tf.metrics.videos import Range, as_uint8_videos
 
-# What libav calls lossless but does not keep colours: a GIF holds 256 of them.
+# Codecs that libav calls lossless although they reduce colors: a GIF has 256.
 _LOSSY_BESIDES = frozenset({"gif"})
 ARRAY = "array"
 
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """One video, which is read when it is asked for.
+    """One video, which is read on demand.
 
     Attributes:
-        name: what it is paired by: its place in the folder without the file's ending, or its
-            number in an array.
+        name: key for pairing: the path in the folder without the extension, or the index in an
+            array.
         path: the file, or the folder of frames.
-        index: its number in an array; None for a video of its own.
-        encoding: codec of a file, `array` of an array.
-        lossy: whether that codec loses detail.
-        frame_rate: frames a second; 0.0 where nobody says.
-        value_range: black and white of an array of floats.
+        index: index in an array; None for a video file or frame folder.
+        encoding: codec of a file; `array` for an array.
+        lossy: whether the codec is lossy.
+        frame_rate: frames per second; 0.0 if unknown.
+        value_range: values of black and white in an array of floats.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Video:
     value_range: Range | None = None
 
     def content(self) -> str:
-        """A digest of all bytes that it is read from."""
+        """Returns a digest of all bytes of the video."""
         if self.index is None:
             return _content(self.path)
         file = arrays.parse(self.path)
@@ -52,14 +52,14 @@ class Video:
         return f"{_content(Path(file.file))}:{file.axes}[{self.index}] {self.value_range}"
 
     def frames(self, *, size: int | None, frame_rate: float | None) -> Iterator[np.ndarray]:
-        """Frames as they are shown, uint8 `[H, W, 3]`.
+        """Yields frames in display orientation, uint8 `[H, W, 3]`.
 
         Args:
-            size: smallest side that they are resized to; None keeps theirs.
-            frame_rate: that the video is brought to; None takes every frame.
+            size: smallest side of the resized frames; None keeps the original size.
+            frame_rate: frame rate to which the video is resampled; None uses every frame.
 
         Raises:
-            InputError: it cannot be read, or has no frame rate though one is asked for.
+            InputError: the video cannot be read, or `frame_rate` is set and the video has none.
         """
         if frame_rate is not None and self.frame_rate <= 0:
             raise InputError(
@@ -80,16 +80,16 @@ class Video:
 def find_videos(
     path: str | os.PathLike[str], value_range: Range | None = None
 ) -> tuple[list[Video], list[str]]:
-    """The videos of one side, sorted by name, and what is wrong with files that are none.
+    """Finds the videos of one side, sorted by name, and the problems of unreadable files.
 
     Args:
         path: a folder of videos, of folders of frames, or of arrays; or an array file, named as
             `trivd_tf.data.files.arrays` describes it (`clips.npy`, `mnist.npy:TNHW`).
-        value_range: black and white of arrays of floats `[N, T, H, W, C]`; None takes arrays of
-            uint8 in any order of axes.
+        value_range: values of black and white in arrays of floats `[N, T, H, W, C]`; None reads
+            arrays of uint8 in any order of axes.
 
     Raises:
-        InputError: nothing there, or nothing that is a video.
+        InputError: `path` does not exist, or holds no video.
     """
     root = Path(path).expanduser()
     if arrays.parse(root) is not None and not root.is_dir():
@@ -135,7 +135,7 @@ def _is_lossy(codec: str) -> bool:
 
 
 def _array_videos(path: str, prefix: str, value_range: Range | None) -> list[Video]:
-    """The videos of an array file, by their numbers; of a file in a folder, behind its name."""
+    """Returns the videos of an array file, named by `prefix` and their indices."""
     if value_range is None:
         places = [video.path for video in arrays.find_videos(path)]
     else:
@@ -153,10 +153,10 @@ def _array_videos(path: str, prefix: str, value_range: Range | None) -> list[Vid
 
 @functools.lru_cache(maxsize=8)
 def _open_floats(path: str) -> np.ndarray:
-    """An array of a `.npy` file, memory-mapped, or the only one of an `.npz` file.
+    """Opens the array of a `.npy` file, memory-mapped, or the only array of an `.npz` file.
 
     Raises:
-        InputError: it cannot be read, or does not hold floats `[N, T, H, W, C]`.
+        InputError: the file cannot be read, or does not hold floats `[N, T, H, W, C]`.
     """
     try:
         loaded = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""The scores of two sets of videos, as a table and as JSON."""
+"""Formats the scores of two sets of videos as a table and as JSON."""
 
 import dataclasses
 import json
@@ -13,10 +13,10 @@ class Figure:
     """One score.
 
     Attributes:
-        title: for the table.
-        estimate: its value and interval.
-        protocol: what it depends on besides the clips.
-        digits: after the point.
+        title: title in the table.
+        estimate: value and interval.
+        protocol: settings that it depends on besides the clips.
+        digits: number of decimals.
     """
 
     title: str
@@ -30,11 +30,11 @@ class Score:
     """Scores of FAKE against REAL.
 
     Attributes:
-        figures: by key: fvd, fvd_infinite, kvd, inception_score; psnr, ssim, mse_sum and mae_sum
-            where the videos are paired.
-        protocol: all that the figures depend on together.
-        warnings: what a reader has to know.
-        by_samples: FVD and KVD of fewer samples, rising.
+        figures: scores by key: fvd, fvd_infinite, kvd, inception_score; psnr, ssim, mse_sum and
+            mae_sum if the videos are paired.
+        protocol: settings that all figures depend on.
+        warnings: warnings for the reader.
+        by_samples: FVD and KVD for fewer samples, in ascending order of samples.
     """
 
     figures: dict[str, Figure]
@@ -43,7 +43,7 @@ class Score:
     by_samples: tuple[Point, ...] = ()
 
     def value(self, key: str) -> float:
-        """A figure's value."""
+        """Returns the value of a figure."""
         return self.figures[key].estimate.value
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class Score:
         return "\n".join(lines)
 
     def to_json(self) -> str:
-        """What `score.json` holds."""
+        """Returns the content of `score.json`."""
         figures = {
             key: {
                 **dataclasses.asdict(figure.estimate),

@@ -1,6 +1,6 @@
-"""All that a score of videos depends on besides the videos, and the rules of public tools.
+"""Rules for scoring videos, including the rules of public tools.
 
-What each tool does was read in its code: docs/evaluation.md names the files.
+The rules of the tools were taken from their code: docs/evaluation.md names the files.
 """
 
 import dataclasses
@@ -16,21 +16,21 @@ WINDOWS = ("all", "first", "random")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rule:
-    """How videos become clips, clips become frames of I3D, and logits become FVD.
+    """Defines how clips are cut from videos, resized for I3D, and scored with FVD.
 
     Attributes:
-        frames: of a clip.
-        stride: every stride-th frame.
-        frame_rate: frames a second that a video is brought to first, by leaving out frames or
-            repeating them; None takes the frames as they are.
-        windows: clips of a video of REAL: `all`, `hop` frames apart and none incomplete; its
-            `first`; or one at `random`.
-        fake_windows: likewise of FAKE.
-        hop: frames of the video from one clip to the next; None: clips do not overlap.
-        size: smallest side in pixels that frames are resized to first (bicubic, antialiased);
-            None keeps theirs.
-        crop: `center` cuts the largest square out of the middle; `none` keeps all.
-        resize: by which frames get I3D's 224 x 224 pixels, see `trivd_tf.metrics.resize_frames`.
+        frames: number of frames of a clip.
+        stride: use every stride-th frame.
+        frame_rate: frame rate to which a video is resampled first, by dropping or repeating frames;
+            None uses all frames.
+        windows: clips of a REAL video: `all` complete clips, `hop` frames apart; the `first` clip;
+            or one at `random`.
+        fake_windows: clips of a FAKE video, likewise.
+        hop: distance between clips in frames of the video; None for clips without overlap.
+        size: smallest side in pixels to which frames are resized first (bicubic, antialiased); None
+            keeps the original size.
+        crop: `center` uses the largest center square; `none` keeps the whole frame.
+        resize: rule for resizing to I3D's 224 x 224, see `trivd_tf.metrics.resize_frames`.
         covariance: see `trivd_tf.metrics.frechet_distance`.
     """
 
@@ -72,16 +72,16 @@ class Rule:
 
     @property
     def span(self) -> int:
-        """Frames of the video, at `frame_rate`, that one clip covers."""
+        """Number of video frames, at `frame_rate`, that one clip covers."""
         return (self.frames - 1) * self.stride + 1
 
     @property
     def step(self) -> int:
-        """Frames from one clip to the next."""
+        """Number of frames from one clip to the next."""
         return self.hop or self.span
 
     def describe_clips(self) -> str:
-        """For reports: how clips are cut."""
+        """Describes the selection of clips, for reports."""
         rate = "" if self.frame_rate is None else f" at {self.frame_rate:g} frames a second"
         words = {
             "all": f"every {self.step} frames",
@@ -94,14 +94,14 @@ class Rule:
         return f"{self.frames} frames, stride {self.stride}{rate}; {windows}"
 
     def describe_frames(self) -> str:
-        """For reports: how frames reach 224 x 224 pixels."""
+        """Describes the resizing of frames to 224 x 224, for reports."""
         size = "as they are" if self.size is None else f"smallest side to {self.size} (bicubic)"
         crop = "" if self.crop == "none" else ", central square"
         return f"{size}{crop}, {self.resize} to 224 x 224"
 
 
 RULES = {
-    # The code that came with the paper of FVD, on videos as they are.
+    # The code published with the FVD paper, on unmodified videos.
     "reference": Rule(),
     # `trivd evaluate`: frames of 64 x 64.
     "trivd": Rule(size=64, crop="center"),
@@ -115,10 +115,10 @@ RULES = {
 
 
 def find_rule(name: str, **changes: object) -> Rule:
-    """The rule of that name, with what is not None in `changes` in its place.
+    """Returns the rule `name`, with the values of `changes` that are not None.
 
     Raises:
-        InputError: there is none, or a change cannot be.
+        InputError: there is no such rule, or a change is invalid.
     """
     if name not in RULES:
         raise InputError(f"--rule {name}: unknown; choose one of {', '.join(RULES)}")

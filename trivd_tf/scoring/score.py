@@ -1,4 +1,4 @@
-"""Scores of one set of videos against another: `trivd score`."""
+"""Scores one set of videos against another, for `trivd score`."""
 
 import collections
 import dataclasses
@@ -41,19 +41,19 @@ _FRAME_TITLES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """How two sets of videos are scored.
+    """Options for scoring two sets of videos.
 
     Attributes:
-        rule: how videos become clips and these FVD.
-        rule_name: its name, for the report.
-        num_samples: most clips of either side; both get the same number.
-        seed: of the choice and order of clips, and of bootstrap samples.
-        pairs: whether videos of one name belong together: `auto` where every video of FAKE in a
-            folder has one in REAL; `always` also pairs the rows of arrays; `never`.
-        num_conditioning_frames: at the beginning of each clip, which PSNR, SSIM and errors leave
-            out.
-        replicates: bootstrap samples; 0 gives no intervals.
-        value_range: black and white of arrays of floats.
+        rule: rule for the clips and FVD.
+        rule_name: name of the rule, for the report.
+        num_samples: maximum number of clips per side; both sides use the same number.
+        seed: seed of the choice and order of clips, and of bootstrap samples.
+        pairs: whether videos of the same name are paired: `auto` if every video of FAKE in a folder
+            has one in REAL; `always` also pairs the rows of arrays; `never`.
+        num_conditioning_frames: number of frames at the start of each clip that PSNR, SSIM and
+            errors exclude.
+        replicates: number of bootstrap samples; 0 for no intervals.
+        value_range: values of black and white in arrays of floats.
     """
 
     rule: Rule = dataclasses.field(default_factory=Rule)
@@ -79,14 +79,14 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class _Side:
-    """Videos, and the clips of them that are scored."""
+    """The videos of one side, and the clips that are scored."""
 
     videos: list[Video]
     clips: list[Clip]
 
     @property
     def of_clip(self) -> np.ndarray:
-        """The number of each clip's video."""
+        """The index of each clip's video."""
         return np.array([clip.video for clip in self.clips])
 
 
@@ -98,16 +98,16 @@ def score(
     extractor: FeatureExtractor | None = None,
     cache_dir: Path | None = None,
 ) -> Score:
-    """FVD, KVD and IS of FAKE, and scores of frames where its videos belong to those of REAL.
+    """Computes FVD, KVD and IS of FAKE, and frame scores if its videos are paired with REAL.
 
     Args:
-        real, fake: folders of videos or of folders of frames, or `.npy` or `.npz` files.
-        options: how they are scored.
-        extractor: I3D with the resize rule of `options`; made when left out.
-        cache_dir: where logits are kept; None keeps nothing.
+        real, fake: folders of videos or of frame folders, or `.npy` or `.npz` files.
+        options: options of the scores.
+        extractor: I3D with the resize rule of `options`; created if None.
+        cache_dir: folder of cached logits; None disables the cache.
 
     Raises:
-        InputError: nothing that could be scored, or options that do not fit.
+        InputError: nothing can be scored, or the options do not fit.
     """
     options = options or Options()
     rule = options.rule
