@@ -151,7 +151,7 @@ class BouncingDigits(ClipSource):
         return self._draw(clip, self._motion(clip, split, _evaluation_seed(split), indices))
 
     def _images_of(self, split: str) -> np.ndarray:
-        """Numbers of the digit images that a split shows."""
+        """Returns the indices of the digit images that a split shows."""
         numbers = np.arange(len(_digit_images()))
         is_test = np.diff(np.floor(np.arange(len(numbers) + 1) * self._test_fraction)) > 0
         return numbers[is_test if split == "test" else ~is_test]

@@ -48,7 +48,7 @@ def finite_batches(
     video_shape: tuple[int | None, ...],
     encoded: bool = False,
 ) -> tf.data.Dataset:
-    """Data set of build(0) ... build(num_batches - 1); the last batch may be smaller."""
+    """Returns the dataset of build(0) ... build(num_batches - 1); the last may be smaller."""
     batches = _decoded if encoded else _plain
     return finish(batches(build, num_batches, video_shape, batch_size))
 
@@ -59,7 +59,7 @@ def _plain(
     video_shape: tuple[int | None, ...],
     batch_size: int | None,
 ) -> tf.data.Dataset:
-    del batch_size  # `build` knows it
+    del batch_size  # `build` determines the batch size
 
     def load(n: tf.Tensor) -> dict[str, tf.Tensor]:
         video, label = tf.numpy_function(
@@ -126,9 +126,9 @@ def strip_lengths(num_frames: int) -> list[int]:
 
 
 def finish(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Whole batches, in their order, built ahead of the training step."""
+    """Prefetches batches in order, without autosharding."""
     options = tf.data.Options()
-    # Batches are whole already: never split or reorder them behind a distribution strategy.
+    # Batches must not be split or reordered by a distribution strategy.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     options.deterministic = True
     return batches.prefetch(_PREFETCHED_BATCHES).with_options(options)

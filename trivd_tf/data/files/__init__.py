@@ -1,1 +1,1 @@
-"""Videos in a folder: decoding, clips, cache."""
+"""Videos in a folder: decoding, clips and cache."""

@@ -1,4 +1,4 @@
-"""Array files as blocks of videos: NumPy's and HDF5's formats, and the order of axes."""
+"""Opens array files as blocks of videos: NumPy and HDF5 formats, and the order of axes."""
 
 import dataclasses
 import functools
@@ -16,14 +16,14 @@ _MOVING_MNIST = (20, 10_000, 64, 64)  # mnist_test_seq.npy as published: frames 
 
 
 class UnreadableArray(InputError):
-    """The file is damaged, or holds something else than frames."""
+    """The file is damaged, or does not hold frames."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """One array of a file: an array or an HDF5 dataset, uint8, and the order of its axes.
+    """One uint8 array or HDF5 dataset of a file, and the order of its axes.
 
-    With `starts`, it is one long video `THWC` that is cut there.
+    With `starts`, the array is one long video `THWC` that is split at these frames.
     """
 
     array: Any
@@ -36,7 +36,7 @@ class Block:
 
     @functools.cached_property
     def lengths(self) -> list[int]:
-        """Frames of each video."""
+        """Returns the number of frames of each video."""
         if self.starts is not None:
             return np.diff([*self.starts, self._side("T")]).tolist()
         return [self._side("T")] * self._side("N")
@@ -67,12 +67,12 @@ class Block:
 
 @functools.lru_cache(maxsize=32)
 def open_blocks(file: str, axes: str, *state: int) -> tuple[Block, ...]:
-    """The blocks of a file, kept open.
+    """Opens the blocks of a file and keeps them open.
 
     Args:
       file: `.npy`, `.npz`, `.h5` or `.hdf5`.
-      axes: order of the axes, such as `TNHW`; "" decides it from the shape.
-      *state: whatever changes when the file does, or the process.
+      axes: order of the axes, such as `TNHW`; "" infers it from the shape.
+      *state: cache key: values that change when the file or the process changes.
 
     Raises:
       InputError: the axes do not fit, or must be stated.
@@ -91,7 +91,7 @@ def open_blocks(file: str, axes: str, *state: int) -> tuple[Block, ...]:
 
 
 def _checked(file: str, axes: str, block: Block) -> Block:
-    """With its axes decided, and nothing in it that would show up as wrong frames."""
+    """Returns the block with its axes resolved; raises if it would give wrong frames."""
     shape = tuple(block.array.shape)
     if block.array.dtype != np.uint8:
         raise UnreadableArray(
@@ -123,14 +123,15 @@ def _check_axes(file: str, axes: str, shape: tuple[int, ...]) -> None:
 
 
 def decide_axes(file: str, shape: tuple[int, ...]) -> str:
-    """The order of the axes of an array of frames, where its shape leaves no doubt.
+    """Infers the order of the axes of an array of frames if its shape is unambiguous.
 
-    An axis of 1 or 3 holds colours. Without one, three axes are frames, rows, columns; of four, the
-    first two are videos and frames in either order, and only Moving MNIST's shape is known.
+    An axis of length 1 or 3 holds colors. Without such an axis, three axes are frames, rows and
+    columns; of four axes, the first two are videos and frames in either order, which is known only
+    for Moving MNIST's shape.
 
     Raises:
       InputError: several orders are possible; the message shows how to state one.
-      UnreadableArray: none is.
+      UnreadableArray: no order is possible.
     """
     with_colours = {5: ("NTHWC", "NTCHW", "NCTHW"), 4: ("THWC", "TCHW")}.get(len(shape), ())
     possible = [axes for axes in with_colours if shape[axes.index("C")] in (1, 3)]
@@ -165,13 +166,13 @@ def _read_npz(file: str) -> list[Block]:
                     with archive.open(member) as packed:
                         array = np.lib.format.read_array(packed, allow_pickle=False)
                 blocks.append(Block(array, ""))
-    # Labels, lengths and the like lie beside frames.
+    # Files also hold labels, lengths and the like.
     likely = [block for block in blocks if _looks_like_frames(block.array)]
     return likely or blocks[:1]
 
 
 def _mapped(file: str, member: zipfile.ZipInfo) -> np.ndarray | None:
-    """An uncompressed member, mapped where it lies in the archive; None where it cannot be."""
+    """Memory-maps an uncompressed member inside the archive; None if that is not possible."""
     if member.compress_type != zipfile.ZIP_STORED:
         return None
     with open(file, "rb") as raw:

@@ -1,18 +1,18 @@
 """Videos in arrays: NumPy's `.npy` and `.npz` files, and HDF5.
 
-A file is named by its path, with the order of its axes where that must be stated, and one of its
-videos by its number:
+A file is named by its path, with the order of its axes if it must be stated; a video in it is named
+by its index:
 
-    clips.npy            as many videos as it holds
-    clips.npy:TNHW       axes: frames, videos, rows, columns, without one for colours
-    clips.npy:TNHW[3]    its fourth video
-    clips.npy[0:8]       its first eight
+    clips.npy            all videos of the file
+    clips.npy:TNHW       axes: frames, videos, rows, columns, without a color axis
+    clips.npy:TNHW[3]    the fourth video
+    clips.npy[0:8]       the first eight videos
 
-Frames are uint8, grey or RGB. Arrays are memory-mapped (HDF5: read by the slice), so that a file
-may be larger than memory; only a compressed `.npz` is held in memory. An HDF5 file, or an
-uncompressed `.npz`, may hold several arrays: all that can be frames are taken. `train_data`,
-`train_idx`, `test_data` and `test_idx` are VideoGPT's layout (github.com/wilson1yan/VideoGPT,
-videogpt/data.py): frames of all videos behind each other, and where each video begins.
+Frames are uint8, gray or RGB. Arrays are memory-mapped (HDF5: read by slices), so that a file may
+be larger than memory; only a compressed `.npz` is held in memory. An HDF5 file or an uncompressed
+`.npz` may hold several arrays: all arrays that can be frames are used. `train_data`, `train_idx`,
+`test_data` and `test_idx` are VideoGPT's layout (github.com/wilson1yan/VideoGPT,
+videogpt/data.py): concatenated frames of all videos, and the start of each video.
 """
 
 import contextlib
@@ -45,9 +45,9 @@ class ArrayName:
 
     Attributes:
       file: the file.
-      axes: order of its axes, such as `TNHW`; "" where it is to be decided from the shape.
-      first: number of the first video named.
-      end: number after the last one; None for all that follow.
+      axes: order of its axes, such as `TNHW`; "" to infer it from the shape.
+      first: index of the first video.
+      end: index after the last video; None for all videos from `first`.
     """
 
     file: str
@@ -61,7 +61,7 @@ class ArrayName:
 
 
 def parse(path: str | os.PathLike[str]) -> ArrayName | None:
-    """Reads a name as the module describes it; None where it names no array file."""
+    """Parses a name as described in the module docstring; None if it is not an array file."""
     text = os.fspath(path)
     match = _NAME.fullmatch(text)
     if match is None or (os.path.exists(text) and match["file"] != text):
@@ -74,7 +74,7 @@ def parse(path: str | os.PathLike[str]) -> ArrayName | None:
 
 
 def file_of(path: str | os.PathLike[str]) -> Path:
-    """The file behind a name: `clips.npy` for `clips.npy[3]`; of other paths the path itself."""
+    """Returns the file of a name: `clips.npy` for `clips.npy[3]`; other paths are unchanged."""
     name = parse(path)
     return Path(path) if name is None else Path(name.file)
 
@@ -85,8 +85,8 @@ class ArrayVideo:
 
     Attributes:
       path: its name, such as `clips.npy[3]`.
-      num_frames, height, width: of the video as it is stored.
-      split: "train" or "test" where the file holds both, else "".
+      num_frames, height, width: shape of the stored video.
+      split: "train" or "test" if the file holds both, else "".
     """
 
     path: str
@@ -96,19 +96,19 @@ class ArrayVideo:
     split: str = ""
 
     def read(self, frames: slice = slice(None), size: FrameSize | None = None) -> np.ndarray:
-        """Frames as uint8 RGB `[n, H, W, 3]`, resized to just cover `size` where it is given."""
+        """Reads frames as uint8 RGB `[n, H, W, 3]`, resized to just cover `size` if it is set."""
         block, number = _find(self.path)
         pixels = block.read(number, frames)
         return pixels if size is None else resize_to_cover(pixels, size)
 
 
 def find_videos(path: str | os.PathLike[str]) -> list[ArrayVideo]:
-    """The videos that a name stands for.
+    """Returns the videos that a name refers to.
 
     Raises:
-      InputError: there is no such file, or not so many videos, or the axes are wrong, or must be
-        stated; the message says how.
-      UnreadableArray: it is damaged, or holds no frames.
+      InputError: there is no such file, it has fewer videos, or the axes are wrong or must be
+        stated; the message shows how.
+      UnreadableArray: the file is damaged, or holds no frames.
     """
     name = parse(path)
     if name is None:
@@ -128,7 +128,7 @@ def find_videos(path: str | os.PathLike[str]) -> list[ArrayVideo]:
 
 
 def shapes(path: str | os.PathLike[str]) -> list[tuple[str, tuple[int, ...]]]:
-    """Order of the axes, such as `NTHWC`, and shape of each array that a name's file holds.
+    """Returns the order of the axes, such as `NTHWC`, and the shape of each array of a file.
 
     Raises:
       InputError: as `find_videos`.
@@ -142,7 +142,7 @@ def shapes(path: str | os.PathLike[str]) -> list[tuple[str, tuple[int, ...]]]:
 def expand(
     paths: Sequence[Path],
 ) -> tuple[list[Path], dict[Path, ArrayVideo], dict[Path, str]]:
-    """Sorts paths into other files, the videos of array files by name, and what is wrong there."""
+    """Splits paths into other files, videos of array files by name, and problems by path."""
     others: list[Path] = []
     videos: dict[Path, ArrayVideo] = {}
     problems: dict[Path, str] = {}
@@ -158,18 +158,18 @@ def expand(
 
 
 def each_video(path: str | os.PathLike[str]) -> list[str]:
-    """The path itself; of an array file, the names of its videos where its header has them."""
+    """Returns the names of the videos of an array file; other paths are returned unchanged."""
     if parse(path) is not None:
-        with contextlib.suppress(InputError):  # whoever reads the path reports it
+        with contextlib.suppress(InputError):  # reported when the path is read
             return [video.path for video in find_videos(path)]
     return [os.fspath(path)]
 
 
 def frames_of(path: str | os.PathLike[str], size: FrameSize | None = None) -> Iterator[np.ndarray]:
-    """The frames of the one video that a name stands for, uint8 RGB `[H, W, 3]`.
+    """Yields the frames of the single video that a name refers to, uint8 RGB `[H, W, 3]`.
 
     Raises:
-      InputError: as `find_videos`, and where the name stands for several videos.
+      InputError: as `find_videos`, or the name refers to several videos.
     """
     videos = find_videos(path)
     if len(videos) > 1:
@@ -179,7 +179,7 @@ def frames_of(path: str | os.PathLike[str], size: FrameSize | None = None) -> It
 
 
 def resize_to_cover(frames: np.ndarray, size: FrameSize) -> np.ndarray:
-    """Resizes `[N, H, W, 3]` to just cover `size`, antialiased bicubic; what does, stays as is."""
+    """Resizes `[N, H, W, 3]` to just cover `size` (antialiased bicubic), unless it already does."""
     height, width = resized_shape(frames.shape[1], frames.shape[2], size)
     if (height, width) == frames.shape[1:3]:
         return np.ascontiguousarray(frames)

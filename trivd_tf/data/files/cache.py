@@ -1,8 +1,8 @@
-"""Decoded videos on disk, memory-mapped, so that no video is decoded twice.
+"""Caches decoded videos on disk, memory-mapped, so that no video is decoded twice.
 
-A file per video, named by a hash of what it depends on (path, size, time of change, frame size,
-frame rate, decoding rules, the decoder's version): a changed video gets a new name. It appears
-whole or not at all.
+Each video has one file, named by a hash of everything it depends on (path, size, modification time,
+frame size, frame rate, decoding rules, the decoder's version), so that a changed video gets a new
+name. Files are written atomically.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _ADVICE = "free space there, or name another folder with cache_dir"
 
 
 def default_cache_dir() -> Path:
-    """The user's cache directory: data folders are often read-only, shared or synchronised."""
+    """Returns the user's cache directory; data folders are often read-only, shared or synced."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "trivd_tf" / "decoded"
 
@@ -34,14 +34,14 @@ def default_cache_dir() -> Path:
 class FrameCache:
     """Decoded frames of videos at one size and frame rate.
 
-    Each entry is a .npy file of uint8 `[N, H, W, 3]` with a .rate.json file of the video's own
-    frame rate, or a .bad.json file that says why the video cannot be read, so that a damaged video
-    is not decoded again either.
+    Each entry is a .npy file of uint8 `[N, H, W, 3]` with a .rate.json file that holds the video's
+    own frame rate, or a .bad.json file with the reason why the video cannot be read, so that a
+    damaged video is not decoded again either.
 
     Args:
-      directory: where entries are kept; made when missing.
-      size: what the frames just cover (`resized_shape`): for a square, their smallest side.
-      fps: frames a second, as of `ClipSpec`; None takes every coded frame.
+      directory: folder of the entries; created if missing.
+      size: size that the frames just cover (`resized_shape`): for a square, their smallest side.
+      fps: frame rate, as in `ClipSpec`; None uses every coded frame.
 
     Raises:
       InputError: the directory cannot be written to.
@@ -70,7 +70,7 @@ class FrameCache:
         return entry.exists() or _bad(entry).exists()
 
     def read(self, path: Path) -> tuple[Path, np.ndarray]:
-        """A video's entry and its frames, memory-mapped, decoded now if they are not yet here.
+        """Returns a video's entry and its memory-mapped frames; decodes them if not cached.
 
         Raises:
           InputError: the video cannot be read.
@@ -83,14 +83,14 @@ class FrameCache:
         return entry, np.load(entry, mmap_mode="r")
 
     def frame_rate(self, path: Path) -> float:
-        """The video's own frames a second, after it was read; 0.0 where it states none."""
+        """Returns the frame rate of a video that was read; 0.0 if it states none."""
         try:
             return float(json.loads(_rate(self._entry(path)).read_text())["frame_rate"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0.0
 
     def stop(self) -> None:
-        """Makes reads under way in other threads give up: the user wants to leave."""
+        """Makes running reads in other threads stop, after an interrupt by the user."""
         self._stopped.set()
 
     def _entry(self, path: Path) -> Path:
@@ -138,7 +138,7 @@ def _rate(entry: Path) -> Path:
 
 
 def _write_frames(path: Path, frames: Iterator[np.ndarray]) -> None:
-    """Writes frames as one .npy array, a frame at a time: memory does not grow with the video."""
+    """Writes frames to one .npy array, one frame at a time, with constant memory."""
     with open(path, "wb") as file:
         shape: tuple[int, ...] = ()
         for count, frame in enumerate(frames, start=1):
@@ -147,7 +147,7 @@ def _write_frames(path: Path, frames: Iterator[np.ndarray]) -> None:
             shape = (count, *frame.shape)
             file.write(frame.data)
         file.seek(0)
-        # NumPy pads the header so that a longer first axis still fits in its place.
+        # NumPy pads the header so that a longer first axis still fits.
         _write_header(file, shape)
 
 

@@ -1,4 +1,4 @@
-"""Decoded frames to 8-bit RGB: resized, composed over black, high dynamic range tone-mapped."""
+"""Converts decoded frames to 8-bit RGB: resizing, compositing over black, HDR tone mapping."""
 
 import functools
 import struct
@@ -10,9 +10,9 @@ from av.video.reformatter import ColorTrc, Interpolation, VideoReformatter
 
 from trivd_tf.data.files.orientation import side_data
 
-# Bicubic widens its support when it shrinks, so it is antialiased. Full chroma and accurate
-# rounding cost nothing measurable at these sizes and bring it within 1.3 grey levels of Pillow's
-# antialiased bicubic filter; "bit exact" makes the pixels the same on every processor.
+# Bicubic widens its support when downscaling, so it is antialiased. Full chroma and accurate
+# rounding have no measurable cost at these sizes and bring it within 1.3 gray levels of Pillow's
+# antialiased bicubic filter; "bit exact" makes the pixels identical on every processor.
 _FILTER = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
@@ -21,34 +21,34 @@ _FILTER = (
     | Interpolation.BITEXACT
 )
 
-# What shows through transparent pixels, whatever the container.
+# Background of transparent pixels, for all containers.
 BACKGROUND = (0, 0, 0)
 
 _HDR = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
 _WHITE = 203.0  # cd/m2 of diffuse white in HDR (ITU-R BT.2408-7, table 1)
-_DEFAULT_PEAK = 1000.0  # cd/m2: what HLG is for, and what most PQ is graded on
-_KNEE = 0.3  # of diffuse white: darker is left as it is
-_DISPLAY_GAMMA = 2.4  # of a standard display (ITU-R BT.1886)
+_DEFAULT_PEAK = 1000.0  # cd/m2: nominal peak of HLG, and the grading of most PQ videos
+_KNEE = 0.3  # fraction of diffuse white; darker light is unchanged
+_DISPLAY_GAMMA = 2.4  # gamma of a standard display (ITU-R BT.1886)
 # Linear light, BT.2020 to BT.709 primaries (ITU-R BT.2087-0, 5.2, inverted and rounded there).
 _TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
     np.float32,
 )
-_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)  # of BT.2020
+_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)  # weights of BT.2020
 
 
 def transfer_name(transfer: int) -> str:
-    """ "PQ" or "HLG" for a high dynamic range, else ""."""
+    """Returns "PQ" or "HLG" for a high dynamic range transfer, else ""."""
     return _HDR.get(int(transfer), "")
 
 
 class RgbConverter:
-    """Turns libav's frames into RGB; one for each video, for it keeps tables and the HDR peak."""
+    """Converts libav's frames to RGB; one instance per video, with its tables and HDR peak."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
         self._peak: float | None = None
-        self._opaque = False  # whether the last frame that was looked at was
+        self._opaque = False  # whether the last checked frame was opaque
 
     def __call__(
         self, frame: av.VideoFrame, height: int, width: int, *, stays_opaque: bool = False
@@ -56,9 +56,9 @@ class RgbConverter:
         """Converts the next frame.
 
         Args:
-          frame: as it was decoded.
-          height, width: of the result; resized with an antialiased bicubic filter.
-          stays_opaque: whether frames after an opaque one are opaque, so that they need no look.
+          frame: the decoded frame.
+          height, width: size of the result; resized with an antialiased bicubic filter.
+          stays_opaque: whether frames after an opaque one are opaque, so that they are not checked.
 
         Returns:
           uint8 `[height, width, 3]`.
@@ -78,7 +78,7 @@ class RgbConverter:
         ).to_ndarray()
 
     def _over_background(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame composed over black, before it is resized: hidden colours must not bleed."""
+        """Composites a frame over black before resizing, so that hidden colors do not bleed."""
         self._opaque = _is_opaque(frame)
         if self._opaque:
             return frame
@@ -93,7 +93,7 @@ class RgbConverter:
 
 
 def has_alpha(frame: av.VideoFrame) -> bool:
-    """Whether the frame's pixel format can hold transparency."""
+    """Returns whether the frame's pixel format supports transparency."""
     return _format_has_alpha(frame.format.name)
 
 
@@ -104,7 +104,7 @@ def _format_has_alpha(name: str) -> bool:
 
 
 def _is_opaque(frame: av.VideoFrame) -> bool:
-    """A fast look at GIFs, whose format has alpha and whose pixels seldom use it."""
+    """Checks quickly for opaque frames of GIFs, which have alpha but seldom use it."""
     if frame.format.name not in ("bgra", "rgba"):
         return False
     plane = frame.planes[0]
@@ -116,11 +116,11 @@ def _is_opaque(frame: av.VideoFrame) -> bool:
 
 
 def _peak(frame: av.VideoFrame) -> float:
-    """Brightest light that the video holds in cd/m2, as its metadata say."""
+    """Returns the peak luminance of the video in cd/m2 according to its metadata."""
     try:
         light = side_data(frame, Type.CONTENT_LIGHT_LEVEL)
         mastering = side_data(frame, Type.MASTERING_DISPLAY_METADATA)
-    except ValueError:  # side data that PyAV does not know
+    except ValueError:  # side data unknown to PyAV
         light = mastering = None
     peak = 0.0
     if light is not None:
@@ -132,16 +132,16 @@ def _peak(frame: av.VideoFrame) -> float:
 
 
 def tone_map(pixels: np.ndarray, transfer: str, peak: float = _DEFAULT_PEAK) -> np.ndarray:
-    """High dynamic range to what a standard display shows.
+    """Maps high dynamic range to a standard display.
 
-    Light up to 0.3 of diffuse white (203 cd/m2) keeps its brightness; what is above is compressed
-    so that `peak` becomes white (Moebius curve, of the brightest of the three colours, so that hues
-    stay). BT.2020 colours outside of BT.709 are clipped.
+    Light up to 0.3 of diffuse white (203 cd/m2) keeps its brightness. Brighter light is compressed
+    so that `peak` becomes white (a Moebius curve on the brightest of the three colors, which
+    preserves hues). BT.2020 colors outside BT.709 are clipped.
 
     Args:
       pixels: uint16 `[H, W, 3]`, full range, BT.2020 primaries.
       transfer: "PQ" (SMPTE ST 2084) or "HLG" (ARIB STD-B67, on a display of 1,000 cd/m2).
-      peak: brightest light in the video, cd/m2.
+      peak: peak luminance of the video, cd/m2.
 
     Returns:
       uint8 `[H, W, 3]`.
@@ -155,7 +155,7 @@ def tone_map(pixels: np.ndarray, transfer: str, peak: float = _DEFAULT_PEAK) -> 
 
 
 def _moebius(light: np.ndarray, peak: float) -> np.ndarray:
-    """The identity up to the knee, then a hyperbola with the same slope that ends at (peak, 1)."""
+    """Identity up to the knee, then a hyperbola with the same slope that ends at (peak, 1)."""
     if peak <= 1:
         return light
     knee = _KNEE
@@ -167,14 +167,14 @@ def _moebius(light: np.ndarray, peak: float) -> np.ndarray:
 
 @functools.cache
 def _pq_light() -> np.ndarray:
-    """cd/m2 of each 16-bit signal (SMPTE ST 2084, 5.2), float32 `[65536]`."""
+    """Returns the luminance in cd/m2 of each 16-bit signal (SMPTE ST 2084, 5.2), `[65536]`."""
     signal = np.linspace(0, 1, 2**16) ** (1 / 78.84375)
     ratio = np.maximum(signal - 0.8359375, 0) / (18.8515625 - 18.6875 * signal)
     return (10_000 * ratio ** (1 / 0.1593017578125)).astype(np.float32)
 
 
 def _hlg_light(pixels: np.ndarray) -> np.ndarray:
-    """cd/m2 on a display of 1,000 cd/m2 (ITU-R BT.2100-2, table 5: inverse OETF, then OOTF)."""
+    """Returns cd/m2 on a 1,000 cd/m2 display (BT.2100-2, table 5: inverse OETF, then OOTF)."""
     scene = _hlg_scene()[pixels]
     luminance = np.maximum(scene @ _LUMINANCE, 1e-6)[..., None]
     return 1000 * luminance**0.2 * scene

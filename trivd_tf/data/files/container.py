@@ -1,4 +1,4 @@
-"""One video file through libav: the stream that a player shows, its packets, frames and end."""
+"""Reads one video file with libav: the stream that a player shows, and its completeness."""
 
 import os
 from collections.abc import Iterator
@@ -16,27 +16,27 @@ from trivd_tf.data.files.orientation import Orientation, OrientationReader
 
 MAX_PIXELS = 2**26  # a frame of 8192 x 8192, 200 MB as RGB
 
-# libav "plays" text files as terminal recordings.
+# libav reads text files as terminal recordings.
 _NOT_VIDEO_FORMATS = frozenset({"tty"})
-# A picture that belongs to a sound file or to a list of chapters.
+# Pictures that belong to an audio file or to a list of chapters.
 _NO_VIDEO = int(Disposition.attached_pic | Disposition.timed_thumbnails)
-# libav's own decoders of these drop the layer of transparency.
+# libav's own decoders of these codecs drop the alpha channel.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-# What writers put into a header before they know the number of frames (AVI, IVF), or more.
+# Counts from here on are placeholders for an unknown number of frames (AVI, IVF).
 _NO_COUNT = 2**30
-# Beyond this, the pixel aspect is a damaged header rather than a picture.
+# A pixel aspect ratio beyond this indicates a damaged header.
 _WIDEST_PIXEL = 8
 
-# A frame as libav decoded it, and how it has to be turned.
+# A frame as decoded by libav, and the orientation to apply to it.
 Decoded = tuple[av.VideoFrame, Orientation]
 
 
 class UnreadableVideo(InputError):
-    """The file's content is at fault: not a video, corrupt, truncated, or without a frame."""
+    """The file's content is invalid: not a video, corrupt, truncated, or without a frame."""
 
 
 def check_dimensions(path: str | os.PathLike[str], width: int, height: int) -> None:
-    """Raises `UnreadableVideo` where a frame has more than `MAX_PIXELS` pixels."""
+    """Raises `UnreadableVideo` if a frame has more than `MAX_PIXELS` pixels."""
     if width * height > MAX_PIXELS:
         raise UnreadableVideo(
             f"{path}: frames of {width} x {height} pixels; at most {MAX_PIXELS} pixels a frame "
@@ -45,24 +45,24 @@ def check_dimensions(path: str | os.PathLike[str], width: int, height: int) -> N
 
 
 class VideoFile:
-    """A regular local file, opened; nothing that the file may refer to is opened.
+    """An open local video file; other files that it refers to are never opened.
 
     Args:
       path: the file.
 
     Attributes:
       container: libav's container.
-      stream: the video stream that a player shows: never a cover picture.
+      stream: the video stream that a player shows, never a cover picture.
       pixel_aspect: width of a pixel divided by its height, a `Fraction`.
-      frame_rate: frames a second according to the header, 0.0 where it does not say.
-      interlaced: whether a frame was filled in so far.
-      corrupt_start: frames that were passed over because the file begins between key frames.
+      frame_rate: frames per second according to the header, 0.0 if not stated.
+      interlaced: whether any frame has been deinterlaced so far.
+      corrupt_start: number of skipped frames because the file begins between key frames.
       stays_opaque: whether all frames after an opaque one are opaque too, among those read so
-        far; False where the format does not tell.
+        far; False if the format does not state it.
 
     Raises:
-      InputError: the file is missing or may not be read.
-      UnreadableVideo: it is no video, or its frames are larger than `MAX_PIXELS`.
+      InputError: the file is missing or not readable.
+      UnreadableVideo: the file is not a video, or its frames are larger than `MAX_PIXELS`.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -93,12 +93,12 @@ class VideoFile:
         self.container.close()
 
     def frames(self) -> Iterator[Decoded]:
-        """Yields every frame in the order of display; `UnreadableVideo` at the first damage.
+        """Yields every frame in display order; raises `UnreadableVideo` at the first damage.
 
-        No reference to a frame is kept here, and none should be by who asks for the next: libav
-        then decodes into memory that the processor still has at hand, some per cent faster.
+        This method keeps no reference to a frame, and callers should not either: libav then decodes
+        into memory that is still in the processor's cache, a few percent faster.
         """
-        # Files side by side use the cores better than threads within one codec.
+        # Decoding files in parallel uses the cores better than threads within one codec.
         self.stream.thread_type = "NONE"
         end = _End(self.stream)
         weave = Deinterlacer()
@@ -131,7 +131,7 @@ class VideoFile:
 
     def _decoded(self, end: "_End") -> Iterator[av.VideoFrame]:
         decoder = _alpha_decoder(self.stream)
-        begun = False  # whether a key frame was seen
+        begun = False  # whether a key frame has been seen
         for packet in self.container.demux(self.stream):
             end.saw_packet(packet)
             if self.stays_opaque and packet.size:
@@ -140,8 +140,8 @@ class VideoFile:
             try:
                 frames = packet.decode() if decoder is None else decoder.decode(packet)
             except av.InvalidDataError:
-                # A stream that was joined late (broadcast) begins with frames that cannot be
-                # decoded, for what they refer to came before.
+                # A stream that was recorded from the middle (broadcast) begins with frames that
+                # cannot be decoded, because their reference frames are missing.
                 if begun:
                     raise
                 self.corrupt_start += 1
@@ -158,16 +158,16 @@ class VideoFile:
 
 
 class _Corrupt(Exception):
-    """libav marked a frame as damaged, and gave it all the same."""
+    """libav returned a frame that it marked as damaged."""
 
 
 class _End:
-    """Distinguishes a file that ends from one that was truncated between two frames."""
+    """Distinguishes a complete file from one that was truncated between two frames."""
 
     def __init__(self, stream: av.VideoStream) -> None:
         self._stream = stream
         self._last_time = 0.0
-        # Edit lists hide packets: the header counts them, the index of what is shown does not.
+        # Edit lists hide packets: the header counts them, the index of shown frames does not.
         indexed = len(stream.index_entries) if "mp4" in stream.container.format.name else 0
         promised = stream.frames if stream.frames < _NO_COUNT else 0
         self._expected = min(promised, indexed) if indexed else promised
@@ -185,9 +185,9 @@ class _End:
         container: av.container.InputContainer,
         count: int,
     ) -> None:
-        """Raises `UnreadableVideo` where the header promises clearly more than was there."""
+        """Raises `UnreadableVideo` if the header states clearly more frames than were found."""
         expected = self._expected - self._hidden
-        # Some sound files count frames that are never shown (packed bit streams).
+        # Some intact files count frames that are never shown (packed bit streams).
         if expected * 0.95 - 2 > count:
             raise UnreadableVideo(
                 f"{path}: truncated, {count} of the {expected} frames it should hold"
@@ -203,7 +203,7 @@ class _End:
 
 
 def _matroska_duration(metadata: dict[str, str]) -> float:
-    """Seconds in Matroska's DURATION tag, such as 00:00:02.600000000; 0 where there is none."""
+    """Returns the seconds of Matroska's DURATION tag, such as 00:00:02.600000000; 0 if missing."""
     try:
         hours, minutes, seconds = metadata.get("DURATION", "").split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
@@ -219,7 +219,7 @@ def _open(path: str | os.PathLike[str]) -> av.container.InputContainer:
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: may not be read; check its permissions")
     try:
-        # "file:" keeps a colon in the name from being read as a protocol.
+        # "file:" prevents a colon in the name from being read as a protocol.
         container = av.open(
             "file:" + os.fspath(path),
             options={"protocol_whitelist": "file"},
@@ -238,7 +238,7 @@ def _open(path: str | os.PathLike[str]) -> av.container.InputContainer:
 def _shown_stream(
     container: av.container.InputContainer, path: str | os.PathLike[str]
 ) -> av.VideoStream:
-    """The stream that libav's own player shows, cover pictures and thumbnails left out."""
+    """Returns the stream that libav's own player shows, except cover pictures and thumbnails."""
     videos = [s for s in container.streams.video if not int(s.disposition) & _NO_VIDEO]
     if not videos:
         raise UnreadableVideo(f"{path}: not a video (its only picture is a cover)")
@@ -259,14 +259,14 @@ def _pixel_aspect(stream: av.VideoStream) -> Fraction:
 
 
 def _alpha_decoder(stream: av.VideoStream) -> av.VideoCodecContext | None:
-    """The decoder that also reads a WebM's transparency; None where the usual one does."""
+    """Returns a decoder that also reads a WebM's alpha; None if the default one suffices."""
     name = _ALPHA_DECODERS.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
         return None
     try:
         decoder = av.VideoCodecContext.create(name, "r")
     except UnknownCodecError:
-        return None  # this build of libav has no such decoder: the colours alone
+        return None  # this build of libav has no such decoder: colors only
     assert isinstance(decoder, av.VideoCodecContext)
     decoder.thread_count = 1
     return decoder

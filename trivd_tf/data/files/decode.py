@@ -1,6 +1,6 @@
-"""One video to RGB frames: any container, codec and pixel format that libav reads, and pictures.
+"""Decodes a video to RGB frames: any container, codec and pixel format of libav, and pictures.
 
-Every reader of videos (training, preparation, prediction, evaluation, the demo) comes through
+All readers of videos (training, preparation, prediction, evaluation, the demo) use
 `decode_frames`.
 """
 
@@ -37,8 +37,8 @@ __all__ = [
     "probe",
 ]
 
-# What decides the pixels besides the file and the arguments: caches of decoded frames are keyed by
-# it. Bump the number when a change here changes pixels.
+# Everything that affects pixels besides the file and the arguments; part of the key of cached
+# frames. Increment the number when a change here changes pixels.
 DECODING_RULES = (
     f"swscale bicubic 2, background {BACKGROUND}, av {av.__version__}, pillow {PIL.__version__}"
 )
@@ -46,12 +46,12 @@ DECODING_RULES = (
 
 @dataclasses.dataclass(frozen=True)
 class VideoInfo:
-    """What a file's header says.
+    """Information in a file's header.
 
     Attributes:
-      height: rows of a coded frame, before the display rotation.
-      width: columns of a coded frame.
-      frame_rate: frames a second, 0.0 where the file does not say.
+      height: height of a coded frame, before the display rotation.
+      width: width of a coded frame.
+      frame_rate: frames per second, 0.0 if not stated.
       codec: libav's name of the codec.
     """
 
@@ -65,8 +65,8 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile | PictureFolder | Anim
     """Opens a video file or a folder of numbered pictures; a context manager.
 
     Raises:
-      InputError: it is missing or may not be read.
-      UnreadableVideo: it is no video.
+      InputError: the path is missing or not readable.
+      UnreadableVideo: the path is not a video.
     """
     if os.path.isdir(path):
         return PictureFolder(path)
@@ -91,7 +91,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's header is that of a video; its frames may be damaged all the same."""
+    """Returns whether a file has the header of a video; its frames may still be damaged."""
     try:
         probe(path)
     except InputError:
@@ -106,29 +106,31 @@ def decode_frames(
     size: FrameSize | None = None,
     fps: float | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yields the frames of a video as a player shows them, in the order of display.
+    """Yields the frames of a video as a player shows them, in display order.
 
-    The display matrix in the file's metadata is applied (turned, mirrored), pixels that are not
-    square are scaled to square ones, interlaced frames are filled in, transparent ones are composed
+    The display matrix in the file's metadata is applied (rotation, mirroring), non-square pixels
+    are scaled to square ones, interlaced frames are deinterlaced, transparent ones are composited
     over black, and high dynamic range is tone-mapped. Any pixel format and bit depth becomes 8-bit
     RGB. See docs/data.md.
 
     Args:
       path: a file, a folder of numbered pictures, or a video of an array file (`arrays`).
-      max_frames: stop after so many; what follows is not read, so damage there goes unnoticed.
-      size: smallest side of the frames given, or the (height, width) that they just cover; the
-        aspect is kept, antialiased. None keeps the size.
-      fps: frames a second of playing time, taken by time stamps (`timing.at_rate`); pictures in a
-        folder and arrays have none and are all taken. None gives every coded frame once, whatever
-        its stamp.
+      max_frames: maximum number of frames; later frames are not read, so damage there is not
+        detected.
+      size: smallest side of the resized frames, or the (height, width) that they just cover; the
+        aspect ratio is preserved, with antialiasing. None keeps the size.
+      fps: frames per second of playing time, selected by time stamps (`timing.at_rate`); pictures
+        in a folder and arrays have no time stamps and are all used. None yields every coded frame
+        once, regardless of its time stamp.
 
     Yields:
       uint8 `[H, W, 3]`, all of the first frame's shape.
 
     Raises:
-      InputError: at the first `next`, the file is missing or may not be read.
-      UnreadableVideo: the file is no video, is damaged or truncated, holds no frame, or frames of
-        more than `container.MAX_PIXELS` pixels. Frames before the damage have been given by then.
+      InputError: at the first `next`, the file is missing or not readable.
+      UnreadableVideo: the file is not a video, is damaged or truncated, holds no frame, or has
+        frames of more than `container.MAX_PIXELS` pixels. Frames before the damage are yielded
+        first.
     """
     if max_frames is not None:
         require_integer("decode_frames", "max_frames", max_frames, 1)
@@ -144,7 +146,7 @@ def decode_frames(
         if fps is not None and not isinstance(video, PictureFolder):
             frames = timing.at_rate(frames, fps, nominal_rate=video.frame_rate)
         count = 0
-        for decoded in frames:  # nothing keeps it, see VideoFile.frames
+        for decoded in frames:  # keep no reference to it, see VideoFile.frames
             stays_opaque = isinstance(video, VideoFile) and video.stays_opaque
             image = convert(decoded, stays_opaque=stays_opaque)
             del decoded
@@ -155,7 +157,7 @@ def decode_frames(
 
 
 class _Converter:
-    """Turns decoded frames into RGB arrays of one shape."""
+    """Converts decoded frames to RGB arrays of one shape."""
 
     def __init__(self, size: FrameSize | None, pixel_aspect: Fraction, *, repeats: bool):
         self._size = size
@@ -167,7 +169,7 @@ class _Converter:
         self._image: np.ndarray | None = None
 
     def __call__(self, decoded: Decoded, *, stays_opaque: bool) -> np.ndarray:
-        # A frame that is shown for long comes several times at a target rate.
+        # At a target rate, a frame that is shown for a long time is repeated.
         if decoded is self._last and self._image is not None:
             return self._image
         frame, orientation = decoded
@@ -178,12 +180,12 @@ class _Converter:
             self._shape = shape if self._size is None else resized_shape(*shape, self._size)
         height, width = self._shape[::-1] if orientation.transposed else self._shape
         image = orientation.apply(self._to_rgb(frame, height, width, stays_opaque=stays_opaque))
-        # Kept only then: libav decodes faster into memory that was just given back.
+        # Kept only in this case: libav decodes faster into memory that was just released.
         if self._repeats:
             self._last, self._image = decoded, image
         return image
 
 
 def shown_shape(height: int, width: int, pixel_aspect: Fraction) -> tuple[int, int]:
-    """(height, width) in square pixels of a frame before it is turned."""
+    """Returns (height, width) of a frame in square pixels, before its orientation is applied."""
     return height, max(1, round(width * pixel_aspect))

@@ -1,4 +1,4 @@
-"""A folder of videos of the user's own."""
+"""Clips from a folder of the user's videos."""
 
 import concurrent.futures
 import dataclasses
@@ -39,12 +39,12 @@ from trivd_tf.data.splits import Part, split_videos
 from trivd_tf.data.windows import WindowTable, random_positions
 
 _LOG = logging.getLogger(__name__)
-# So many files of one kind in a folder are named each; of more the first, and how many.
+# Up to this many skipped files of one extension in a folder are all named; else only the first.
 _NAMED_ONE_BY_ONE = 3
 
 
 class _Table:
-    """The windows of one split: those of its parts of videos."""
+    """The windows of one split, over its parts of videos."""
 
     def __init__(self, parts: list[Part], clip: ClipSpec):
         self._videos = np.array([part.video for part in parts], np.int64)
@@ -65,7 +65,7 @@ class _Table:
 
 @dataclasses.dataclass(frozen=True)
 class _Decoded:
-    """Frames of one video: where they are read, their number, and the video's own rate."""
+    """Decoded frames of one video: their location, number and original frame rate."""
 
     entry: Path | ArrayVideo
     length: int
@@ -74,35 +74,35 @@ class _Decoded:
 
 @dataclasses.dataclass(frozen=True)
 class _Prepared:
-    """What `VideoFolder` knows of its videos for one kind of clip."""
+    """State of `VideoFolder` for one kind of clip."""
 
-    entries: list[Path | ArrayVideo]  # in the cache, or where they lie
-    labels: np.ndarray  # of the videos, int32
+    entries: list[Path | ArrayVideo]  # cache entries, or array videos read in place
+    labels: np.ndarray  # labels of the videos, int32
     tables: dict[str, _Table]
     identity: str
     inventory: dict[str, str]
 
 
 class VideoFolder(ClipSource):
-    """Clips from every video in a folder and its subfolders, whatever the format.
+    """Clips from all videos in a folder and its subfolders, in any format.
 
-    A subfolder of numbered pictures is one video, an array file (`arrays`) as many as it holds.
-    Videos are decoded once, at the size of the clips, into a cache; arrays are read where they lie.
-    Training sees every window of every training video once an epoch, in random order. Files that
-    cannot be used are named once, with the reason, and left out.
+    A subfolder of numbered pictures is one video; an array file (`arrays`) may hold several. Videos
+    are decoded once, at the size of the clips, into a cache; arrays are read in place. Each
+    training epoch has every window of every training video once, in random order. Unusable files
+    are reported once, with the reason, and skipped.
 
-    Where all videos lie in subfolders, each of these is a class: `walk/1.mp4`, `run/2.mp4`.
+    If all videos are in subfolders, each subfolder is a class: `walk/1.mp4`, `run/2.mp4`.
 
     Args:
       data_dir: the folder, or one array file. Files and folders whose name begins with a dot are
-        passed over.
-      train_fraction: share of the videos (or of each video's frames) for training.
-      split_by: "file": whole videos are for training or for testing. "time": the end of each video
-        is for testing; no frame is in both. "auto": by file where that leaves at least two videos
-        for testing, else by time.
-      cache_dir: where decoded frames are kept; None is the user's cache directory
+        skipped.
+      train_fraction: fraction of the videos (or of each video's frames) for training.
+      split_by: "file": each video is used for either training or testing. "time": the end of each
+        video is used for testing; no frame is in both splits. "auto": by file if that gives at
+        least two test videos, else by time.
+      cache_dir: folder of decoded frames; defaults to the user's cache directory
         ($XDG_CACHE_HOME/trivd_tf/decoded).
-      num_workers: files decoded side by side; None is one for each core.
+      num_workers: number of files decoded in parallel; defaults to the number of cores.
     """
 
     name = "video_folder"
@@ -145,7 +145,7 @@ class VideoFolder(ClipSource):
 
     @functools.cached_property
     def class_names(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Names of the subfolders that hold videos, where all videos lie in one."""
+        """Names of the subfolders that hold videos, if all videos are in subfolders."""
         if self._is_array:
             return ()
         names = [self._name(path) for path in self._list_videos().videos]
@@ -208,7 +208,7 @@ class VideoFolder(ClipSource):
         return _Prepared(entries, self._labels(usable), tables, key, inventory)
 
     def _name(self, path: Path) -> str:
-        """A video's path below the folder."""
+        """Returns a video's path relative to the folder."""
         return str(path.relative_to(self._root))
 
     def _labels(self, paths: list[Path]) -> np.ndarray:
@@ -216,13 +216,13 @@ class VideoFolder(ClipSource):
         return np.array([numbers.get(class_of(self._name(path)), 0) for path in paths], np.int32)
 
     def _name_skipped(self, files: list[Path], problems: dict[Path, str]) -> None:
-        """Names each file that is left out, once, and counts them."""
+        """Reports each skipped file once, and their number."""
         news = [p for p in files if p in problems and problems[p] not in self._named]
         alike: dict[tuple[Path, str], list[Path]] = {}
         for path in news:
             alike.setdefault((path.parent, path.suffix.lower()), []).append(path)
         for (folder, suffix), paths in alike.items():
-            # A folder of numbered pictures would fill the screen.
+            # The pictures of a numbered series would fill the screen.
             named = paths if len(paths) <= _NAMED_ONE_BY_ONE else paths[:1]
             for path in named:
                 _LOG.warning("skipped %s", problems[path])
@@ -243,7 +243,7 @@ class VideoFolder(ClipSource):
         return {path.relative_to(self._root).as_posix(): digest(*signature(path)) for path in files}
 
     def _warn_of_rates(self, rates: list[float], clip: ClipSpec) -> None:
-        """A window counts frames: the same movement is faster in a video of fewer a second."""
+        """Warns of differing frame rates, at which the same motion has different speeds."""
         mixed = describe_rates(rates) if clip.fps is None else ""
         if mixed and mixed not in self._named:
             _LOG.warning(
@@ -273,7 +273,7 @@ class VideoFolder(ClipSource):
     def _decode_all(
         self, files: list[Path], cache: FrameCache
     ) -> tuple[dict[Path, _Decoded], dict[Path, str]]:
-        """Returns the frames of each readable file, and what is wrong with the rest."""
+        """Returns the frames of each readable file, and the problems of the others."""
         decoded: dict[Path, _Decoded] = {}
         problems: dict[Path, str] = {}
 
@@ -287,7 +287,7 @@ class VideoFolder(ClipSource):
             Progress("decoding videos", total=len(waiting), unit="file") as progress,
             concurrent.futures.ThreadPoolExecutor(self._num_workers) as workers,
         ):
-            # Large files first: a long one started last would leave the other cores idle.
+            # Large files first: a long video started last would leave the other cores idle.
             order = sorted(files, key=lambda path: -sizes.get(path, 0))
             jobs = {workers.submit(read, path): path for path in order}
             try:
@@ -317,7 +317,7 @@ class VideoFolder(ClipSource):
 
 @functools.lru_cache(maxsize=2048)
 def _open_entry(entry: Path) -> np.ndarray:
-    """Memory-maps decoded frames; bounded, for a process may not hold endless maps."""
+    """Memory-maps decoded frames; bounded, because a process can hold a limited number of maps."""
     return np.load(entry, mmap_mode="r")
 
 

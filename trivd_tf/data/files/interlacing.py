@@ -1,4 +1,4 @@
-"""Interlaced frames, two moments woven into one picture, to frames of one moment."""
+"""Converts interlaced frames to progressive frames."""
 
 from collections.abc import Iterator
 
@@ -8,10 +8,10 @@ _Kind = tuple[int, int, str]
 
 
 class Deinterlacer:
-    """Passes progressive frames through and fills in the second field of interlaced ones.
+    """Passes progressive frames through and interpolates the second field of interlaced ones.
 
-    libav's bwdif (the BBC's filter with yadif's checks), one frame a frame, is set up at the first
-    frame that the codec marks as interlaced; before that, frames are not touched.
+    libav's bwdif (the BBC's filter with yadif's checks), with one output frame per input frame, is
+    set up at the first frame that the codec marks as interlaced; earlier frames are unchanged.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Deinterlacer:
         self._kind: _Kind | None = None
 
     def __call__(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
-        """Yields the frames that are ready: the filter looks one frame ahead."""
+        """Yields the finished frames; the filter needs one frame of lookahead."""
         if self._graph is None and not frame.interlaced_frame:
             yield frame
             return
@@ -32,7 +32,7 @@ class Deinterlacer:
         yield from self._pull()
 
     def flush(self) -> Iterator[av.VideoFrame]:
-        """Yields what the filter still holds."""
+        """Yields the remaining frames of the filter."""
         if self._graph is not None:
             self._graph.push(None)
             yield from self._pull()

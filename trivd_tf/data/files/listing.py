@@ -1,4 +1,4 @@
-"""The videos in a folder: files, and folders of numbered pictures."""
+"""Lists the videos in a folder: files, and folders of numbered pictures."""
 
 import dataclasses
 import os
@@ -11,12 +11,11 @@ from trivd_tf.data.files import arrays, stills
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a folder holds.
+    """The videos found in a folder.
 
     Attributes:
-      videos: files and folders of numbered pictures, sorted. Whether they can be decoded is not
-        known yet.
-      problems: what is left out, by the folder it lies in: pictures that are no video.
+      videos: files and folders of numbered pictures, sorted. They may turn out not to be decodable.
+      problems: reason, by folder, why its pictures are not a video.
     """
 
     videos: list[Path]
@@ -26,16 +25,16 @@ class Found:
 def find_videos(root: Path, *, skip: Collection[Path] = ()) -> Found:
     """Lists the videos in a folder and its subfolders.
 
-    Names that begin with a dot are passed over. Links are followed; what two names lead to is
-    listed once.
+    Names that begin with a dot are skipped. Links are followed; a target with two names is listed
+    once.
 
     Args:
       root: the folder; it may itself hold numbered pictures.
-      skip: folders that are not looked into.
+      skip: folders that are not searched.
     """
     videos: list[Path] = []
     problems: dict[Path, str] = {}
-    # Links may lead to the same place twice, in circles, or to themselves.
+    # Links may lead to the same target twice, in circles, or to themselves.
     seen = {os.path.realpath(path) for path in skip}
 
     def is_new(path: str) -> bool:
@@ -60,16 +59,16 @@ def find_videos(root: Path, *, skip: Collection[Path] = ()) -> Found:
 def group(
     names: Sequence[str], is_animated: Callable[[str], bool]
 ) -> tuple[list[str], list[str], str]:
-    """Sorts out the names in one folder.
+    """Groups the names in one folder into video files and a series of pictures.
 
     Args:
-      names: of its files.
-      is_animated: whether a file that is named like a picture is an animation. It is asked for
-        the first picture, and for the others where that one is.
+      names: names of its files.
+      is_animated: returns whether a file that is named like a picture is an animation. It is called
+        for the first picture, and for the others only if that one is animated.
 
     Returns:
-      The files that are videos of their own; the pictures that make up one video; and why there is
-      no such video though there are pictures, else "".
+      The video files; the pictures that form one video; and the reason why the pictures do not form
+      a video, else "".
     """
     pictures = [name for name in names if stills.is_picture(name)]
     if pictures and is_animated(pictures[0]):
@@ -87,14 +86,14 @@ def group(
 
 
 def find_classes(names: Sequence[str], is_video: Callable[[str], bool]) -> tuple[str, ...]:
-    """The classes of videos that lie in a subfolder for each: `walk/1.mp4`, `run/park/2.mp4`.
+    """Finds the classes of videos in one subfolder per class: `walk/1.mp4`, `run/park/2.mp4`.
 
     Args:
       names: paths of the files, relative to the folder.
-      is_video: whether a file is one; it is asked until one is found in a subfolder.
+      is_video: returns whether a file is a video; called until one is found in a subfolder.
 
     Returns:
-      Names of the subfolders that hold a video, sorted; none where a video lies beside them.
+      Names of the subfolders that hold a video, sorted; empty if a video lies beside them.
     """
     found: set[str] = set()
     for name in names:
@@ -105,15 +104,15 @@ def find_classes(names: Sequence[str], is_video: Callable[[str], bool]) -> tuple
 
 
 def class_of(name: str) -> str:
-    """The subfolder that a relative path begins with; "" where it lies in none."""
+    """Returns the first subfolder of a relative path; "" if it is not in a subfolder."""
     return Path(name).parts[0] if len(Path(name).parts) > 1 else ""
 
 
 def signature(path: Path) -> tuple[object, ...]:
-    """What changes when a video changes: size and time of change, of each picture in a folder.
+    """Returns size and modification time of a video, or of each picture in a folder.
 
     Raises:
-      InputError: it cannot be read.
+      InputError: the video cannot be read.
     """
     name = arrays.parse(path)
     if name is not None:
@@ -131,7 +130,7 @@ def signature(path: Path) -> tuple[object, ...]:
 
 
 def num_bytes(path: Path) -> int:
-    """Size of a video in bytes, of all its pictures; 0 where it cannot be read."""
+    """Returns the size of a video, or of all its pictures, in bytes; 0 if it cannot be read."""
     try:
         if not path.is_dir():
             return path.stat().st_size

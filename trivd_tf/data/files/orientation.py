@@ -1,4 +1,4 @@
-"""How a decoded picture is turned and mirrored to stand as a player shows it."""
+"""Rotation and mirroring that make a decoded picture upright."""
 
 import dataclasses
 import struct
@@ -11,7 +11,7 @@ from av.sidedata.sidedata import Type
 
 @dataclasses.dataclass(frozen=True)
 class Orientation:
-    """One of the eight ways to lay a rectangle: transpose first, then reverse rows and columns.
+    """One of the eight orientations of a rectangle: transpose, then reverse rows and columns.
 
     Attributes:
       transposed: rows become columns.
@@ -24,7 +24,7 @@ class Orientation:
     mirrored: bool = False
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """`image` `[H, W, C]` upright, contiguous: `[W, H, C]` where it was transposed."""
+        """Returns `image` `[H, W, C]` upright and contiguous: `[W, H, C]` if transposed."""
         if self.transposed:
             image = image.transpose(1, 0, 2)
         if self.upside_down:
@@ -34,7 +34,7 @@ class Orientation:
         return np.ascontiguousarray(image)
 
     def describe(self) -> str:
-        """What is done to the picture, in a few words; empty where nothing is."""
+        """Describes the operation in a few words; empty for the identity."""
         return _WORDS[self.transposed, self.upside_down, self.mirrored]
 
 
@@ -53,7 +53,7 @@ _WORDS = {
 
 
 def from_matrix(a: float, b: float, c: float, d: float) -> Orientation:
-    """The orientation nearest to a display matrix.
+    """Returns the orientation nearest to a display matrix.
 
     Args:
       a, b, c, d: a pixel at (x, y) of the stored picture is shown at (a x + c y, b x + d y), y
@@ -64,7 +64,7 @@ def from_matrix(a: float, b: float, c: float, d: float) -> Orientation:
     return Orientation(False, upside_down=d < 0, mirrored=a < 0)
 
 
-# By Exif's tag 0x0112: where the stored first row and first column are shown.
+# Orientations by the value of Exif's tag 0x0112.
 _BY_EXIF = {
     2: Orientation(mirrored=True),
     3: Orientation(upside_down=True, mirrored=True),
@@ -77,15 +77,16 @@ _BY_EXIF = {
 
 
 def from_exif(value: object) -> Orientation:
-    """The orientation that Exif's tag 0x0112 asks for; upright where it is none of 2 to 8."""
+    """Returns the orientation of Exif's tag 0x0112; upright unless the value is 2 to 8."""
     return _BY_EXIF.get(value, UPRIGHT) if isinstance(value, int) else UPRIGHT
 
 
 def side_data(frame: av.VideoFrame, kind: Type) -> bytes | None:
-    """What a frame carries besides its pixels.
+    """Returns side data of a frame.
 
     Raises:
-      ValueError: it carries a kind that PyAV does not know (Exif in 18.1), and so none is read.
+      ValueError: the frame has side data of a kind unknown to PyAV (Exif in 18.1), which prevents
+        reading any side data.
     """
     known: Any = frame.side_data
     data = known.get(kind)
@@ -93,7 +94,7 @@ def side_data(frame: av.VideoFrame, kind: Type) -> bytes | None:
 
 
 def of_frame(frame: av.VideoFrame) -> Orientation:
-    """The orientation that a frame's own display matrix asks for."""
+    """Returns the orientation of a frame's display matrix."""
     try:
         data = side_data(frame, Type.DISPLAYMATRIX)
     except ValueError:
@@ -105,10 +106,10 @@ def of_frame(frame: av.VideoFrame) -> Orientation:
 
 
 class OrientationReader:
-    """`of_frame` for the frames of one video, looking again only where the angle changes.
+    """Applies `of_frame` to the frames of one video, only when the angle changes.
 
-    PyAV's side data and their frame refer to each other, which keeps its memory from being reused
-    until the garbage is collected: read at every frame, they cost a tenth of the decoding speed.
+    PyAV's side data and their frame refer to each other, so that its memory is not reused until
+    garbage collection: reading them at every frame costs a tenth of the decoding speed.
     """
 
     def __init__(self) -> None:
@@ -123,5 +124,5 @@ class OrientationReader:
 
 
 def _from_quarter_turns(turns: int) -> Orientation:
-    """Quarter turns counterclockwise."""
+    """Returns the orientation of a number of counterclockwise quarter turns."""
     return (UPRIGHT, _BY_EXIF[8], _BY_EXIF[3], _BY_EXIF[6])[turns]

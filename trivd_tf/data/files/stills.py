@@ -1,4 +1,4 @@
-"""Videos that are pictures: folders of numbered ones, animated WebP and AVIF."""
+"""Videos in picture formats: folders of numbered pictures, animated WebP and AVIF."""
 
 import os
 import re
@@ -21,20 +21,20 @@ PICTURE_ENDINGS = frozenset(
 )
 _EXIF_ORIENTATION = 0x0112
 _MILLISECOND = Fraction(1, 1000)
-_HEADER = 30  # bytes that tell the kind of file
+_HEADER = 30  # bytes that identify the file type
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name ends as those of pictures do; GIFs count as videos."""
+    """Returns whether a file has the extension of a picture; GIFs count as videos."""
     return os.path.splitext(name)[1].lower() in PICTURE_ENDINGS and not name.startswith(".")
 
 
 def in_order(names: Sequence[str]) -> list[str]:
-    """Names of numbered pictures in the order of their numbers: 2 before 10, gaps allowed.
+    """Sorts names of numbered pictures by number: 2 before 10, gaps allowed.
 
     Raises:
-      InputError: a name has no number, two have the same, or they belong to several series. The
-        message is meant to follow the folder's name.
+      InputError: a name has no number, two names have the same number, or they belong to several
+        series. The message is meant to follow the folder's name.
     """
     numbered: dict[tuple[int, ...], str] = {}
     series: dict[str, str] = {}
@@ -62,9 +62,9 @@ def in_order(names: Sequence[str]) -> list[str]:
 
 
 def _counted_series(numbered: dict[tuple[int, ...], str]) -> dict[str, str]:
-    """The series in names with several numbers: v1_001, v1_002, v2_001, v2_002 are two.
+    """Finds the series in names with several numbers: v1_001, v1_002, v2_001, v2_002 are two.
 
-    Time stamps (12-30-59, 12-31-00) have several numbers that change too, and are one.
+    Time stamps (12-30-59, 12-31-00) also have several varying numbers, but are one series.
     """
     groups: dict[tuple[int, ...], list[int]] = {}
     for numbers in sorted(numbered):
@@ -81,19 +81,19 @@ def _counted_series(numbered: dict[tuple[int, ...], str]) -> dict[str, str]:
 class PictureFolder:
     """A folder of numbered pictures, as one video without time stamps.
 
-    Each picture is decoded as a video of one frame, so every format, depth and palette is read the
-    same way; Exif orientations are applied.
+    Each picture is decoded as a video of one frame, so that all formats, bit depths and palettes
+    are read in the same way; Exif orientations are applied.
 
     Args:
       path: the folder.
 
     Attributes:
-      names: of the pictures, in order.
-      pixel_aspect: 1, pictures have square pixels here.
-      frame_rate: 0.0, not known.
+      names: names of the pictures, in order.
+      pixel_aspect: 1; pictures are assumed to have square pixels.
+      frame_rate: 0.0, unknown.
 
     Raises:
-      UnreadableVideo: it holds no pictures, or they are no series.
+      UnreadableVideo: the folder holds no pictures, or they are not a series.
     """
 
     pixel_aspect = Fraction(1)
@@ -123,7 +123,7 @@ class PictureFolder:
         pass
 
     def frames(self) -> Iterator[Decoded]:
-        """Yields every picture; `UnreadableVideo` at one that is damaged or of another size."""
+        """Yields every picture; `UnreadableVideo` if one is damaged or of another size."""
         first: tuple[int, int] | None = None
         for name in self.names:
             path = Path(self._path, name)
@@ -149,7 +149,7 @@ def _picture(path: Path) -> Decoded:
 
 
 def _exif_orientation(path: Path) -> Orientation:
-    """Pillow parses Exif in every format of picture; what it cannot read is upright."""
+    """Reads the Exif orientation with Pillow, for all formats; upright if it cannot be read."""
     try:
         with Image.open(path) as image:
             return from_exif(image.getexif().get(_EXIF_ORIENTATION))
@@ -158,12 +158,12 @@ def _exif_orientation(path: Path) -> Orientation:
 
 
 def is_animated(path: str | os.PathLike[str]) -> bool:
-    """Whether a file that is named like a picture is an animation: WebP, or PNG (APNG)."""
+    """Returns whether a file that is named like a picture is an animation: WebP or APNG."""
     return is_animated_webp(path) or _is_animated_png(path)
 
 
 def _is_animated_png(path: str | os.PathLike[str]) -> bool:
-    """Whether the chunk acTL stands before the picture's data, as in every APNG."""
+    """Returns whether the chunk acTL precedes the picture's data, as in every APNG."""
     try:
         with open(path, "rb") as file:
             if file.read(8) != b"\x89PNG\r\n\x1a\n":
@@ -178,7 +178,7 @@ def _is_animated_png(path: str | os.PathLike[str]) -> bool:
 
 
 def is_animated_webp(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a WebP of several frames, which libav does not decode."""
+    """Returns whether a file is a WebP of several frames, which libav does not decode."""
     header = _header(path)
     return (
         len(header) == _HEADER
@@ -189,14 +189,14 @@ def is_animated_webp(path: str | os.PathLike[str]) -> bool:
 
 
 def is_transparent_avif(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is an animated AVIF with transparency, which libav takes for two videos."""
+    """Returns whether a file is a transparent animated AVIF, which libav reads as two videos."""
     if _header(path)[4:12] != b"ftypavis":
         return False
     try:
         with Image.open(path) as image:
             return image.mode == "RGBA"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False  # libav reports what is wrong with it
+        return False  # libav reports the problem
 
 
 def _header(path: str | os.PathLike[str]) -> bytes:
@@ -208,7 +208,7 @@ def _header(path: str | os.PathLike[str]) -> bytes:
 
 
 class AnimatedPicture:
-    """An animated WebP or AVIF, through Pillow.
+    """An animated WebP or AVIF, read with Pillow.
 
     Args:
       path: the file.
@@ -216,11 +216,11 @@ class AnimatedPicture:
     Attributes:
       codec: "webp" or "avif".
       height, width: in pixels.
-      pixel_aspect: 1, the formats have square pixels.
-      frame_rate: of the first frame; 0.0 where it has no duration.
+      pixel_aspect: 1; the formats have square pixels.
+      frame_rate: rate of the first frame; 0.0 if it has no duration.
 
     Raises:
-      UnreadableVideo: it is damaged, or its frames are larger than `MAX_PIXELS`.
+      UnreadableVideo: the file is damaged, or its frames are larger than `MAX_PIXELS`.
     """
 
     pixel_aspect = Fraction(1)
@@ -230,7 +230,7 @@ class AnimatedPicture:
         header = _header(path)
         self.codec = "webp" if header.startswith(b"RIFF") else "avif"
         if self.codec == "webp":
-            # Before anything takes memory for them: 24-bit sides less one, behind the flags.
+            # Check before memory is allocated: 24-bit sides minus one follow the flags.
             width, height = (1 + int.from_bytes(header[at : at + 3], "little") for at in (24, 27))
             check_dimensions(path, width, height)
         try:
@@ -242,7 +242,7 @@ class AnimatedPicture:
 
     @property
     def frame_rate(self) -> float:
-        """Of the first frame: the file has to be decoded for the others' durations."""
+        """Rate of the first frame; the durations of the others require decoding the file."""
         try:
             self._image.seek(0)
             self._image.load()
@@ -263,7 +263,7 @@ class AnimatedPicture:
         self._image.close()
 
     def frames(self) -> Iterator[Decoded]:
-        """Yields every frame; `UnreadableVideo` at the first damage."""
+        """Yields every frame; raises `UnreadableVideo` at the first damage."""
         time = 0
         for number in range(getattr(self._image, "n_frames", 1)):
             try:

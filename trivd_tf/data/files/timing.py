@@ -1,4 +1,4 @@
-"""Time stamps: when each frame is shown, and which frames a target frame rate takes."""
+"""Time stamps of frames, and selection of frames at a target frame rate."""
 
 import collections
 from collections.abc import Iterable, Iterator
@@ -6,19 +6,19 @@ from collections.abc import Iterable, Iterator
 from trivd_tf.data.files.container import Decoded
 
 DEFAULT_FRAME_RATE = 25.0  # for files that state none
-_FASTEST_FRAME_RATE = 120.0  # what a header states beyond this is a time base, not a rate
-_LONGEST_FRAME = 10.0  # seconds; a longer gap is damage, and is closed
+_FASTEST_FRAME_RATE = 120.0  # a higher rate in a header is a time base, not a frame rate
+_LONGEST_FRAME = 10.0  # seconds; a longer gap is treated as damage and closed
 
 
 def plausible_rate(rate: float) -> float:
-    """A header's frame rate, or the default where it is none."""
+    """Returns a header's frame rate, or the default if it is implausible."""
     return rate if 0 < rate <= _FASTEST_FRAME_RATE else DEFAULT_FRAME_RATE
 
 
 def describe_rates(rates: Iterable[float]) -> str:
-    """The frame rates of videos that differ by more than a tenth, with how many have each.
+    """Describes frame rates that differ by more than a tenth, with the number of videos of each.
 
-    Empty where they agree; videos that state no rate (0.0) do not count.
+    Empty if they agree; videos that state no rate (0.0) are ignored.
     """
     counts = collections.Counter(round(rate, 2) for rate in rates if rate > 0)
     if not counts or max(counts) <= 1.1 * min(counts):
@@ -30,20 +30,20 @@ def describe_rates(rates: Iterable[float]) -> str:
 
 
 def at_rate(frames: Iterator[Decoded], fps: float, *, nominal_rate: float) -> Iterator[Decoded]:
-    """Takes `fps` frames a second of playing time.
+    """Selects `fps` frames per second of playing time.
 
-    Frame k of the result is the one that is on the screen at k / fps seconds: the nearest frame
-    that is not later (within a tick of the file's clock, for clocks of milliseconds round). So a
-    slow video repeats frames and a fast one loses some, and all play at the same speed. Time begins
-    with the first frame and ends when the last one's duration is over.
+    Frame k of the result is the frame on the screen at k / fps seconds: the nearest frame that is
+    not later (within a tick of the file's clock, because millisecond clocks round). A slow video
+    thus repeats frames and a fast one drops some, and all play at the same speed. Time begins with
+    the first frame and ends after the duration of the last one.
 
-    Of several frames with one stamp the last counts. A missing stamp, one that goes back, and one
-    more than ten seconds later continue at the file's nominal rate.
+    Of several frames with the same time stamp, the last is used. If a stamp is missing, goes back
+    or is more than ten seconds later, time continues at the file's nominal rate.
 
     Args:
-      frames: in the order of display.
-      fps: frames a second wanted.
-      nominal_rate: the file's own, for frames without a usable stamp.
+      frames: frames in display order.
+      fps: target frames per second.
+      nominal_rate: frame rate of the file, for frames without a usable stamp.
     """
     clock = _Clock(1 / plausible_rate(nominal_rate))
     taken = 0
@@ -61,10 +61,10 @@ def at_rate(frames: Iterator[Decoded], fps: float, *, nominal_rate: float) -> It
 
 
 class _Clock:
-    """Seconds since the first frame, never going back."""
+    """Seconds since the first frame, never decreasing."""
 
     def __init__(self, period: float) -> None:
-        self._period = period  # of a frame, in seconds
+        self._period = period  # duration of a frame, in seconds
         self._begun = False
         self._offset: float | None = None
         self._last = 0.0
@@ -72,7 +72,7 @@ class _Clock:
         self.end = 0.0
 
     def start(self, frame) -> float:  # type: ignore[no-untyped-def]
-        """When the frame is shown; updates `tick` and `end` with it."""
+        """Returns the display time of the frame; updates `tick` and `end`."""
         base = frame.time_base
         stamp = None if frame.pts is None or base is None else float(frame.pts * base)
         start = self._last + self._period if self._begun else 0.0

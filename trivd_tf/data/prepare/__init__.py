@@ -1,10 +1,9 @@
-"""Preparing data sets once: decoded at the training size, sharded, ready for random access.
+"""Prepares datasets once: decoded at the training size, sharded, and ready for random access.
 
     report = prepare("kinetics600", videos="clips", annotations=["train.csv"], output="k600")
 
-Every shard is written whole or not at all and always the same, so a preparation that was killed is
-simply run again. The result is an ordinary TensorFlow Datasets folder and is read by
-`trivd_tf.data.Prepared`.
+Every shard is written atomically and deterministically, so an interrupted preparation is simply run
+again. The result is an ordinary TensorFlow Datasets folder, which `trivd_tf.data.Prepared` reads.
 """
 
 import dataclasses
@@ -32,15 +31,15 @@ __all__ = ["KINDS", "Report", "prepare"]
 
 @dataclasses.dataclass(frozen=True)
 class _Way:
-    """One kind of source of one data set: its plan, and the options that the plan takes."""
+    """One kind of source of one dataset: its plan, and the options of the plan."""
 
     plan: Callable[..., Plan]
     needs: tuple[str, ...] = ()
     defaults: dict[str, Any] = dataclasses.field(default_factory=dict)
-    takes_size: bool = False  # frames are made at their size, not brought to it
+    takes_size: bool = False  # frames are generated at their final size, not resized
 
 
-# The ways of one kind are distinguished by the first option that each needs.
+# The ways of one kind are distinguished by the first option that each requires.
 _WAYS: dict[str, tuple[_Way, ...]] = {
     "kinetics600": (_Way(plan_kinetics600, ("videos", "annotations")),),
     "ucf101": (
@@ -70,13 +69,13 @@ _OF_FILES = ("kinetics600", "ucf101", "folder")
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a preparation did.
+    """Report of a preparation.
 
     Attributes:
-      output: folder of the data set.
-      content: what report.json there holds: numbers of videos listed, read, written and skipped,
-        the splits, and each skipped video with the reason.
-      was_finished: the set was complete before, and nothing was done.
+      output: folder of the dataset.
+      content: content of its report.json: numbers of videos listed, read, written and skipped, the
+        splits, and each skipped video with the reason.
+      was_finished: whether the dataset was complete before, so that nothing was done.
     """
 
     output: str
@@ -84,7 +83,7 @@ class Report:
     was_finished: bool
 
     def describe(self) -> str:
-        """A few lines for people."""
+        """Returns a readable summary of a few lines."""
         content = self.content
         lines = [f"{self.output} was finished before; nothing to do."] if self.was_finished else []
         why = f" ({os.path.join(self.output, layout.REPORT)} says why)"
@@ -128,36 +127,37 @@ def prepare(
     videos_per_shard: int = 64,
     beam_flags: Sequence[str] = (),
 ) -> Report:
-    """Prepares a data set, resumes where a killed run stopped, or finds it finished.
+    """Prepares a dataset, resumes an interrupted run, or finds the dataset finished.
 
     Args:
       kind: "kinetics600", "ucf101", "bair", "moving_mnist", "folder", "freedom_walks" or
         "gymnasium".
-      output: folder of the data set; made when missing. Workers of other machines must reach it.
+      output: folder of the dataset; created if missing. Workers on other machines must be able to
+        access it.
       videos: folder of the sources: Kinetics' videos, UCF-101/, softmotion30_44k/, or any videos.
       annotations: Kinetics' CSV files; for UCF-101 one folder, ucfTrainTestlist/.
-      tfds_dir: instead of `videos`: folder in which TensorFlow Datasets has prepared the set
-        (ucf101, bair, moving_mnist).
+      tfds_dir: instead of `videos`, the folder in which TensorFlow Datasets has prepared the
+        dataset (ucf101, bair, moving_mnist).
       camera: BAIR: "image_main" (default) or "image_aux1".
-      official_split: UCF-101 through TensorFlow Datasets: 1 (default), 2 or 3.
-      train_fraction: folder: share for training, 0.9 by default.
-      frames: generated sets: about so many frames in all, 192,000 by default.
-      rate: freedom_walks: frames a second of game time, 17.5 by default.
-      seed: generated sets: fixes every frame, 0 by default.
-      size: of the clips: smallest side of the stored frames, in pixels, or the (height, width)
+      official_split: UCF-101 from TensorFlow Datasets: 1 (default), 2 or 3.
+      train_fraction: folder: fraction for training, 0.9 by default.
+      frames: generated datasets: approximate total number of frames, 192,000 by default.
+      rate: freedom_walks: frames per second of game time, 17.5 by default.
+      seed: generated datasets: determines every frame, 0 by default.
+      size: size of the clips: smallest side of the stored frames, in pixels, or the (height, width)
         that they just cover.
-      fps: frames a second that videos are brought to by their time stamps, the `fps` of the clips;
+      fps: frame rate to which videos are resampled by their time stamps, the `fps` of the clips;
         None stores every coded frame.
       encoding: "raw", exact and fastest to read, or "jpeg", several times smaller.
       jpeg_quality: 1 to 100.
-      videos_per_shard: at most so many videos a file; a killed run loses at most the files that
-        were being written.
+      videos_per_shard: maximum number of videos per file; an interrupted run loses at most the
+        files that were being written.
       beam_flags: options for Apache Beam, such as --runner=DataflowRunner; by default this
         machine's cores are used.
 
     Raises:
-      InputError: sources or options are at fault, or `output` holds something else.
-      RunError: writing failed; what was written stays, the same call resumes.
+      InputError: sources or options are invalid, or `output` holds other files.
+      RunError: writing failed; written files are kept, and the same call resumes.
     """
     size = checked_size("prepare.size", size)
     require_rate("prepare", "fps", fps)
@@ -212,7 +212,7 @@ def prepare(
 def _choose_plan(
     kind: str, given: dict[str, Any], size: FrameSize
 ) -> tuple[Callable[[], Plan], dict[str, Any]]:
-    """The function that makes the plan, and the source options with their defaults."""
+    """Returns the function that makes the plan, and the source options with defaults."""
     if kind not in _WAYS:
         raise InputError(f"{kind!r} cannot be prepared; known are {', '.join(KINDS)}")
     fitting = [way for way in _WAYS[kind] if not way.needs or way.needs[0] in given]

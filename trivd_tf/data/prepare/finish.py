@@ -19,9 +19,10 @@ VERSION = "1.0.0"
 def finish(
     job: Job, plan: Plan, shards: Sequence[Shard], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Writes index, metadata and report of a set whose shards are all there.
+    """Writes index, metadata and report of a dataset whose shards are complete.
 
-    Everything is made from the notes beside the shards, so a killed `finish` is simply run again.
+    Everything is derived from the notes beside the shards, so an interrupted `finish` is simply run
+    again.
 
     Returns:
       The report.
@@ -78,7 +79,7 @@ def finish(
 
 
 def features(encoding: str, class_names: Sequence[str] | None):  # type: ignore[no-untyped-def]
-    """What an example holds, in the words of TensorFlow Datasets."""
+    """Returns the TensorFlow Datasets features of an example."""
     import tensorflow_datasets as tfds
 
     shape = (None, None, None, 3)
@@ -139,7 +140,7 @@ def _write_metadata(job: Job, plan: Plan, infos: Sequence[Any]) -> None:
     from absl import logging
 
     verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # its own use of its own deprecated names
+    logging.set_verbosity(logging.ERROR)  # hides its warnings about its own deprecated names
     tfds.folder_dataset.write_metadata(
         data_dir=job.output,
         features=features(job.encoding, plan.class_names),

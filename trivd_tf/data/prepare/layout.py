@@ -1,10 +1,10 @@
-"""Files of a prepared data set, and how they appear whole or not at all.
+"""Files of a prepared dataset, which are written atomically.
 
 <output>/<name>-<split>.tfrecord-00000-of-00016   the records, as TensorFlow Datasets reads them
 <output>/dataset_info.json, features.json         its metadata
-<output>/clip_index/<split>.records.npy           where each video's frames lie in the shards
-<output>/clip_index/<split>.frames.npy            where each JPEG lies in its record
-<output>/report.json                              written last: the set is finished
+<output>/clip_index/<split>.records.npy           location of each video's frames in the shards
+<output>/clip_index/<split>.frames.npy            location of each JPEG in its record
+<output>/report.json                              written last: the dataset is finished
 <output>/.work/                                   only during the preparation
 """
 
@@ -21,7 +21,7 @@ REPORT = "report.json"
 WORK = ".work"
 INDEX = "clip_index"
 
-# One row a stored video (or piece of a long one).
+# One row per stored video (or piece of a long video).
 RECORD = np.dtype(
     [
         ("shard", "<u4"),
@@ -29,12 +29,12 @@ RECORD = np.dtype(
         ("height", "<u2"),
         ("width", "<u2"),
         ("label", "<i4"),
-        ("offset", "<u8"),  # raw: of the first pixel in the shard; JPEG: of the example
+        ("offset", "<u8"),  # offset in the shard; raw: of the first pixel; JPEG: of the example
         ("length", "<u8"),  # bytes of the example
         ("first", "<u8"),  # JPEG: row of the first frame in the table of frames
     ]
 )
-# One row a stored JPEG: its place in its example.
+# One row per stored JPEG: its location in its example.
 FRAME = np.dtype([("offset", "<u4"), ("length", "<u4")])
 
 
@@ -43,18 +43,18 @@ def join(*parts: str) -> str:
 
 
 def shard_path(output: str, name: str, label: str) -> str:
-    """File of a shard; `label` is `Shard.label`."""
+    """Returns the path of a shard; `label` is `Shard.label`."""
     split, place = label.split("-", 1)
     return join(output, f"{name}-{split}.tfrecord-{place}")
 
 
 def sidecar_path(output: str, label: str) -> str:
-    """What the writer of a shard notes about it; its being there means that the shard is done."""
+    """Returns the path of a shard's notes; if the file exists, the shard is complete."""
     return join(output, WORK, "shards", f"{label}.json")
 
 
 def index_path(output: str, split: str, table: str) -> str:
-    """File of the index: `table` is "records" or "frames"."""
+    """Returns the path of an index table: `table` is "records" or "frames"."""
     return join(output, INDEX, f"{split}.{table}.npy")
 
 

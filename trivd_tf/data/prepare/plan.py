@@ -1,4 +1,4 @@
-"""What a preparation will do: which videos go into which shard, fixed before the first is read."""
+"""Plan of a preparation: the videos of each shard, fixed before the first video is read."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from trivd_tf.base.frame_size import FrameSize, from_height_width, height_width
 
 ENCODINGS = ("raw", "jpeg")
 
-# Even a small set is cut into some shards, so that all cores have work.
+# Even a small dataset has several shards, so that all cores have work.
 _MIN_SHARDS = 16
 
 
@@ -18,11 +18,11 @@ class Item:
     """One video to prepare.
 
     Attributes:
-      id: unique in its split.
-      source: file that holds it, relative to `Plan.root` where it is inside.
-      label: class, -1 where there is none.
-      record: place in the source, where a source holds several videos.
-      part: share of the video's frames to take, (0.0, 1.0) is all.
+      id: identifier, unique in its split.
+      source: file that holds the video, relative to `Plan.root` if it is inside.
+      label: class, -1 if there is none.
+      record: index in the source, if a source holds several videos.
+      part: fraction of the video's frames to use; (0.0, 1.0) is all.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Skipped:
-    """A video that was left out, and why."""
+    """A skipped video, and the reason."""
 
     split: str
     id: str
@@ -44,17 +44,17 @@ class Skipped:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All videos of a data set.
+    """All videos of a dataset.
 
     Attributes:
-      name: of the data set; begins its files' names.
+      name: name of the dataset, used as a prefix of file names.
       reader: name of the function that reads the sources, in `readers.READERS`.
-      reader_options: handed to it.
-      root: folder that sources are relative to.
+      reader_options: options passed to the reader.
+      root: folder to which sources are relative.
       splits: the videos of each split.
       class_names: names of the labels, or None.
-      skipped: what is known to be missing before anything is read.
-      description: a sentence for the data set's information.
+      skipped: videos known to be missing before anything is read.
+      description: a sentence for the dataset's metadata.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Plan:
     description: str = ""
 
     def shards(self, videos_per_shard: int) -> "Iterator[Shard]":
-        """Cuts each split into shards of consecutive videos."""
+        """Divides each split into shards of consecutive videos."""
         for split, items in self.splits.items():
             if not items:
                 continue
@@ -79,7 +79,7 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """The unit of work: it is written whole or not at all."""
+    """The unit of work, written atomically."""
 
     split: str
     number: int
@@ -88,7 +88,7 @@ class Shard:
 
     @property
     def label(self) -> str:
-        """Split, number and count as they stand in file names."""
+        """Split, number and count, as used in file names."""
         return f"{self.split}-{self.number:05d}-of-{self.count:05d}"
 
     def to_json(self) -> str:
@@ -103,17 +103,17 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Job:
-    """What every shard's writer has to know.
+    """Settings shared by all shards.
 
     Attributes:
-      output: folder of the data set.
-      name: of the data set.
+      output: folder of the dataset.
+      name: name of the dataset.
       reader, reader_options, root: as in `Plan`.
-      size: what the stored frames just cover: for a square, their smallest side, in pixels.
+      size: size that the stored frames just cover: for a square, their smallest side, in pixels.
       encoding: "raw" or "jpeg".
       jpeg_quality: 1 to 100.
-      labelled: whether examples carry a label.
-      fps: frames a second that videos are brought to; None stores every coded frame.
+      labelled: whether examples have a label.
+      fps: frame rate to which videos are resampled; None stores every coded frame.
     """
 
     output: str
@@ -133,5 +133,5 @@ class Job:
     @classmethod
     def from_json(cls, text: str) -> "Job":
         fields = json.loads(text)
-        size = from_height_width(*height_width(fields["size"]))  # JSON knows lists only
+        size = from_height_width(*height_width(fields["size"]))  # JSON has only lists
         return cls(**{**fields, "size": size})

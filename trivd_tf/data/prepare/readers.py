@@ -1,4 +1,4 @@
-"""From an item of the plan to its frames, for each kind of source."""
+"""Readers of the plan's items, one for each kind of source."""
 
 import functools
 import os
@@ -21,17 +21,17 @@ from trivd_tf.data.prepare.videos import Result, Video
 
 
 def read(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
-    """Reads items in order; what cannot be read comes as the error that says why."""
+    """Reads items in order; yields an error with the reason for an unreadable item."""
     return READERS[job.reader](job, items)
 
 
 def source_path(job: Job, item: Item) -> str:
-    """Where the item's source is; absolute sources and addresses stay as they are."""
+    """Returns the path of an item's source; absolute sources and addresses are unchanged."""
     return item.source if is_address(item.source) else os.path.join(job.root, item.source)
 
 
 def _read_files(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
-    """One video file an item."""
+    """Reads one video file per item."""
     for item in items:
         path = source_path(job, item)
         try:
@@ -50,7 +50,7 @@ def _decode(path: str, size: FrameSize, fps: float | None) -> Result:
 
 
 def _read_softmotion(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
-    """BAIR's own records: features "<t>/<camera>/encoded", raw pixels or an image file each."""
+    """Reads BAIR's records: features "<t>/<camera>/encoded", each raw pixels or an image file."""
     camera = job.reader_options["camera"]
     for group in _by_source(items):
         wanted = {item.record: item for item in group}
@@ -72,7 +72,7 @@ def _read_softmotion(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Re
 def _softmotion_video(record: bytes, camera: str, size: FrameSize) -> Result:
     try:
         features = tf.train.Example.FromString(record).features.feature
-    except Exception as error:  # protobuf's DecodeError, wherever this version keeps it
+    except Exception as error:  # protobuf's DecodeError, whose module depends on the version
         return InputError(f"no tf.train.Example ({_first_line(error)})")
     frames: list[np.ndarray] = []
     while (key := f"{len(frames)}/{camera}/encoded") in features:
@@ -85,12 +85,12 @@ def _softmotion_video(record: bytes, camera: str, size: FrameSize) -> Result:
         return InputError(f"has no feature 0/{camera}/encoded")
     if len({frame.shape for frame in frames}) > 1:
         return InputError(f"frames of {camera} differ in size")
-    # The set's own documentation gives no rate; the robot took about 10 pictures in 3 seconds.
+    # The dataset's documentation states no rate; the robot took about 10 pictures in 3 seconds.
     return Video(resize_to_cover(np.stack(frames), size), 0.0)
 
 
 def _image(data: bytes) -> np.ndarray | None:
-    """uint8 `[H, W, 3]` out of raw square RGB pixels or an image file; None if it is neither."""
+    """Decodes raw square RGB pixels or an image file to uint8 `[H, W, 3]`; None if neither."""
     if not data.startswith((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")):
         side = round((len(data) / 3) ** 0.5)
         if side and side * side * 3 == len(data):
@@ -102,7 +102,7 @@ def _image(data: bytes) -> np.ndarray | None:
 
 
 def _read_tfds(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
-    """A set that TensorFlow Datasets prepared; the item's source is "<folder>:<split>"."""
+    """Reads a dataset prepared by TensorFlow Datasets; an item's source is "<folder>:<split>"."""
     import tensorflow_datasets as tfds
 
     path = tuple(job.reader_options["feature"])
@@ -139,7 +139,7 @@ def _frames_of(example: Any, path: tuple[str, ...]) -> np.ndarray:
 
 
 def _by_source(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Runs of items from the same source, so that each file is read through once."""
+    """Groups consecutive items of the same source, so that each file is read once."""
     group: list[Item] = []
     for item in items:
         if group and item.source != group[0].source:

@@ -33,28 +33,28 @@ def run(
     videos_per_shard: int,
     beam_flags: Sequence[str],
 ) -> tuple[dict[str, Any], bool]:
-    """Prepares a data set, or resumes where an earlier run stopped.
+    """Prepares a dataset, or resumes an interrupted run.
 
     Args:
-      make_plan: called without arguments for a `Plan` when there is none yet in `output`.
-      output: folder of the data set.
-      options: all that the data depend on; kept, and compared when `output` exists.
+      make_plan: called without arguments to make a `Plan` if `output` has none yet.
+      output: folder of the dataset.
+      options: all options that affect the data; recorded, and compared if `output` exists.
       size, fps, encoding, jpeg_quality: as in `Job`.
-      videos_per_shard: at most so many videos a file.
+      videos_per_shard: maximum number of videos per file.
       beam_flags: options for Apache Beam.
 
     Returns:
-      The report, and whether the set was finished before.
+      The report, and whether the dataset was finished before.
 
     Raises:
-      InputError: `output` holds something else, or another process prepares a set there.
+      InputError: `output` holds other files, or another process prepares a dataset there.
     """
     finished = _finished_report(output, options)
     if finished is not None:
         return finished, True
     _refuse_other_files(output)
     with directory_lock(output, "trivd prepare"):
-        # Again: a process that held the lock until now may have finished the set.
+        # Check again: a process that held the lock until now may have finished the dataset.
         finished = _finished_report(output, options)
         if finished is not None:
             return finished, True
@@ -80,7 +80,7 @@ def run(
 
 
 def _finished_report(output: str, options: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The report of a finished set; None where there is none. Removes what a kill left."""
+    """Returns the report of a finished dataset, or None. Removes files of an interrupted run."""
     path = layout.join(output, layout.REPORT)
     if not tf.io.gfile.exists(path):
         return None
@@ -113,7 +113,7 @@ def _check_same(output: str, before: Mapping[str, Any], now: Mapping[str, Any]) 
 
 
 def _refuse_other_files(output: str) -> None:
-    """Raises InputError where an unfinished set would mix with other files."""
+    """Raises InputError if an unfinished dataset would mix with other files."""
     if tf.io.gfile.exists(layout.join(output, layout.WORK, "plan.json")):
         return
     if tf.io.gfile.exists(output) and not tf.io.gfile.isdir(output):
@@ -124,7 +124,7 @@ def _refuse_other_files(output: str) -> None:
 
 
 def _load_or_make_plan(output: str, make_plan: Any, options: Mapping[str, Any]) -> Plan:
-    """The plan that the first run wrote down: later runs follow it, even if sources changed."""
+    """Returns the plan recorded by the first run, which later runs use even if sources changed."""
     path = layout.join(output, layout.WORK, "plan.json")
     if tf.io.gfile.exists(path):
         content = layout.read_json(path)
@@ -192,7 +192,7 @@ def _write_one(shard: str, job: str) -> None:
 
 @contextlib.contextmanager
 def _watched(output: str, todo: Sequence[Shard]) -> Iterator[None]:
-    """Shows progress by counting the shards that are done, wherever they are written."""
+    """Shows progress by counting finished shards, on any machine."""
     folder = layout.join(output, layout.WORK, "shards")
 
     def count() -> int:
@@ -229,7 +229,7 @@ def _remove(folder: str) -> None:
 
 
 def _cause(error: Exception) -> str:
-    """The worker's own error, in one line: Beam wraps it in the tracebacks of its workers."""
+    """Returns a worker's error in one line; Beam wraps it in tracebacks of its workers."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     own = [line for line in lines if "[while running" in line]
     line = (own or lines or [type(error).__name__])[-1]
@@ -241,5 +241,5 @@ def _first_line(error: Exception) -> str:
 
 
 def options_of(**options: Any) -> dict[str, Any]:
-    """Options as JSON gives them back (lists for tuples), so that they compare equal later."""
+    """Converts options as JSON does (tuples to lists), so that they compare equal later."""
     return json.loads(json.dumps(options))

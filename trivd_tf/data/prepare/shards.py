@@ -1,4 +1,4 @@
-"""Writes one shard: the unit of work that is done whole or not at all, and always the same."""
+"""Writes one shard: the unit of work, written atomically and deterministically."""
 
 import dataclasses
 import hashlib
@@ -15,16 +15,17 @@ from trivd_tf.data.prepare import layout, readers
 from trivd_tf.data.prepare.plan import Item, Job, Shard
 from trivd_tf.data.prepare.videos import Video
 
-# Longer videos are stored in pieces: a protocol buffer ends at 2 GB, and readers need memory too.
+# Longer videos are stored in pieces: a protocol buffer is limited to 2 GB, and readers need memory.
 MAX_FRAMES = 4096
-_RECORD_HEADER, _RECORD_FOOTER = 12, 4  # of the TFRecord format
+_RECORD_HEADER, _RECORD_FOOTER = 12, 4  # bytes in the TFRecord format
 
 
 def write_shard(job: Job, shard: Shard) -> None:
-    """Reads, resizes and stores the videos of a shard, unless that was done before.
+    """Reads, resizes and stores the videos of a shard, unless it is already complete.
 
-    The records come first, then the note beside them (what was stored where, what was skipped and
-    why). A process killed in between leaves no note, and the shard is written again.
+    The records are written first, then the notes beside them (location of stored videos, and
+    skipped videos with reasons). An interruption in between leaves no notes, and the shard is
+    written again.
     """
     note = layout.sidecar_path(job.output, shard.label)
     if tf.io.gfile.exists(note):
@@ -63,12 +64,12 @@ def write_shard(job: Job, shard: Shard) -> None:
 
 
 def write_shard_json(job: str, shard: str) -> None:
-    """`write_shard` with arguments that any Beam runner can send to its workers."""
+    """As `write_shard`, with arguments that any Beam runner can send to its workers."""
     write_shard(Job.from_json(job), Shard.from_json(shard))
 
 
 def _examples(job: Job, item: Item, video: Video) -> Iterator[tuple[bytes, dict]]:
-    """Serialised examples of a video and their rows of the index, offsets within the example."""
+    """Yields serialized examples of a video and their index rows, with offsets in the example."""
     count = len(video.frames)
     frames = video.frames[round(item.part[0] * count) : round(item.part[1] * count)]
     pieces = range(0, len(frames), MAX_FRAMES)
@@ -96,7 +97,7 @@ def _examples(job: Job, item: Item, video: Video) -> Iterator[tuple[bytes, dict]
 
 
 def _serialize(job: Job, item: Item, video: Video, pixels: dict[str, list]) -> bytes:
-    """A tf.train.Example as TensorFlow Datasets lays out the features in `finish.features`."""
+    """Serializes a tf.train.Example in TensorFlow Datasets' layout of `finish.features`."""
     values: dict[str, list] = {
         **pixels,
         "id": [item.id.encode()],
@@ -119,14 +120,14 @@ def _feature(values: list) -> tf.train.Feature:
 
 
 def _jpeg(frame: np.ndarray, quality: int) -> bytes:
-    """Full-resolution colour: at 64 x 64, halved colour would be 32 x 32."""
+    """Encodes a JPEG without chroma subsampling, which at 64 x 64 would leave 32 x 32 colors."""
     file = io.BytesIO()
     Image.fromarray(frame).save(file, "JPEG", quality=quality, subsampling=0)
     return file.getvalue()
 
 
 def _places(example: bytes, images: list[bytes]) -> Iterator[tuple[int, int]]:
-    """(offset, length) of each image in the example, which holds them in order."""
+    """Yields (offset, length) of each image in the example, which holds them in order."""
     position = 0
     for image in images:
         position = example.index(image, position)

@@ -1,4 +1,4 @@
-"""Files to prepare from: of this machine, or at addresses that tf.io.gfile reads (gs://...)."""
+"""Source files of a preparation: local, or at addresses that tf.io.gfile reads (gs://...)."""
 
 import contextlib
 import functools
@@ -15,13 +15,14 @@ from trivd_tf.data.files.stills import is_animated, is_picture
 
 
 def list_videos(folder: str) -> tuple[list[str], dict[str, str]]:
-    """Videos below a folder, relative to it, sorted; names that begin with a dot are passed over.
+    """Lists the videos below a folder, relative to it and sorted; skips names that begin with dots.
 
     Returns:
-      Files and folders of numbered pictures; and by folder, why the pictures there are no video.
+      Files and folders of numbered pictures; and the reason, by folder, why its pictures are not a
+      video.
 
     Raises:
-      InputError: there is no such folder, or nothing in it.
+      InputError: there is no such folder, or it is empty.
     """
     if not tf.io.gfile.isdir(folder):
         raise InputError(f"{folder}: no such folder; name the folder that holds the videos")
@@ -43,17 +44,17 @@ def list_videos(folder: str) -> tuple[list[str], dict[str, str]]:
 
 
 def list_files(folder: str) -> list[str]:
-    """The videos of `list_videos` alone; pictures that are none are passed over."""
+    """Returns only the videos of `list_videos`, without the problems."""
     return list_videos(folder)[0]
 
 
 def _is_animated(folder: str, name: str) -> bool:
-    """At an address every file named like a picture counts as one: a look would fetch it."""
+    """Checks for an animation; at an address it assumes a picture, to avoid downloading it."""
     return not is_address(folder) and is_animated(os.path.join(folder, name))
 
 
 def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As os.walk: of a folder that is an address, through tf.io.gfile."""
+    """As os.walk, also for addresses, with tf.io.gfile."""
     if not is_address(folder):
         yield from os.walk(folder)
         return
@@ -66,10 +67,10 @@ def _walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def read_text(path: str) -> str:
-    """The text of a file, less a byte order mark.
+    """Reads the text of a file without a byte order mark.
 
     Raises:
-      OSError, UnicodeDecodeError: it cannot be read.
+      OSError, UnicodeDecodeError: the file cannot be read.
     """
     if not is_address(path):
         with open(path, "rb") as file:
@@ -83,10 +84,10 @@ def read_text(path: str) -> str:
 
 @contextlib.contextmanager
 def local_file(path: str) -> Iterator[str]:
-    """The path itself, or that of a copy for as long as the block runs: libav reads local files.
+    """Yields a local path, or that of a temporary copy, because libav reads only local files.
 
     Raises:
-      InputError: it cannot be copied.
+      InputError: the file cannot be copied.
     """
     if not is_address(path):
         yield path
@@ -101,7 +102,7 @@ def local_file(path: str) -> Iterator[str]:
 
 
 def _fetch(path: str, copy: str) -> None:
-    """Copies a file, or the pictures of a folder."""
+    """Copies a file, or all pictures of a folder."""
     if not tf.io.gfile.isdir(path):
         tf.io.gfile.copy(path, copy)
         return

@@ -1,4 +1,4 @@
-"""What reading an item of a plan gives."""
+"""Result of reading an item of a plan."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from trivd_tf.base.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """Frames of one item: uint8 `[N, H, W, 3]` that just cover the job's size."""
+    """Frames of one item, uint8 `[N, H, W, 3]`, which just cover the job's size."""
 
     frames: np.ndarray
     frame_rate: float

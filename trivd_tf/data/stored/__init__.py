@@ -1,1 +1,1 @@
-"""Prepared data sets."""
+"""Prepared datasets."""

@@ -1,9 +1,9 @@
-"""Many JPEG files of one size as one: frames below each other, without decoding a pixel.
+"""Joins JPEG files of one size into a vertical strip of frames, without decoding pixels.
 
-At 64 x 64 a decoder spends as much time on setting itself up (tables, buffers, the call) as on
-pixels. Baseline JPEG files with the same header join by their bytes: one header with the new height
-and a restart interval of one frame, then the frames' data with a restart marker between two. The
-decoder then gives, in one call, exactly the pixels that it gives for each file alone.
+At 64 x 64, a decoder spends as much time on setup (tables, buffers, the call) as on pixels.
+Baseline JPEG files with the same header can be joined by their bytes: one header with the new
+height and a restart interval of one frame, then the frames' data, separated by restart markers. One
+call of the decoder then returns exactly the pixels of the single files.
 """
 
 import struct
@@ -18,22 +18,22 @@ FRAMES_IN_STRIP = 32
 
 
 def padded_height(height: int) -> int:
-    """Rows that a frame takes in a strip: whole blocks."""
+    """Returns the number of rows of a frame in a strip, rounded up to whole blocks."""
     return -(-height // _BLOCK) * _BLOCK
 
 
 def join(files: Sequence[bytes]) -> bytes:
-    """One JPEG file that holds the frames of `files` below each other.
+    """Joins the frames of `files` vertically into one JPEG file.
 
     Args:
-      files: baseline JPEG files of one size, quality and table, colour not subsampled, as
-        `prepare` stores them; at most `FRAMES_IN_STRIP`.
+      files: baseline JPEG files of one size, quality and table, without chroma subsampling, as
+        stored by `prepare`; at most `FRAMES_IN_STRIP`.
 
     Returns:
       A JPEG file of `len(files) * padded_height(H)` rows.
 
     Raises:
-      ValueError: the files are no such JPEG files.
+      ValueError: the files are not such JPEG files.
     """
     place, scan, end = _parse_header(files[0])
     header = files[0][:end]
@@ -56,7 +56,7 @@ def join(files: Sequence[bytes]) -> bytes:
 
 
 def _parse_header(file: bytes) -> tuple[int, int, int]:
-    """Where the height stands, where the header of the scan begins, and where the data begin."""
+    """Returns the offsets of the height, of the scan header and of the scan data."""
     position, height_place = 2, 0
     while position + 4 <= len(file) and file[position] == 0xFF:
         marker, length = struct.unpack_from(">xBH", file, position)

@@ -1,4 +1,4 @@
-"""Clips out of data sets that `trivd_tf.data.prepare` has prepared."""
+"""Clips from datasets that were prepared by `trivd_tf.data.prepare`."""
 
 import concurrent.futures
 import dataclasses
@@ -24,34 +24,34 @@ from trivd_tf.data.windows import WindowTable, random_positions
 
 _SLICE = re.compile(r"(\w+)(?:\[(\d*)%?:(\d*)%?\])?")
 
-# Where to crop one clip; None is the centre.
+# Crop position of one clip; None is the center.
 _Position = tuple[float, float] | None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Opened:
-    """One of "train" and "test": its stored videos and where their frames lie."""
+    """The stored videos of "train" or "test", and the locations of their frames."""
 
-    records: np.ndarray  # layout.RECORD, with the number of the file in `files` for the shard
+    records: np.ndarray  # layout.RECORD; the shard is an index into `files`
     frames: np.ndarray  # layout.FRAME of all JPEGs
     files: RecordFiles
 
 
 class Prepared(ClipSource):
-    """A prepared data set. Clips are read at random places of all shards, by their byte offsets.
+    """A prepared dataset, with random access to clips in all shards by byte offset.
 
-    So the order is any order: every window of the training videos comes once an epoch, shuffled,
-    and a run resumes at the exact clip at once.
+    Any order of clips is possible: each epoch has every window of the training videos once,
+    shuffled, and a run resumes at the exact clip immediately.
 
-    The folder is opened when something of it is asked for, and must be there only then: a trained
-    model is exported without its data.
+    The folder is opened when it is first read, and need not exist before: a trained model can be
+    exported without its data.
 
     Args:
-      data_dir: folder of the prepared set, or an address such as gs://bucket/folder.
-      train_splits: stored splits that make up "train", joined by "+", each perhaps with a slice in
-        per cent, such as "train+validation" or "test[:80%]".
-      test_splits: the same for "test".
-      num_readers: threads that read a batch.
+      data_dir: folder of the prepared dataset, or an address such as gs://bucket/folder.
+      train_splits: stored splits that form "train", joined by "+", each optionally with a slice in
+        percent, such as "train+validation" or "test[:80%]".
+      test_splits: stored splits that form "test", likewise.
+      num_readers: number of threads that read a batch.
     """
 
     name = "prepared"
@@ -80,7 +80,7 @@ class Prepared(ClipSource):
 
     @property
     def data_dir(self) -> str:
-        """Folder of the prepared set."""
+        """Folder of the prepared dataset."""
         return self._data_dir
 
     @property
@@ -88,7 +88,7 @@ class Prepared(ClipSource):
         return tuple(self._report["class_names"] or ())
 
     def _stored_splits(self, split: str) -> str:
-        """What makes up "train" or "test": stored splits joined by "+"."""
+        """Returns the stored splits of "train" or "test", joined by "+"."""
         return self._splits[split]
 
     def prepare(self, clip: ClipSpec) -> None:
@@ -148,7 +148,7 @@ class Prepared(ClipSource):
         return report
 
     def _open(self, split: str) -> _Opened:
-        """Loads the index of all stored splits that make up `split`."""
+        """Loads the index of all stored splits of `split`."""
         tables, frames = [], []
         files: list[str] = []
         num_frames = 0
@@ -172,7 +172,7 @@ class Prepared(ClipSource):
         return _Opened(np.concatenate(tables), places, RecordFiles(files))
 
     def _parse(self, splits: str) -> list[tuple[str, int, int]]:
-        """ "a+b[:80%]" -> [("a", 0, 100), ("b", 0, 80)]."""
+        """Parses "a+b[:80%]" to [("a", 0, 100), ("b", 0, 80)]."""
         parts = []
         for part in splits.split("+"):
             match = _SLICE.fullmatch(part.strip())
@@ -241,7 +241,7 @@ def _rate(fps: float | None) -> str:
 
 
 def _load_table(path: str) -> np.ndarray:
-    """A table of the index; memory-mapped where it is a local file."""
+    """Loads a table of the index; memory-mapped if it is a local file."""
     if "://" not in path:
         return np.load(path, mmap_mode="r")
     with tf.io.gfile.GFile(path, "rb") as file:
@@ -249,7 +249,7 @@ def _load_table(path: str) -> np.ndarray:
 
 
 def _read_pixels(opened: _Opened, row: np.void, start: int, clip: ClipSpec) -> np.ndarray:
-    """The frames that a clip covers, uint8 `[span, H, W, 3]`."""
+    """Reads the frames that a clip covers, uint8 `[span, H, W, 3]`."""
     height, width = int(row["height"]), int(row["width"])
     frame = height * width * 3
     data = opened.files.read(
@@ -259,7 +259,7 @@ def _read_pixels(opened: _Opened, row: np.void, start: int, clip: ClipSpec) -> n
 
 
 def _read_images(opened: _Opened, row: np.void, start: int, clip: ClipSpec) -> list[bytes]:
-    """The JPEG files of a clip's frames; they stand one after the other in the record."""
+    """Reads the JPEG files of a clip's frames, which are contiguous in the record."""
     first = int(row["first"]) + start
     places = opened.frames[first : first + clip.span]
     begin = int(places["offset"][0])
@@ -270,7 +270,7 @@ def _read_images(opened: _Opened, row: np.void, start: int, clip: ClipSpec) -> l
 
 
 def _crop(row: np.void, clip: ClipSpec, position: _Position) -> tuple[int, int, int]:
-    """Rows of a frame in a strip, and top and left of the crop, where `cut_clip` cuts."""
+    """Returns the rows of a frame in a strip, and top and left of the crop of `cut_clip`."""
     vertical, horizontal = (None, None) if position is None else position
     height = int(row["height"])
     top = clips.crop_offset(height - clip.height, vertical)

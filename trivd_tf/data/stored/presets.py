@@ -1,4 +1,4 @@
-"""The paper's data sets, prepared: which stored splits each protocol trains and tests on."""
+"""The paper's prepared datasets, with the stored splits for training and testing."""
 
 from trivd_tf.base.errors import InputError
 from trivd_tf.data.prepare.sets.bair import TRAIN_FIRST, TRAIN_LAST
@@ -9,9 +9,9 @@ class Kinetics600(Prepared):
     """Kinetics-600; Tables 1 and 2 are scored on its validation set, Table 3 on its test set.
 
     Args:
-      data_dir: folder that `trivd prepare kinetics600` made.
-      test_split: "validation" or "test": the stored split that is evaluated on.
-      num_readers: threads that read a batch.
+      data_dir: folder written by `trivd prepare kinetics600`.
+      test_split: stored split for evaluation, "validation" or "test".
+      num_readers: number of threads that read a batch.
     """
 
     name = "kinetics600"
@@ -34,9 +34,9 @@ class UCF101(Prepared):
     """UCF-101.
 
     Args:
-      data_dir: folder that `trivd prepare ucf101` made.
+      data_dir: folder written by `trivd prepare ucf101`.
       official_split: 1, 2 or 3.
-      num_readers: threads that read a batch.
+      num_readers: number of threads that read a batch.
     """
 
     name = "ucf101"
@@ -63,10 +63,11 @@ class BAIR(Prepared):
     """BAIR robot pushing (docs/architecture.md, section 7).
 
     Args:
-      data_dir: folder that `trivd prepare bair` made.
-      split: "original": the set's own training and test videos. "balanced": the paper's, training
-        on the first 70 % of the training videos, testing on the other 30 % and the test videos.
-      num_readers: threads that read a batch.
+      data_dir: folder written by `trivd prepare bair`.
+      split: "original": the dataset's own training and test videos. "balanced": the paper's split,
+        training on the first 70 % of the training videos, testing on the other 30 % and the test
+        videos.
+      num_readers: number of threads that read a batch.
     """
 
     name = "bair"
@@ -86,12 +87,12 @@ class BAIR(Prepared):
 
 
 class MovingMNIST(Prepared):
-    """Moving MNIST, whose 10,000 published videos are shared out here, for it has no training set.
+    """Moving MNIST, which has no training set; its 10,000 published videos are split.
 
     Args:
-      data_dir: folder that `trivd prepare moving_mnist` made.
-      train_percent: share of the videos for training, in per cent.
-      num_readers: threads that read a batch.
+      data_dir: folder written by `trivd prepare moving_mnist`.
+      train_percent: percentage of the videos for training.
+      num_readers: number of threads that read a batch.
     """
 
     name = "moving_mnist"
@@ -111,11 +112,11 @@ class MovingMNIST(Prepared):
 
 
 class FreedomWalks(Prepared):
-    """First-person walks through Freedoom's maps; training and testing see different maps.
+    """First-person walks through Freedoom's maps; training and testing use different maps.
 
     Args:
-      data_dir: folder that `trivd prepare freedom_walks` made.
-      num_readers: threads that read a batch.
+      data_dir: folder written by `trivd prepare freedom_walks`.
+      num_readers: number of threads that read a batch.
     """
 
     name = "freedom_walks"
@@ -126,11 +127,11 @@ class FreedomWalks(Prepared):
 
 
 class GymnasiumFrames(Prepared):
-    """Frames of a Gymnasium environment; training and testing differ in their episodes' seeds.
+    """Frames of a Gymnasium environment; training and testing use different episode seeds.
 
     Args:
-      data_dir: folder that `trivd prepare gymnasium` made.
-      num_readers: threads that read a batch.
+      data_dir: folder written by `trivd prepare gymnasium`.
+      num_readers: number of threads that read a batch.
     """
 
     name = "gymnasium"

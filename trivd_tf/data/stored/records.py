@@ -1,4 +1,4 @@
-"""Byte ranges out of many record files, from several threads, with few files open."""
+"""Reads byte ranges of many record files from several threads, with few open files."""
 
 import collections
 import os
@@ -10,10 +10,10 @@ _MAX_OPEN_FILES = 128
 
 
 class RecordFiles:
-    """Reads pieces of files; local ones with `pread`, which no other thread has to wait for.
+    """Reads byte ranges of files; local files with `pread`, which does not block other threads.
 
     Args:
-      paths: the files; paths with "://" are read through tf.io.gfile.
+      paths: the files; paths with "://" are read with tf.io.gfile.
     """
 
     def __init__(self, paths: list[str]):
@@ -22,10 +22,10 @@ class RecordFiles:
         self._open: collections.OrderedDict[int, _Local | _Remote] = collections.OrderedDict()
 
     def read(self, file: int, offset: int, length: int) -> bytes:
-        """`length` bytes of file number `file` from `offset` on.
+        """Reads `length` bytes of file number `file` at `offset`.
 
         Raises:
-          OSError: the file is shorter, or cannot be read.
+          OSError: the file is too short, or cannot be read.
         """
         with self._lock:
             reader = self._open.pop(file, None)
@@ -34,7 +34,7 @@ class RecordFiles:
                 reader = _Remote(path) if "://" in path else _Local(path)
             self._open[file] = reader
             if len(self._open) > _MAX_OPEN_FILES:
-                # Closed once no thread reads from it any more.
+                # Closed once no thread reads from it.
                 self._open.popitem(last=False)
         data = reader.read(offset, length)
         if len(data) != length:

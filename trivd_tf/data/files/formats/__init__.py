@@ -1,1 +1,1 @@
-"""What libav does not tell of single formats: their own blocks, read here."""
+"""Parsers of file formats, for information that libav does not report."""

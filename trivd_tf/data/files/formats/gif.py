@@ -1,19 +1,19 @@
-"""The blocks of a GIF (GIF89a specification, section 18 on and appendix A)."""
+"""Parses the blocks of a GIF (GIF89a specification, from section 18, and appendix A)."""
 
 import mmap
 import os
 
 _IMAGE, _EXTENSION, _CONTROL = 0x2C, 0x21, 0xF9
 _HEADER = 13  # signature and logical screen descriptor
-# Disposal methods that leave an image where it is: none stated, and stated.
+# Disposal methods that leave an image in place: unspecified, and "do not dispose".
 _KEEPING = frozenset({0, 1})
-_FULL, _RUN = b"\xff", 256  # most sub-blocks are full; so many of them are passed over at once
+_FULL, _RUN = b"\xff", 256  # most sub-blocks are full; up to this many are skipped at once
 
 
 def is_whole(path: str | os.PathLike[str]) -> bool:
-    """Whether a GIF ends between two of its blocks; libav does not report it.
+    """Returns whether a GIF ends between two of its blocks, which libav does not report.
 
-    The trailer may be missing, and anything may follow it: all frames are there.
+    The trailer may be missing, and any data may follow it: the frames are complete.
     """
     with (
         open(path, "rb") as file,
@@ -27,7 +27,7 @@ def is_whole(path: str | os.PathLike[str]) -> bool:
                     place += 11 + _colours(data[place + 9])
                 elif kind == _EXTENSION:
                     place += 2
-                else:  # the trailer, or what is no block
+                else:  # the trailer, or data that is not a block
                     return True
                 place = _after_sub_blocks(data, place)
         except IndexError:
@@ -36,17 +36,17 @@ def is_whole(path: str | os.PathLike[str]) -> bool:
 
 
 def keeps_opaque(packet: bytes | memoryview, *, first: bool) -> bool:
-    """Whether a canvas that is opaque after an image stays so until the next one.
+    """Returns whether a canvas that is opaque after an image remains opaque until the next one.
 
-    An image's transparent pixels leave what is below them; only its disposal (to the background,
-    or to what was there before it) empties any, and a further header the whole canvas.
+    Transparent pixels of an image keep the pixels below them. Only its disposal (to the background,
+    or to the previous content) clears pixels, and a further header clears the whole canvas.
 
     Args:
-      packet: the blocks of one image, as libav's demultiplexer cuts them.
-      first: whether it begins with the file's header.
+      packet: the blocks of one image, as split by libav's demultiplexer.
+      first: whether the packet begins with the file's header.
 
     Returns:
-      False also where the blocks are not understood.
+      The result; False if the blocks cannot be parsed.
     """
     try:
         place = _HEADER + _colours(packet[10]) if first else 0
@@ -60,7 +60,7 @@ def keeps_opaque(packet: bytes | memoryview, *, first: bool) -> bool:
 
 
 def _after_sub_blocks(data: bytes | memoryview | mmap.mmap, place: int) -> int:
-    """The place behind the sub-blocks that begin at `place`; `IndexError` where they are cut."""
+    """Returns the offset after the sub-blocks at `place`; `IndexError` if they are truncated."""
     while length := data[place]:
         if length == 255:
             lengths = bytes(data[place : place + 256 * _RUN : 256])
@@ -71,5 +71,5 @@ def _after_sub_blocks(data: bytes | memoryview | mmap.mmap, place: int) -> int:
 
 
 def _colours(flags: int) -> int:
-    """Bytes of the table of colours that the flags announce."""
+    """Returns the size in bytes of the color table announced by the flags."""
     return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0

@@ -1,22 +1,22 @@
-"""The segments of a JPEG (ITU-T T.81, annex B): libav decodes half a picture without a word."""
+"""Parses JPEG segments (ITU-T T.81, annex B), since libav decodes truncated files silently."""
 
 import re
 from pathlib import Path
 
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
-# Within a scan, what is neither a stuffed byte nor a restart nor filling (B.1.1.2 to B.1.1.5).
+# Markers within a scan other than stuffed bytes, restarts and fill bytes (B.1.1.2 to B.1.1.5).
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
 
 def is_cut(path: Path) -> bool:
-    """Whether a file begins as a JPEG and ends before its end marker; what follows is ignored."""
+    """Returns whether a JPEG ends before its end marker; data after the marker is ignored."""
     data = path.read_bytes()
     if data[:2] != bytes((0xFF, _START)):
         return False
     place = 2
     while place + 4 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
-        if marker == 0xFF:  # filling
+        if marker == 0xFF:  # fill byte
             place += 1
         elif marker == _END:
             return False

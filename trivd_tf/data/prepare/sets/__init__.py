@@ -1,1 +1,1 @@
-"""How each data set is laid out at its source."""
+"""Plans and source layouts of the datasets."""

@@ -12,16 +12,16 @@ from trivd_tf.data.prepare.plan import Item, Plan, Skipped
 
 CAMERAS = ("image_main", "image_aux1")
 BALANCED_TRAIN_SHARE = 0.7
-_HEADER, _FOOTER = 12, 4  # of a TFRecord: length and its checksum; checksum of the content
+_HEADER, _FOOTER = 12, 4  # bytes in a TFRecord: length and its checksum; checksum of the content
 TRAIN_FIRST, TRAIN_LAST = "train_first70", "train_last30"
 
 
 def plan_bair(*, videos: str, camera: str) -> Plan:
-    """All videos of the set, in the order of the files' numbers, for both splits that are used.
+    """Plans all videos of the dataset, in the order of the files' numbers.
 
-    The first 70 % and the last 30 % of the training videos are stored splits of their own: original
-    training set = both, the paper's balanced one = the first, with the last joining the test set
-    (docs/architecture.md, section 7).
+    The first 70 % and the last 30 % of the training videos are separate stored splits. The original
+    training set is both of them. The paper's balanced training set is the first, and the last joins
+    the test set (docs/architecture.md, section 7).
 
     Args:
       videos: softmotion30_44k/, which holds train/*.tfrecords and test/*.tfrecords.
@@ -43,20 +43,20 @@ def plan_bair(*, videos: str, camera: str) -> Plan:
 
 
 def check_camera(camera: str) -> None:
-    """Raises `InputError` unless the camera is one of the set's two."""
+    """Raises `InputError` unless the camera is one of the dataset's two cameras."""
     if camera not in CAMERAS:
         raise InputError(f"the camera must be one of {', '.join(CAMERAS)}; received {camera!r}")
 
 
 def share_training_videos(train: list[Item]) -> dict[str, list[Item]]:
-    """The training videos' first 70 % (rounded up) and the rest."""
+    """Splits the training videos into the first 70 % (rounded up) and the rest."""
     rest = int(len(train) * (1 - BALANCED_TRAIN_SHARE) + 1e-9)
     first = len(train) - rest
     return {TRAIN_FIRST: train[:first], TRAIN_LAST: train[first:]}
 
 
 def _items(videos: str, split: str, skipped: list[Skipped]) -> list[Item]:
-    """One item a record of the split's files."""
+    """Returns one item per record of the split's files."""
     folder = os.path.join(videos, split)
     names = [name for name in _listdir(folder) if ".tfrecord" in name]
     if not names:
@@ -80,9 +80,9 @@ def _listdir(folder: str) -> list[str]:
 
 
 def _count_records(path: str) -> tuple[int, str]:
-    """Whole records in a TFRecord file, and what is wrong after them.
+    """Counts the complete records in a TFRecord file; also returns the problem after them.
 
-    Only the lengths in front of the records are read: the whole set is 32 GB.
+    Only the lengths before the records are read: the whole dataset is 32 GB.
     """
     size = tf.io.gfile.stat(path).length
     count = end = 0

@@ -1,4 +1,4 @@
-"""Plan for a folder of videos of the user's own."""
+"""Plan for a folder of the user's videos."""
 
 import dataclasses
 import os
@@ -16,15 +16,15 @@ _MIN_TEST_FILES = 2
 
 
 def plan_folder(*, videos: str, train_fraction: float) -> Plan:
-    """Every file in the folder: by file, or by time where too few files would be left for testing.
+    """Plans all videos of a folder, split by file, or by time if there are too few test files.
 
-    Files are shared out by a hash of their names. By time, testing gets the end of each video. An
-    HDF5 file of its own training and test videos keeps them apart. Where all videos lie in
-    subfolders, each of these is a class.
+    By file, videos are split by a hash of their names. By time, the test split is the end of each
+    video. An HDF5 file with training and test videos keeps its own split. If all videos are in
+    subfolders, each subfolder is a class.
 
     Args:
       videos: the folder, or one array file.
-      train_fraction: share for training.
+      train_fraction: fraction for training.
     """
     root, files, problems = _list(videos)
     files, stated, unreadable = _expand(root, files)
@@ -63,7 +63,7 @@ def plan_folder(*, videos: str, train_fraction: float) -> Plan:
 
 
 def _list(videos: str) -> tuple[str, list[str], dict[str, str]]:
-    """The folder, its videos relative to it, and what is wrong with others."""
+    """Returns the folder, its videos with relative paths, and the problems of other files."""
     if arrays.parse(videos) is None:
         return absolute(videos), *list_videos(videos)
     folder, name = os.path.split(absolute(videos))
@@ -71,7 +71,7 @@ def _list(videos: str) -> tuple[str, list[str], dict[str, str]]:
 
 
 def _expand(root: str, files: list[str]) -> tuple[list[str], dict[str, str], dict[str, str]]:
-    """Names of all videos, with those in array files; which split those state; what is wrong."""
+    """Expands array files; returns names of all videos, their stated splits, and problems."""
     if is_address(root):
         far = {file: "arrays are read from a local disk; copy it there" for file in files}
         far = {file: reason for file, reason in far.items() if arrays.parse(file) is not None}
@@ -87,5 +87,5 @@ def _expand(root: str, files: list[str]) -> tuple[list[str], dict[str, str], dic
 
 
 def _may_be_video(root: str, name: str) -> bool:
-    """At an address every file counts: a look would fetch it."""
+    """Checks a file's header; at an address every file counts, to avoid downloading it."""
     return is_address(root) or decode.is_video(os.path.join(root, name))

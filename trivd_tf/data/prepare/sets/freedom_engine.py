@@ -1,9 +1,9 @@
-"""Walks through Freedoom's maps: the program that runs ViZDoom's engine, in a process of its own.
+"""Records walks through Freedoom's maps: runs ViZDoom's engine in a separate process.
 
-The engine is native code that takes its whole process with it when it crashes, so `freedom_walks`
-starts this file by its path and talks to it through pipes: a request a line on standard input
-(JSON), and for each a line of JSON on standard output, followed by that many bytes of frames.
-Nothing of trivd_tf is imported here: the program starts in half a second.
+The engine is native code whose crash ends the whole process. `freedom_walks` therefore starts this
+file as a program and communicates with it through pipes: each line of standard input is a request
+(JSON), answered by a line of JSON on standard output and the stated number of bytes of frames.
+Nothing of trivd_tf is imported, so that the program starts in half a second.
 """
 
 import json
@@ -22,18 +22,18 @@ _BUTTONS = (
     "TURN_RIGHT",
     "USE",
 )
-# Rendered at least twice as large as stored: Doom's renderer does not filter its textures.
+# Rendered at least twice as large as stored, because Doom's renderer does not filter its textures.
 _SCREENS = ((160, 120), (320, 240), (640, 480), (1280, 960))
 _LONGEST_WAY_IN = 20 * TICS_PER_SECOND
-_SLOW = 1.5  # map units a tic: whoever walks forward and moves less is stuck
+_SLOW = 1.5  # map units per tic; a player who walks forward more slowly is stuck
 
 
 class Walker:
-    """Holds a random action for a while, mostly forward; turns when it is stuck.
+    """Policy that holds a random action for a while, mostly forward, and turns when it is stuck.
 
     Args:
-        rng: of all choices.
-        tics: of game time between two decisions.
+        rng: random generator of all choices.
+        tics: tics of game time between two decisions.
     """
 
     def __init__(self, rng, tics):
@@ -43,7 +43,7 @@ class Walker:
         self._action = [0] * len(_BUTTONS)
 
     def next_action(self, speed):
-        """The buttons to press now. `speed`: map units a tic since the last decision."""
+        """Returns the buttons to press; `speed` is in map units per tic since the last decision."""
         forward = self._action[_BUTTONS.index("MOVE_FORWARD")]
         if forward and speed < _SLOW:
             self._turn()
@@ -56,7 +56,7 @@ class Walker:
         self._action = [int(name in names) for name in _BUTTONS]
 
     def _turn(self):
-        """Away from the wall by about 30 to 100 degrees; doors get a push."""
+        """Turns away from the wall by about 30 to 100 degrees and pushes, which opens doors."""
         side = "TURN_LEFT" if self._rng.random() < 0.5 else "TURN_RIGHT"
         self._press(side, "USE")
         self._left = int(self._rng.integers(10, 28))
@@ -110,16 +110,16 @@ class Engine:
         self._game = game
 
     def walk(self, map_name, seed, frames, tics):
-        """One walk, a function of its arguments alone.
+        """Records one walk, which depends only on the arguments.
 
         Args:
-            map_name: such as `map07`.
+            map_name: name of the map, such as `map07`.
             seed: list of integers.
-            frames: how many to record.
-            tics: of game time from frame to frame.
+            frames: number of frames to record.
+            tics: tics of game time from frame to frame.
 
         Returns:
-            uint8 `[at most frames, size, size, 3]`: fewer where the level ended.
+            uint8 `[at most frames, size, size, 3]`; fewer frames if the level ended.
         """
         rng = np.random.default_rng(seed)
         self._game.set_doom_map(map_name)
@@ -127,8 +127,7 @@ class Engine:
         self._game.new_episode()
         for command in ("god", "notarget"):
             self._game.send_game_command(command)
-        # Each level has one place to start from: how far a walk has gone before it is recorded
-        # differs.
+        # Each level has only one start position, so the distance walked before recording varies.
         walker = Walker(rng, 4)
         self._go(walker, 4, int(rng.integers(_LONGEST_WAY_IN)) // 4, record=False)
         return np.array(self._go(Walker(rng, tics), tics, frames, record=True), np.uint8)
@@ -151,7 +150,7 @@ class Engine:
         return recorded
 
     def _small(self, screen):
-        """The middle square of the screen, averaged over areas."""
+        """Returns the center square of the screen, downscaled by area averaging."""
         from PIL import Image
 
         height, width = screen.shape[:2]
@@ -162,7 +161,7 @@ class Engine:
 
 def main():
     """Serves requests until standard input ends."""
-    # What the engine prints must not come between the frames.
+    # Output printed by the engine must not get between the frames.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     engine = Engine(int(sys.argv[1]))

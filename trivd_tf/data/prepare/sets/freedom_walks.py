@@ -1,7 +1,7 @@
-"""First-person walks through the maps of Freedoom, recorded with ViZDoom: endless, no download.
+"""First-person walks through the maps of Freedoom, recorded with ViZDoom, without a download.
 
-Every frame is fixed by the seed. Training and test walks differ in seed and in maps. ViZDoom (MIT)
-and Freedoom (BSD-3-Clause) come with the Python package `vizdoom`.
+The seed determines every frame. Training and test walks differ in seeds and maps. ViZDoom (MIT) and
+Freedoom (BSD-3-Clause) are included in the Python package `vizdoom`.
 """
 
 import contextlib
@@ -26,23 +26,23 @@ from trivd_tf.data.prepare.videos import Result, Video
 
 # Twelve clips of 16 frames.
 WALK_FRAMES = 192
-_TEST_SHARE = 5  # one walk in so many
+_TEST_SHARE = 5  # one walk in this many is for testing
 _MAPS = tuple(f"map{number:02d}" for number in range(1, 31))
 TEST_MAPS = _MAPS[4::5]
 TRAIN_MAPS = tuple(name for name in _MAPS if name not in TEST_MAPS)
 _SPLIT_SEEDS = {"train": 0, "test": 1}
 _BLOCK = 16
-_STILL = 1.0  # of 255: neighbouring frames of a block that differ less on average show nothing
+_STILL = 1.0  # of 255; a block whose consecutive frames differ less on average shows no motion
 _LARGEST = 480
 
 
 def plan_freedom_walks(*, frames: int, rate: float, seed: int, size: FrameSize) -> Plan:
-    """Walks of 192 frames, one in five of them for testing.
+    """Plans walks of 192 frames, one in five of them for testing.
 
     Args:
-      frames: about so many in all.
-      rate: frames a second of game time: 35 over a whole number.
-      seed: of every walk.
+      frames: approximate total number of frames.
+      rate: frames per second of game time: 35 divided by a whole number.
+      seed: seed of all walks.
       size: side of the frames.
     """
     require_integer("prepare", "frames", frames, 2 * WALK_FRAMES)
@@ -53,7 +53,7 @@ def plan_freedom_walks(*, frames: int, rate: float, seed: int, size: FrameSize) 
         )
     tics = tics_of(rate)
     with _Engine(size):
-        pass  # Whatever keeps the engine from starting is said before anything is written.
+        pass  # Report any problem of starting the engine before anything is written.
     walks = -(-frames // WALK_FRAMES)
     counts = {"test": max(walks // _TEST_SHARE, 1)}
     counts["train"] = walks - counts["test"]
@@ -71,10 +71,10 @@ def plan_freedom_walks(*, frames: int, rate: float, seed: int, size: FrameSize) 
 
 
 def tics_of(rate: float) -> int:
-    """Tics of game time from frame to frame.
+    """Returns the tics of game time from frame to frame.
 
     Raises:
-      InputError: the engine's 35 tics a second cannot be divided so.
+      InputError: the engine's 35 tics per second are not a multiple of the rate.
     """
     tics = round(freedom_engine.TICS_PER_SECOND / rate) if rate > 0 else 0
     if tics < 1 or abs(freedom_engine.TICS_PER_SECOND / tics - rate) > 0.01 * rate:
@@ -92,7 +92,7 @@ def _item(split: str, number: int, maps: Sequence[str]) -> Item:
 
 
 def read_freedom_walks(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
-    """Records one walk an item."""
+    """Records one walk per item."""
     tics, seed = job.reader_options["tics"], job.reader_options["seed"]
     with _Engine(height_width(job.size)[0]) as engine:
         for item in items:
@@ -107,7 +107,7 @@ def read_freedom_walks(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, 
 
 
 def check_moving(frames: np.ndarray, rate: float) -> Result:
-    """A recording, or why it is left out: it ended early, or stands still for a clip's length."""
+    """Returns a recording, or an error if it ended early or stands still for a clip's length."""
     if len(frames) < WALK_FRAMES:
         return InputError(f"the level ended after {len(frames)} frames")
     changes = np.abs(np.diff(frames.astype(np.int16), axis=0)).mean(axis=(1, 2, 3))
@@ -122,7 +122,7 @@ def check_moving(frames: np.ndarray, rate: float) -> Result:
 
 
 class _Engine:
-    """The engine in a process of its own, in a folder that it can write to."""
+    """The engine in a separate process, in a writable folder."""
 
     def __init__(self, size: int):
         self._size = size
@@ -131,8 +131,8 @@ class _Engine:
     def __enter__(self) -> "_Engine":
         if importlib.util.find_spec("vizdoom") is None:
             raise InputError("freedom_walks needs ViZDoom; pip install 'trivd-tf[vizdoom]'")
-        # In a folder that cannot be written to, the engine ends with a segmentation fault; it
-        # opens windows and sound devices that nobody sees or hears unless it is configured not to.
+        # In a folder that is not writable, the engine ends with a segmentation fault. It opens
+        # windows and sound devices unless it is configured otherwise.
         folder = self._stack.enter_context(tempfile.TemporaryDirectory())
         quiet = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy"}
         self._errors = self._stack.enter_context(tempfile.TemporaryFile())
@@ -160,9 +160,9 @@ class _Engine:
         self._process.communicate()
 
     def walk(self, **request: Any) -> np.ndarray:
-        """One walk, uint8 `[N, size, size, 3]`."""
+        """Records one walk, uint8 `[N, size, size, 3]`."""
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # a dead process is reported by what it does not answer
+        with contextlib.suppress(OSError):  # a dead process is detected by its missing response
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         count = json.loads(self._line())["frames"]
@@ -184,7 +184,7 @@ class _Engine:
         return data
 
     def _death(self) -> RunError:
-        """Why the process ended, in one line."""
+        """Returns an error that states in one line why the process ended."""
         code = self._process.wait()
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["no message"]

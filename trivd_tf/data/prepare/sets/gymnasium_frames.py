@@ -1,7 +1,8 @@
-"""Frames of Gymnasium environments: a policy acts, the environment renders.
+"""Records frames of Gymnasium environments: a policy acts, the environment renders.
 
-Any environment that renders to arrays: CarRacing, MuJoCo's, Atari, PushT, ViZDoom's own. The seed
-fixes every episode, as far as the environment does; training and test episodes differ in theirs.
+This works with any environment that renders to arrays: CarRacing, MuJoCo, Atari, PushT, ViZDoom.
+The seed determines every episode if the environment is deterministic; training and test episodes
+have different seeds.
 """
 
 import contextlib
@@ -22,9 +23,9 @@ from trivd_tf.data.files.arrays import resize_to_cover
 from trivd_tf.data.prepare.plan import Item, Job, Plan
 from trivd_tf.data.prepare.videos import Result, Video
 
-EPISODE_FRAMES = 192  # at most, twelve clips of 16
+EPISODE_FRAMES = 192  # maximum: twelve clips of 16 frames
 _SHORTEST = 16
-_TEST_SHARE = 5  # one episode in so many
+_TEST_SHARE = 5  # one episode in this many is for testing
 _SPLIT_SEEDS = {"train": 0, "test": 1}
 
 _LOADING = threading.Lock()
@@ -34,12 +35,12 @@ Policy = Callable[[Any, Any, np.random.Generator], Any]
 
 
 def plan_gymnasium(*, env_id: str, frames: int, seed: int, hold: int, policy: str) -> Plan:
-    """Episodes of up to 192 frames, one in five of them for testing.
+    """Plans episodes of up to 192 frames, one in five of them for testing.
 
     Args:
-      env_id: as `gymnasium.make` takes it.
-      frames: about so many at most, in all.
-      seed: of every episode.
+      env_id: environment ID for `gymnasium.make`.
+      frames: approximate maximum of the total number of frames.
+      seed: seed of all episodes.
       hold: mean number of steps for which the random policy holds an action.
       policy: "random", or "FILE.py:FUNCTION" or "MODULE:FUNCTION".
     """
@@ -50,7 +51,7 @@ def plan_gymnasium(*, env_id: str, frames: int, seed: int, hold: int, policy: st
         policy = _absolute(policy)
         load_policy(policy)
     with make_environment(env_id) as environment:
-        _first_frame(env_id, environment)  # what is amiss is said before anything is written
+        _first_frame(env_id, environment)  # report problems before anything is written
     episodes = -(-frames // EPISODE_FRAMES)
     counts = {"test": max(episodes // _TEST_SHARE, 1)}
     counts["train"] = episodes - counts["test"]
@@ -72,10 +73,10 @@ def plan_gymnasium(*, env_id: str, frames: int, seed: int, hold: int, policy: st
 
 @contextlib.contextmanager
 def make_environment(env_id: str) -> Iterator[Any]:
-    """The environment, rendering to arrays; closed at the end.
+    """Yields an environment that renders to arrays, and closes it.
 
     Raises:
-      InputError: Gymnasium is not installed, knows no such environment, or cannot make it.
+      InputError: Gymnasium is not installed, or the environment is unknown or cannot be created.
     """
     if importlib.util.find_spec("gymnasium") is None:
         raise InputError("prepare gymnasium needs Gymnasium; pip install 'trivd-tf[gym]'")
@@ -88,7 +89,7 @@ def make_environment(env_id: str) -> Iterator[Any]:
         importlib.import_module(namespace)
     try:
         environment = gymnasium.make(env_id, render_mode="rgb_array")
-    except Exception as error:  # whatever an environment raises, in its packages or in ours
+    except Exception as error:  # an environment may raise any error, in its packages or in ours
         raise InputError(f"--env_id {env_id}: {_first_line(error)}") from error
     try:
         yield environment
@@ -97,25 +98,25 @@ def make_environment(env_id: str) -> Iterator[Any]:
 
 
 def _first_frame(env_id: str, environment: Any) -> None:
-    """Renders once, which loads what the environment draws with.
+    """Renders one frame, which loads the environment's rendering libraries.
 
     Raises:
-      InputError: it does not render to frames.
+      InputError: the environment does not render to frames.
     """
     try:
         environment.reset(seed=0)
         shape = np.shape(environment.render())
-    except Exception as error:  # whatever the environment's packages raise
+    except Exception as error:  # the environment's packages may raise any error
         raise InputError(f"--env_id {env_id}: does not render: {_first_line(error)}") from error
     if len(shape) != 3 or shape[-1] != 3:
         raise InputError(f"--env_id {env_id}: renders arrays of shape {shape}, not RGB frames")
 
 
 def load_policy(policy: str) -> Policy:
-    """The function that "FILE.py:FUNCTION" or "MODULE:FUNCTION" names.
+    """Loads the function named by "FILE.py:FUNCTION" or "MODULE:FUNCTION".
 
     Raises:
-      InputError: there is none.
+      InputError: there is no such function.
     """
     place, _, name = policy.rpartition(":")
     try:
@@ -140,7 +141,7 @@ def _absolute(policy: str) -> str:
 
 
 class HeldRandomPolicy:
-    """Random actions, each held for 1 to 2 `hold` - 1 steps: single random steps lead nowhere."""
+    """Random actions, each held for 1 to 2 `hold` - 1 steps; single steps would have no effect."""
 
     def __init__(self, hold: int):
         self._hold = hold
@@ -156,10 +157,10 @@ class HeldRandomPolicy:
 
 
 def read_gymnasium(job: Job, items: Sequence[Item]) -> Iterator[tuple[Item, Result]]:
-    """Records one episode an item."""
+    """Records one episode per item."""
     options = job.reader_options
     with make_environment(options["env_id"]) as environment:
-        with _LOADING:  # several threads would load the same graphics library at once
+        with _LOADING:  # threads must not load the same graphics library at the same time
             _first_frame(options["env_id"], environment)
         rate = float(environment.metadata.get("render_fps") or 0)
         for item in items:

@@ -1,4 +1,4 @@
-"""Plan for Kinetics-600: the official annotation files and the usual names of the videos."""
+"""Plan for Kinetics-600, from the official annotation files and the usual names of the videos."""
 
 import csv
 import io
@@ -20,15 +20,15 @@ _SPLITS = {
 
 
 def plan_kinetics600(*, videos: str, annotations: Sequence[str]) -> Plan:
-    """Every video that the annotations list and the folder holds.
+    """Plans all videos that are listed in the annotations and found in the folder.
 
     Args:
-      videos: folder of `<id>_<start, 6 digits>_<end, 6 digits>.<any>`, in subfolders or not.
+      videos: folder of `<id>_<start, 6 digits>_<end, 6 digits>.<any>`, optionally in subfolders.
       annotations: CSV files with the columns label (test files may lack it), youtube_id,
         time_start, time_end, split.
 
     Raises:
-      InputError: an annotation file is missing or is none.
+      InputError: an annotation file is missing or invalid.
     """
     rows = [row for path in annotations for row in _rows(path)]
     class_names = sorted({row["label"] for row in rows if row["label"]})
@@ -59,7 +59,7 @@ def plan_kinetics600(*, videos: str, annotations: Sequence[str]) -> Plan:
 
 
 def _rows(path: str) -> list[dict[str, str]]:
-    """Lines of an annotation file: label, split, and the video's name without its ending."""
+    """Reads an annotation file: label, split, and the video's name without its extension."""
     try:
         reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
     except (OSError, UnicodeDecodeError) as error:

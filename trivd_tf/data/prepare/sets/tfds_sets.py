@@ -1,4 +1,4 @@
-"""Plans for sets that TensorFlow Datasets has prepared: UCF-101, BAIR, Moving MNIST."""
+"""Plans for datasets prepared by TensorFlow Datasets: UCF-101, BAIR, Moving MNIST."""
 
 import os
 
@@ -12,7 +12,7 @@ from trivd_tf.data.prepare.sets.ucf101 import OFFICIAL_SPLITS
 
 
 def plan_tfds_ucf101(*, tfds_dir: str, official_split: int) -> Plan:
-    """One official split: TensorFlow Datasets keeps each as a set of its own."""
+    """Plans one official split of UCF-101; TensorFlow Datasets stores each as its own dataset."""
     if official_split not in OFFICIAL_SPLITS:
         raise InputError(f"UCF-101's official splits are 1, 2 and 3; received {official_split!r}")
     folder, builder = _open(tfds_dir, f"ucf101/ucf101_{official_split}")
@@ -31,7 +31,7 @@ def plan_tfds_ucf101(*, tfds_dir: str, official_split: int) -> Plan:
 
 
 def plan_tfds_bair(*, tfds_dir: str, camera: str) -> Plan:
-    """BAIR robot pushing; "first 70 %" is in the order that TensorFlow Datasets stores."""
+    """Plans BAIR robot pushing; "first 70 %" is in the order stored by TensorFlow Datasets."""
     check_camera(camera)
     folder, builder = _open(tfds_dir, "bair_robot_pushing_small")
     return Plan(
@@ -48,7 +48,7 @@ def plan_tfds_bair(*, tfds_dir: str, camera: str) -> Plan:
 
 
 def plan_moving_mnist(*, tfds_dir: str) -> Plan:
-    """Moving MNIST: 10,000 videos of 20 frames, all of them a test set."""
+    """Plans Moving MNIST: 10,000 videos of 20 frames, all in its test set."""
     folder, builder = _open(tfds_dir, "moving_mnist")
     return Plan(
         name="moving_mnist",
@@ -61,7 +61,7 @@ def plan_moving_mnist(*, tfds_dir: str) -> Plan:
 
 
 def _open(tfds_dir: str, name: str):  # type: ignore[no-untyped-def]
-    """The newest prepared version of a set: its folder and its builder."""
+    """Returns folder and builder of the newest prepared version of a dataset."""
     import tensorflow_datasets as tfds
 
     found = tf.io.gfile.glob(os.path.join(tfds_dir, name, "*", "dataset_info.json"))
@@ -80,7 +80,7 @@ def _open(tfds_dir: str, name: str):  # type: ignore[no-untyped-def]
 
 
 def _items(folder: str, builder, split: str, *, labelled: bool = False) -> list[Item]:  # type: ignore[no-untyped-def]
-    """One item an example of the split; labels are read here, for the index needs them."""
+    """Returns one item per example of the split; labels are read here for the index."""
     if split not in builder.info.splits:
         raise InputError(f"{folder}: the set has no {split} split")
     count = builder.info.splits[split].num_examples
@@ -89,7 +89,7 @@ def _items(folder: str, builder, split: str, *, labelled: bool = False) -> list[
         return [Item(f"{split}:{record}", source, record=record) for record in range(count)]
     import tensorflow_datasets as tfds
 
-    # Leaving the videos encoded makes this a pass over the records alone.
+    # Videos stay encoded, so that this pass only reads the records.
     decoders = tfds.decode.PartialDecoding({"label": True})
     examples = builder.as_dataset(split=split, shuffle_files=False, decoders=decoders)
     labels = [int(example["label"]) for example in examples.as_numpy_iterator()]

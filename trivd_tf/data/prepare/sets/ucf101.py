@@ -12,11 +12,11 @@ OFFICIAL_SPLITS = (1, 2, 3)
 
 
 def plan_ucf101(*, videos: str, annotations: Sequence[str]) -> Plan:
-    """All videos, each stored once, for the three official splits together.
+    """Plans all videos, each stored once, for the three official splits together.
 
-    A stored split is named by what its videos are in the official ones, such as
-    `test1_train2_train3`; official split 1's training set is every stored split with `train1` in
-    its name.
+    A stored split is named by the roles of its videos in the official splits, such as
+    `test1_train2_train3`. The training set of official split 1 consists of all stored splits with
+    `train1` in their names.
 
     Args:
       videos: UCF-101/, which holds <class>/v_<class>_g01_c01.avi.
@@ -61,7 +61,7 @@ def plan_ucf101(*, videos: str, annotations: Sequence[str]) -> Plan:
 
 
 def _read_classes(path: str) -> list[str]:
-    """classInd.txt: lines such as "1 ApplyEyeMakeup", numbered from 1."""
+    """Reads classInd.txt: lines such as "1 ApplyEyeMakeup", numbered from 1."""
     lines = [line.split() for line in _read_lines(path)]
     try:
         numbered = sorted((int(number), name) for number, name in lines)
@@ -71,7 +71,7 @@ def _read_classes(path: str) -> list[str]:
 
 
 def _read_list(path: str) -> list[str]:
-    """trainlist or testlist: "<class>/<file>.avi", in the former followed by the class number."""
+    """Reads trainlist or testlist: "<class>/<file>.avi"; trainlist adds the class number."""
     return [line.split()[0] for line in _read_lines(path)]
 
 
