@@ -282,7 +282,7 @@ def test_the_experiment_of_a_run_is_loaded(build, good_file, tmp_path, library, 
     parsed, experiment = build([good_file])
     parsed.save(tmp_path / "run" / "config.gin")
     assert config.load_run(tmp_path / "run").data == experiment.data
-    with pytest.raises(InputError, match=r"is no model directory: it holds no config\.gin"):
+    with pytest.raises(InputError, match=r"is not a model directory: it holds no config\.gin"):
         config.load_run(tmp_path / "none")
 
 

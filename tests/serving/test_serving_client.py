@@ -156,7 +156,7 @@ def test_too_large_messages(server, clips) -> None:
 @pytest.mark.parametrize(
     ("sent", "named"),
     [
-        (b"HTTP/1.0 200 OK\r\n\r\n<html>hello</html>", "is no TensorFlow Serving"),
+        (b"HTTP/1.0 200 OK\r\n\r\n<html>hello</html>", "is not TensorFlow Serving"),
         (b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00", "is it the gRPC port"),
     ],
 )

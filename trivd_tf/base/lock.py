@@ -129,8 +129,8 @@ def _watch(
     """Removes the lock once it has been untouched for long enough; raises if it is touched."""
     seconds = _BEATS_MISSED * (beat if isinstance(lock, Path) else _SECONDS_OF_A_STORE)
     report(
-        f"{lock.parent} is locked by {_who(found)}; taking it over unless that process shows "
-        f"itself within {seconds:.0f} s"
+        f"{lock.parent} is locked by {_who(found)}; taking it over unless that process is "
+        f"active within {seconds:.0f} s"
     )
     first = _touched(lock)
     deadline = time.monotonic() + seconds

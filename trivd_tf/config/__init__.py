@@ -187,7 +187,7 @@ def load_run(model_dir: str | Path) -> Any:
     """
     path = Path(model_dir) / model_files.CONFIG
     if not path.is_file():
-        raise InputError(f"{model_dir} is no model directory: it holds no {model_files.CONFIG}")
+        raise InputError(f"{model_dir} is not a model directory: it holds no {model_files.CONFIG}")
     return parse([path]).build()
 
 

@@ -48,7 +48,7 @@ def _refuse_circle(statements: Statements, way: list[str]) -> None:
                 circle = " = ".join(
                     f"%{name}" for name in [*way[way.index(part.name) :], part.name]
                 )
-                raise InputError(f"{where}: macros go round in a circle: {circle}")
+                raise InputError(f"{where}: macros refer to each other in a circle: {circle}")
             _refuse_circle(statements, [*way, part.name])
 
 

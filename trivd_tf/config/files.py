@@ -45,9 +45,9 @@ def read_gin_file(path: Path) -> str:
 def find_included(name: str, includer: Path) -> Path:
     """Resolves `include 'name'` in the file `includer`.
 
-    The file is searched beside the including file first. A file of this package includes only files
-    of the package. A local file then searches the working directory, and last the files of the
-    package.
+    The folder of the including file is searched first. A file of this package includes only files
+    of the package. For a local file, the working directory is searched next, and the files of the
+    package last.
 
     Raises:
         InputError: there is no such file.

@@ -89,7 +89,7 @@ def _check_directory(export_dir: Path) -> None:
             belongs = name == EXPORT_RECORD or name in listed
         if not belongs:
             raise InputError(
-                f"{path}: is no file of the export that lies there; {_ADVICE}. Nothing was changed"
+                f"{path}: does not belong to the existing export; {_ADVICE}. Nothing was changed"
             )
         if name in listed and (path.is_symlink() or _digest(path) != listed[name]):
             raise InputError(

@@ -124,7 +124,7 @@ def experiment_of(model_dir: str | os.PathLike[str]) -> Experiment:
         raise InputError(f"{path}: no such directory; give one that `trivd train` wrote")
     if not model_files.is_model_dir(path):
         raise InputError(
-            f"{path}: no model directory (no {model_files.CONFIG} in it); give one that "
+            f"{path}: not a model directory (no {model_files.CONFIG} in it); give one that "
             "`trivd train` wrote"
         )
     return record.with_classes(config.load_run(path), path)

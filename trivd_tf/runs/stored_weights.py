@@ -67,7 +67,7 @@ class WeightsKey:
 
     @property
     def file_name(self) -> str:
-        """`<step>-<digest>.npz`."""
+        """Name of the weights file, `<step>-<digest>.npz`."""
         fields = {**self.to_json(), "data_name": None}
         text = json.dumps(fields, sort_keys=True)
         return f"{self.step}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"

@@ -22,7 +22,7 @@ from trivd_tf.scoring.rules import Rule
 
 # Increment when a change here or in `clips` changes the logits of a clip.
 _VERSION = 2
-_SAVE_EVERY = 64  # clips of one video
+_SAVE_EVERY = 64  # number of a video's clips after which logits are saved
 
 
 def default_cache_dir() -> Path:

@@ -98,7 +98,7 @@ class ServerPredictor(Predictor):
             received = None if frames is None else list(frames.shape)
             raise RunError(
                 f"{self.address}: answered frames of shape {received} instead of {list(wanted)}; "
-                "was the model changed meanwhile? Start again"
+                "if the model on the server was changed, start again"
             )
         return frames.astype(np.uint8), answer["flow"] if with_motion else None
 

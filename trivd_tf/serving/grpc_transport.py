@@ -93,7 +93,7 @@ class GrpcTransport:
                 "samples"
             )
         if code == grpc.StatusCode.UNIMPLEMENTED:
-            return InputError(f"{where}: is no TensorFlow Serving ({details})")
+            return InputError(f"{where}: is not TensorFlow Serving ({details})")
         return RunError(f"{where}: failed with {code.name} ({details})")
 
 

@@ -34,7 +34,7 @@ class RestTransport:
                 for name, signature in signatures.items()
             }
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise InputError(f"{self._address}: is no TensorFlow Serving") from error
+            raise InputError(f"{self._address}: is not TensorFlow Serving") from error
 
     def predict(
         self, signature: str, inputs: Mapping[str, np.ndarray], outputs: list[str], timeout: float
@@ -51,7 +51,7 @@ class RestTransport:
                 for name in outputs
             }
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise RunError(f"{self._address}: answered something else than frames") from error
+            raise RunError(f"{self._address}: the response holds no frames") from error
 
     def close(self) -> None:
         self._opener.close()
@@ -74,11 +74,11 @@ class RestTransport:
             # A connection closed before any response is of this type too, but a retry may succeed.
             if isinstance(error, http.client.BadStatusLine) and not isinstance(error, OSError):
                 raise InputError(
-                    f"{self._address}: what answers there speaks no HTTP; is it the gRPC port?"
+                    f"{self._address}: the response is not HTTP; is it the gRPC port?"
                 ) from error
             raise NotReady(str(error) or type(error).__name__) from error
         except ValueError as error:
-            raise InputError(f"{self._address}: is no TensorFlow Serving") from error
+            raise InputError(f"{self._address}: is not TensorFlow Serving") from error
 
     def _slow(self, timeout: float) -> RunError:
         return RunError(

@@ -1,4 +1,4 @@
-"""The last step: index, metadata for TensorFlow Datasets, and the report."""
+"""Last step of a preparation: index, metadata for TensorFlow Datasets, and the report."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Runs a preparation: the plan, the shards through Apache Beam, the finish."""
+"""Runs a preparation: makes the plan, writes shards with Apache Beam, and finishes the dataset."""
 
 import contextlib
 import json

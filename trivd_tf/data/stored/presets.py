@@ -31,7 +31,7 @@ class Kinetics600(Prepared):
 
 
 class UCF101(Prepared):
-    """UCF-101.
+    """UCF-101, with one of its three official splits.
 
     Args:
       data_dir: folder written by `trivd prepare ucf101`.
