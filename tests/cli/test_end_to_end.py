@@ -33,7 +33,9 @@ data.ClipSpec:
     num_predicted_frames = 2
     size = 16
 data.VideoFolder.train_fraction = 0.5
-models.generator.channel_multiplier = 2
+models.generator:
+    channel_multiplier = 2
+    recurrent_unit = "conv_gru"
 models.discriminators:
     channel_multiplier = 2
     decomposition = "downsampled"

@@ -1,6 +1,6 @@
 """Every subject on two replicas against one, in a process of its own that has two devices.
 
-python replicas.py    prints one JSON object: subject -> largest relative differences
+python replicas.py NAME ...    prints one JSON object: subject -> largest relative differences
 """
 
 import importlib
@@ -64,7 +64,8 @@ def on_two_replicas(subject, strategy):
 def main() -> None:
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     found = {}
-    for name, subject in subjects.SUBJECTS.items():
+    for name in sys.argv[1:]:
+        subject = subjects.SUBJECTS[name]
         made, inputs = subjects.make_seeded(subject)
         expected = subject.loss_and_gradients(made, inputs)
         outputs, loss, gradients = on_two_replicas(subject, strategy)

@@ -107,11 +107,18 @@ def _traced(subject, made, inputs):
 
 
 @pytest.fixture(scope="module")
-def saved(plain, tmp_path_factory):
+def chosen(pytestconfig) -> list[str]:
+    """Names of the subjects that this run tests."""
+    return [name for name in SUBJECTS if name != ANOTHER or pytestconfig.getoption("--run-long")]
+
+
+@pytest.fixture(scope="module")
+def saved(plain, chosen, tmp_path_factory):
     """What is saved and what is loaded: one SavedModel, since each alone would take minutes."""
     module = tf.Module()
     module.variables_of_subjects, module.functions = [], {}
-    for name, subject in SUBJECTS.items():
+    for name in chosen:
+        subject = SUBJECTS[name]
         made, inputs, *_ = plain(name)
         layers = subject.layers(made)
         module.variables_of_subjects += [v.value for layer in layers for v in layer.variables]
@@ -168,12 +175,12 @@ def test_mixed_bfloat16_is_finite_and_close(name, plain):
 
 
 @pytest.fixture(scope="module")
-def replicated():
+def replicated(chosen):
     """What `replicas.py` found; this process has one device only."""
     script = Path(__file__).with_name("replicas.py")
     environment = {**os.environ, "TF_NUM_INTEROP_THREADS": "2"}
     done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, env=environment
+        [sys.executable, str(script), *chosen], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
