@@ -1,11 +1,12 @@
-"""Batch norm whose statistics are independent for each time step (docs/architecture.md, section 2).
+"""Batch norm with independent statistics for each time step (docs/architecture.md, section 2).
 
-Inputs are time-major, `[T, B, H, W, C]`: moments are taken over batch and space, over all replicas,
+Inputs are time-major, `[T, B, H, W, C]`. Moments are taken over batch and space, over all replicas,
 never over time, and so have shape `[T, C]`. Gain and offset are shared over time.
 
-`training=True` normalises with the batch's moments. `training=False` uses the standing statistics:
-the mean of the moments of the batches seen since `reset_standing_statistics`, collected by forwards
-inside `collecting_standing_statistics` (docs/architecture.md, section 6); 0 and 1 until then.
+`training=True` normalizes with the batch's moments. `training=False` uses the standing statistics:
+the mean moments of the batches seen since `reset_standing_statistics`, collected by forward passes
+inside `collecting_standing_statistics` (docs/architecture.md, section 6). Until then they are 0
+and 1.
 """
 
 import contextlib
@@ -22,13 +23,13 @@ from trivd_tf.layers.walk import sublayers
 
 
 def synchronized_moments(frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and variance over batch and space of all replicas, float32.
+    """Return float32 mean and variance over batch and space, across all replicas.
 
     Args:
         frames: `[T, B, H, W, C]`; every replica holds the same number of samples.
 
     Returns:
-        Two `[T, C]` tensors, the biased variance as batch norm uses it.
+        Two `[T, C]` tensors: mean and biased variance.
     """
     shape = tf.shape(frames)
     rows = tf.reshape(frames, [shape[0], -1, frames.shape[-1]])
@@ -39,7 +40,7 @@ def synchronized_moments(frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
         return mean, variance
-    # Two small sums instead of one of squares: no cancellation where |mean| >> deviation.
+    # Two small reductions instead of one of squares: no cancellation where |mean| >> deviation.
     global_mean = replica.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
     variance = replica.all_reduce(
         tf.distribute.ReduceOp.MEAN, variance + tf.square(mean - global_mean)
@@ -51,14 +52,15 @@ def synchronized_moments(frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 class PerStepBatchNorm(keras.layers.Layer):
     """`y[t] = gain * (x[t] - mean[t]) / sqrt(variance[t] + eps) + offset`, per channel.
 
-    With `conditional=True` gain and offset come from a condition vector, one for each sample:
-    `gain = 1 + W_g cond`, `offset = W_b cond`, both maps without bias and spectrally normalised.
+    With `conditional=True`, gain and offset are computed per sample from a condition vector:
+    `gain = 1 + W_g cond`, `offset = W_b cond`. Both maps have no bias and are spectrally
+    normalized.
 
     Args:
-        num_steps: T, the number of time steps that keep statistics of their own.
-        conditional: gain and offset from the condition, else learned per channel.
+        num_steps: T, the number of time steps with separate statistics.
+        conditional: compute gain and offset from the condition; otherwise learn them per channel.
         epsilon: added to the variance.
-        spectral_norm: normalise the conditional maps.
+        spectral_norm: normalize the conditional maps.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class PerStepBatchNorm(keras.layers.Layer):
 
     @property
     def is_collecting(self) -> bool:
-        """Whether forwards with `training=True` add to the standing statistics."""
+        """Whether forward passes with `training=True` add to the standing statistics."""
         return self._collecting
 
     def build(
@@ -119,7 +121,7 @@ class PerStepBatchNorm(keras.layers.Layer):
     def call(
         self, frames: tf.Tensor, condition: tf.Tensor | None = None, training: bool = False
     ) -> tf.Tensor:
-        """Normalises `[T, B, H, W, C]`; `condition` is `[B, D]` (conditional only)."""
+        """Normalize `[T, B, H, W, C]`; `condition` is `[B, D]` (conditional only)."""
         return islands.island(self._normalize)(frames, condition, training)
 
     def _normalize(
@@ -150,7 +152,7 @@ class PerStepBatchNorm(keras.layers.Layer):
         return gain[None], tf.cast(self.offset(condition), dtype)[None]
 
     def _collect(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
-        """Adds one batch's moments to the running mean of all batches since the reset."""
+        """Add one batch's moments to the running mean of all batches since the reset."""
         seen = tf.convert_to_tensor(self.standing_batches)
         share = 1.0 / (seen + 1.0)
         old_mean = tf.convert_to_tensor(self.standing_mean)
@@ -160,7 +162,7 @@ class PerStepBatchNorm(keras.layers.Layer):
         self.standing_batches.assign(seen + 1.0)
 
     def reset_standing_statistics(self) -> None:
-        """Mean 0, variance 1, no batch seen: the first collected batch replaces both."""
+        """Set mean 0 and variance 1; the first collected batch replaces both."""
         self.standing_mean.assign(tf.zeros(self.standing_mean.shape, self.standing_mean.dtype))
         self.standing_variance.assign(
             tf.ones(self.standing_variance.shape, self.standing_variance.dtype)
@@ -184,21 +186,22 @@ class PerStepBatchNorm(keras.layers.Layer):
 
 
 def batch_norm_layers(root: keras.layers.Layer) -> Iterator[PerStepBatchNorm]:
-    """Every per-step batch norm in `root`, in a fixed order."""
+    """Iterate over every per-step batch norm in `root`, in a fixed order."""
     yield from sublayers(root, PerStepBatchNorm)
 
 
 def reset_standing_statistics(root: keras.layers.Layer) -> None:
-    """Forgets the standing statistics of every batch norm in `root`."""
+    """Reset the standing statistics of every batch norm in `root`."""
     for layer in batch_norm_layers(root):
         layer.reset_standing_statistics()
 
 
 @contextlib.contextmanager
 def collecting_standing_statistics(root: keras.layers.Layer) -> Iterator[None]:
-    """Forwards traced or run inside, with `training=True`, add to the standing statistics.
+    """Make forward passes with `training=True` add to the standing statistics.
 
-    They move no spectral norm."""
+    Applies to calls run or traced inside the context. Spectral norms are not updated.
+    """
     layers = list(batch_norm_layers(root))
     for layer in layers:
         layer._collecting = True

@@ -1,10 +1,10 @@
-"""Islands: parts of a network that XLA compiles to one operation each.
+"""Islands: parts of a network that XLA compiles to a single operation each.
 
-A GPU waits for launches where a step is thousands of small operations. Spectral norms, batch norms,
-the recurrent step, the penalty, the optimiser and the average are such parts. Convolutions outside
-of the recurrent step stay what they are: the compiler would take minutes for all of them.
+A GPU is limited by kernel launches where a step consists of thousands of small operations. The
+spectral norms, batch norms, recurrent step, orthogonality penalty, optimizer and weight average are
+such parts. Convolutions outside the recurrent step are not compiled: that would take minutes.
 
-An island changes nothing but rounding. It must not reduce over replicas.
+An island changes results by rounding only. It must not reduce over replicas.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _State(threading.local):
-    """Each replica is traced in a thread of its own."""
+    """Thread-local state: each replica is traced in its own thread."""
 
     def __init__(self) -> None:
         self.is_on = False
@@ -29,7 +29,7 @@ _STATE = _State()
 
 @contextlib.contextmanager
 def compiling_islands(wanted: bool = True) -> Iterator[None]:
-    """What is traced within it has its islands compiled by XLA, or not."""
+    """Enable or disable XLA compilation of the islands traced inside the context."""
     before = _STATE.is_on
     _STATE.is_on = wanted
     try:
@@ -39,14 +39,14 @@ def compiling_islands(wanted: bool = True) -> Iterator[None]:
 
 
 def are_compiled() -> bool:
-    """Whether islands are compiled here: asked for, and while a graph is traced."""
+    """Whether islands are compiled here: enabled, and a graph is being traced."""
     return _STATE.is_on and not tf.executing_eagerly()
 
 
 def island(function: _Function) -> _Function:
-    """`function` of tensors, compiled by XLA as one operation where islands are compiled.
+    """Return `function`, compiled by XLA as one operation where islands are compiled.
 
-    It may read and assign variables, and use tensors from outside of it.
+    The function takes tensors. It may read and assign variables and capture outside tensors.
     """
     if not are_compiled():
         return function

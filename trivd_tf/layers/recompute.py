@@ -1,8 +1,8 @@
-"""Layers that may run again in the backward pass instead of keeping what they computed.
+"""Layers that can be recomputed in the backward pass instead of storing their activations.
 
-Of such a layer only inputs and weights stay in memory until its gradient is taken: less memory for
-one more forward. Values and gradients are the same; moments that are synchronised over replicas are
-summed once more.
+Only the inputs and weights of such a layer stay in memory until its gradient is taken. This saves
+memory at the cost of one more forward pass. Values and gradients are the same; moments synchronized
+over replicas are reduced once more.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,10 +16,10 @@ from trivd_tf.layers.walk import sublayers
 
 
 class RecomputableLayer(keras.layers.Layer):
-    """A layer with `recompute`, which a train step may switch on once the layer is built.
+    """A layer with a `recompute` attribute, which a train step may set once the layer is built.
 
-    It must compute a tensor from its inputs and variables alone, and where it recomputes, what it
-    assigns to variables is lost.
+    Its output must depend only on its inputs and variables. While recomputing, assignments to its
+    variables are lost.
     """
 
     recompute = False
@@ -30,13 +30,14 @@ class RecomputableLayer(keras.layers.Layer):
         return super().__call__(*inputs, **options)
 
     def keeps_state(self) -> bool:
-        """Whether this call is made for what it assigns to variables."""
+        """Whether this call must not be recomputed because it assigns to variables."""
         return False
 
 
 def _recomputed(layer: keras.layers.Layer, *inputs: tf.Tensor, **options: Any) -> tf.Tensor:
     trainable, state = layer.trainable_variables, layer.non_trainable_variables
-    # As arguments, not as variables: so their gradients reach any tape, on any replica.
+    # Passed as arguments, not captured as variables, so that gradients reach any tape on any
+    # replica.
     weights = [tf.convert_to_tensor(variable) for variable in (*trainable, *state)]
     spectral, kernels = prepared_layers(layer)
     first, last = len(inputs), len(inputs) + len(trainable)
@@ -64,11 +65,11 @@ def _recomputed(layer: keras.layers.Layer, *inputs: tf.Tensor, **options: Any) -
 
 
 def _after(upstream: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """`value`, in a way that XLA cannot have before `upstream`, nor take for what it had before.
+    """Return `value` with a dependency on `upstream` that XLA cannot remove.
 
-    Otherwise its common subexpressions undo the recomputation, as they do on TPU with
-    `tf.recompute_grad`: its guard compares a boolean with itself. Whether a number is finite no
-    compiler can know. Where the gradient is not finite, what comes of it is not either.
+    Without it, XLA's common-subexpression elimination undoes the recomputation. This happens on TPU
+    with `tf.recompute_grad`, whose guard compares a boolean with itself. No compiler can know
+    whether a number is finite. Where the gradient is not finite, the result is not finite either.
     """
     probe = tf.reshape(upstream, [-1])[0]
     zero = tf.where(tf.math.is_finite(probe), tf.zeros_like(probe), probe)
@@ -76,5 +77,5 @@ def _after(upstream: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
 
 
 def recomputable_layers(root: keras.layers.Layer) -> Iterator[RecomputableLayer]:
-    """Every layer in `root` that can recompute, in a fixed order."""
+    """Iterate over every layer in `root` that can recompute, in a fixed order."""
     yield from sublayers(root, RecomputableLayer)

@@ -1,4 +1,4 @@
-"""Residual blocks of all networks (docs/architecture.md, sections 2 and 5)."""
+"""Residual blocks used by all networks (docs/architecture.md, sections 2 and 5)."""
 
 from typing import Any
 
@@ -13,24 +13,24 @@ from trivd_tf.ops import video
 
 @tf.custom_gradient
 def upsample_nearest(frames: tf.Tensor) -> tuple[tf.Tensor, Any]:
-    """Nearest-neighbour x2: `[N, H, W, C] -> [N, 2H, 2W, C]`."""
+    """Upsample by 2, nearest neighbor: `[N, H, W, C] -> [N, 2H, 2W, C]`."""
     batch = tf.shape(frames)[0]
     height, width, channels = frames.shape[1:]
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        # The sum of 2 x 2 pixels; pooling is several times faster than a sum over two axes.
+        # The sum of 2 x 2 pixels. Pooling is several times faster than a sum over two axes.
         return 4.0 * tf.nn.avg_pool2d(upstream, 2, 2, "VALID")
 
-    # A broadcast and a reshape: faster than an image resize.
+    # Broadcast and reshape: faster than an image resize.
     wide = tf.broadcast_to(frames[:, :, None, :, None], [batch, height, 2, width, 2, channels])
     return tf.reshape(wide, [batch, 2 * height, 2 * width, channels]), gradient
 
 
 def average_pool_3d(frames: tf.Tensor, time: int) -> tf.Tensor:
-    """Average pooling of `[B, T, H, W, C]` by `time` x 2 x 2; an odd rest is averaged alone."""
+    """Average-pool `[B, T, H, W, C]` by `time` x 2 x 2; odd remainders are averaged alone."""
     if frames.dtype != tf.float64:
         return tf.nn.avg_pool3d(frames, [time, 2, 2], [time, 2, 2], "SAME")
-    # TensorFlow has no such kernel for float64 on CPU; two poolings in 2D give the same.
+    # TensorFlow has no float64 kernel for this on CPU; two 2D poolings give the same result.
     shape = tf.shape(frames)
     pooled = tf.nn.avg_pool2d(video.fold_time(frames), 2, 2, "SAME")
     _, height, width, channels = pooled.shape
@@ -43,14 +43,14 @@ def average_pool_3d(frames: tf.Tensor, time: int) -> tf.Tensor:
 class GeneratorBlock(RecomputableLayer):
     """BN - ReLU - (upsample) - conv3 - BN - ReLU - conv3, plus a skip connection.
 
-    Frames are time-major, `[T, B, H, W, C]`; the condition of the batch norms is `[B, D]`. The
-    skip is (upsample) - conv1x1, its convolution only where channels change or there is
-    upsampling; it is computed before the upsampling, which gives the same values for a quarter of
-    the work.
+    Frames are time-major, `[T, B, H, W, C]`; the batch norms' condition is `[B, D]`. The skip
+    connection is (upsample) - conv1x1, with the convolution only where channels change or the block
+    upsamples. The convolution runs before the upsampling: the same values for a quarter of the
+    work.
 
     Args:
         channels: width of both convolutions.
-        num_steps: T, for the statistics of the batch norms.
+        num_steps: T, number of time steps with separate batch norm statistics.
         upsample: double height and width.
         spectral_norm, spectral_epsilon: of every convolution and conditional map.
         batch_norm_epsilon: of the batch norms.
@@ -83,7 +83,7 @@ class GeneratorBlock(RecomputableLayer):
         }
         conv["dtype"] = self.dtype_policy
         self.norm_1 = PerStepBatchNorm(num_steps, name="norm_1", **norm)
-        # Batch norm follows: a bias here would have no gradient.
+        # Batch norm follows: a bias would have no gradient here.
         self.conv_1 = SpectralConv2D(channels, use_bias=False, name="conv_1", **conv)
         self.norm_2 = PerStepBatchNorm(num_steps, name="norm_2", **norm)
         self.conv_2 = SpectralConv2D(channels, name="conv_2", **conv)
@@ -146,17 +146,18 @@ class GeneratorBlock(RecomputableLayer):
 class DiscriminatorBlock(RecomputableLayer):
     """ReLU - conv3 - ReLU - conv3 - average-pool 2, plus a skip connection.
 
-    The skip is conv1x1 - average-pool (pooled first: the same values for a quarter of the work, an
-    eighth in 3D), the identity where channels stay and nothing is pooled.
+    The skip connection is conv1x1 - average-pool, or the identity if channels stay the same and
+    nothing is pooled. Pooling runs first: the same values for a quarter of the work (3D: an
+    eighth).
 
     Args:
         channels: the block's output width.
-        is_3d: convolutions over time too, on `[B, T, H, W, C]`, and pooling 2x2x2 (where
-            `pool_time`); else on frames `[N, H, W, C]`.
+        is_3d: also convolve over time, on `[B, T, H, W, C]`, and pool 2x2x2 (with `pool_time`);
+            otherwise work on frames `[N, H, W, C]`.
         pool: halve height and width.
-        pool_time: halve the number of frames as well (3D only). An odd number rounds up.
-        leading_relu: off in a network's first block, whose input is pixels.
-        wide: the first convolution already has the output width, else the input's.
+        pool_time: also halve the number of frames, rounding up (3D only).
+        leading_relu: False in a network's first block, whose input is pixels.
+        wide: give the first convolution the output width instead of the input width.
         spectral_norm, spectral_epsilon: of every convolution.
     """
 

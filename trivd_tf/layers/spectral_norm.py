@@ -1,18 +1,17 @@
-"""Spectrally normalised layers: `W / max(sigma(W), eps)`, with sigma the first singular value.
+"""Spectrally normalized layers: `W / max(sigma(W), eps)`, with sigma the first singular value.
 
-Each kernel, read as a matrix `[everything else, output channels]`, keeps one non-trainable unit
-vector `u` (length: output channels). A forward computes
+Each kernel, read as a matrix `[everything else, output channels]`, has a non-trainable unit vector
+`u` (length: output channels). A forward pass computes
 
     v = W u / |W u|,    sigma = v^T W u,    W_normalised = W / max(sigma, eps)
 
 with the gradient stopped through u and v (docs/architecture.md, section 6). One power
 iteration is `u <- W^T v / |W^T v|`.
 
-As a layer of any Keras model, a call with `training=True`, as `fit` makes it, begins with one power
-iteration. This package's train step does that itself instead, `power_iterate(model)` once for each
-update of a network, and switches the automatic one off (`set_power_iteration`): so a discriminator
-sees the same weights for real and predicted videos, and a generator that is not being updated stays
-exactly what it was.
+In any Keras model, a call with `training=True` (as in `fit`) begins with one power iteration. This
+package's train step instead calls `power_iterate(model)` once per update of a network and disables
+the automatic iteration (`set_power_iteration`). A discriminator then uses the same weights for real
+and predicted videos, and a generator that is not being updated does not change.
 """
 
 import contextlib
@@ -31,7 +30,7 @@ _POWER_ITERATIONS_AT_START = 3
 
 
 def as_matrix(kernel: tf.Tensor) -> tf.Tensor:
-    """Reads any kernel, last axis out, as the matrix `[kh kw cin, cout]`."""
+    """Reshape any kernel, output axis last, to the matrix `[kh kw cin, cout]`."""
     return tf.reshape(kernel, [-1, kernel.shape[-1]])
 
 
@@ -40,20 +39,20 @@ def _unit(vector: tf.Tensor) -> tf.Tensor:
 
 
 def _product(matrix: tf.Tensor, vector: tf.Tensor, *, transpose: bool = False) -> tf.Tensor:
-    """`matrix` or its transpose times `vector`."""
+    """Multiply `matrix`, or its transpose, by `vector`."""
     if not islands.are_compiled():
         return tf.linalg.matvec(matrix, vector, transpose_a=transpose)
-    # XLA makes one pass over the matrix of this, and has no product to tune for each shape.
+    # XLA turns this into one pass over the matrix, with no product to autotune for each shape.
     if transpose:
         return tf.reduce_sum(matrix * vector[:, None], axis=0)
     return tf.reduce_sum(matrix * vector, axis=1)
 
 
 def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-    """First singular value of `kernel` as seen from `u`; differentiable in `kernel` only.
+    """Estimate the first singular value of `kernel` from `u`; differentiable in `kernel` only.
 
     Args:
-        kernel: any shape, last axis out.
+        kernel: any shape, output axis last.
         u: `[cout]`, unit length, close to the first right singular vector.
 
     Returns:
@@ -66,7 +65,7 @@ def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 
 def next_u(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-    """One power iteration: `u <- unit(W^T unit(W u))`; u as it was where that is 0."""
+    """Run one power iteration, `u <- unit(W^T unit(W u))`; u is unchanged if that is 0."""
     matrix = as_matrix(kernel)
     v = _unit(_product(matrix, u))
     product = _product(matrix, v, transpose=True)
@@ -74,13 +73,13 @@ def next_u(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 
 class SpectralLayer(keras.layers.Layer):
-    """A layer with one kernel that is spectrally normalised, and perhaps a bias.
+    """Base of layers with one spectrally normalized kernel and an optional bias.
 
     Args:
-        use_bias: add a bias, started at 0.
+        use_bias: add a bias, initialized to 0.
         spectral_norm: divide the kernel by its first singular value.
         epsilon: lower bound of the divisor.
-        kernel_initializer: how the raw kernel starts; orthogonal as the matrix `[kh kw cin, cout]`.
+        kernel_initializer: initializer of the raw kernel, seen as the matrix `[kh kw cin, cout]`.
     """
 
     def __init__(
@@ -99,11 +98,11 @@ class SpectralLayer(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias: keras.Variable | None = None
         self.u: keras.Variable | None = None
-        # Whether a call with training=True makes a power iteration, see `set_power_iteration`.
+        # Whether a call with training=True runs a power iteration; see `set_power_iteration`.
         self.iterates_in_training = True
 
     def add_kernel(self, shape: tuple[Any, ...]) -> None:
-        """Creates kernel, `u` and bias; `u` starts near the first singular vector."""
+        """Create kernel, `u` and bias; `u` starts near the first singular vector."""
         with tf.init_scope():
             start, u = self._initial_values(shape)
         self.kernel = self.add_weight(
@@ -128,11 +127,11 @@ class SpectralLayer(keras.layers.Layer):
         return start, u
 
     def singular_value(self) -> tf.Tensor:
-        """The estimate of the kernel's first singular value, a scalar."""
+        """Return the estimate of the kernel's first singular value, a scalar."""
         return singular_value(tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.u))
 
     def normalized_kernel(self) -> tf.Tensor:
-        """The kernel over its first singular value, in the layer's compute dtype."""
+        """Return the kernel divided by its first singular value, in the layer's compute dtype."""
         prepared = _PREPARED.kernels.get(id(self))
         if prepared is not None:
             return prepared
@@ -142,13 +141,13 @@ class SpectralLayer(keras.layers.Layer):
         return tf.cast(kernel, self.compute_dtype)
 
     def iterate_if(self, training: bool | None) -> None:
-        """One power iteration where a call is in training, unless that was switched off."""
+        """Run one power iteration if the call is in training, unless switched off."""
         if training and self.iterates_in_training and self.u is not None:
             kernel = tf.convert_to_tensor(self.kernel)
             self.u.assign(next_u(kernel, tf.convert_to_tensor(self.u)))
 
     def add_bias(self, outputs: tf.Tensor) -> tf.Tensor:
-        """`outputs` plus the bias, if there is one."""
+        """Add the bias to `outputs`, if there is one."""
         if self.bias is None:
             return outputs
         return outputs + tf.cast(tf.convert_to_tensor(self.bias), outputs.dtype)
@@ -206,7 +205,7 @@ class SpectralConv2D(SpectralLayer):
         return self.add_bias(self.convolve(inputs, self.normalized_kernel()))
 
     def convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """The bare convolution with a kernel that was normalised before."""
+        """Convolve with a kernel that is already normalized."""
         return tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -222,15 +221,15 @@ class SpectralConv2D(SpectralLayer):
 
 @keras.saving.register_keras_serializable("trivd_tf")
 class SpectralConv3D(SpectralConv2D):
-    """As `SpectralConv2D` in space and time: `[B, T, H, W, cin] -> [B, T, H, W, filters]`."""
+    """`SpectralConv2D` over space and time: `[B, T, H, W, cin] -> [B, T, H, W, filters]`."""
 
     rank = 3
 
     def convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         frames = inputs.shape[1]
         if inputs.dtype == tf.bfloat16 and (frames is None or frames < self.kernel_size):
-            # On CPU (TensorFlow 2.21, oneDNN) the kernel's gradient in bfloat16 is made of memory
-            # that was never written where there are 2 frames for 3 taps; so few cost nothing.
+            # On CPU (TensorFlow 2.21, oneDNN) the kernel's bfloat16 gradient contains uninitialized
+            # memory if there are 2 frames for 3 taps. Casting so few frames costs nothing.
             wide = tf.cast(inputs, tf.float32), tf.cast(kernel, tf.float32)
             return tf.cast(tf.nn.conv3d(*wide, strides=[1] * 5, padding="SAME"), inputs.dtype)
         return tf.nn.conv3d(inputs, kernel, strides=[1] * 5, padding="SAME")
@@ -249,7 +248,8 @@ class SpectralEmbedding(SpectralLayer):
 
     def call(self, labels: tf.Tensor, training: bool = False) -> tf.Tensor:
         self.iterate_if(training)
-        # A product, not a gather: its gradient is a plain tensor, on TPU and across replicas too.
+        # A matrix product, not a gather: its gradient is a dense tensor, also on TPU and over
+        # replicas.
         kernel = self.normalized_kernel()
         return tf.linalg.matmul(tf.one_hot(labels, self.num_classes, dtype=kernel.dtype), kernel)
 
@@ -263,14 +263,14 @@ class SpectralEmbedding(SpectralLayer):
 
 
 def spectral_layers(root: keras.layers.Layer) -> Iterator[SpectralLayer]:
-    """Every spectrally normalised layer in `root`, in a fixed order."""
+    """Iterate over every spectrally normalized layer in `root`, in a fixed order."""
     for layer in sublayers(root, SpectralLayer):
         if layer.u is not None:
             yield layer
 
 
 def power_iterate(root: keras.layers.Layer, steps: int = 1) -> None:
-    """Moves every `u` in `root` by `steps` power iterations on the current weights."""
+    """Update every `u` in `root` by `steps` power iterations on the current weights."""
     layers = list(spectral_layers(root))
 
     def iterate() -> None:
@@ -285,11 +285,11 @@ def power_iterate(root: keras.layers.Layer, steps: int = 1) -> None:
 
 
 def set_power_iteration(root: keras.layers.Layer, in_training: bool) -> None:
-    """Says whether calls of `root` with `training=True` make power iterations of their own.
+    """Set whether calls of `root` with `training=True` run a power iteration themselves.
 
     Args:
-        root: a layer or model with all its layers made.
-        in_training: True as for any Keras model; False where `power_iterate` is called instead.
+        root: a layer or model with all its layers created.
+        in_training: True as in any Keras model; False if `power_iterate` is called instead.
     """
     for layer in spectral_layers(root):
         layer.iterates_in_training = in_training
@@ -297,7 +297,7 @@ def set_power_iteration(root: keras.layers.Layer, in_training: bool) -> None:
 
 @contextlib.contextmanager
 def power_iteration_in_training(root: keras.layers.Layer, in_training: bool) -> Iterator[None]:
-    """`set_power_iteration` for calls traced or run inside; as before afterwards."""
+    """Apply `set_power_iteration` inside the context and restore the previous setting after it."""
     before = [(layer, layer.iterates_in_training) for layer in spectral_layers(root)]
     set_power_iteration(root, in_training)
     try:
@@ -308,7 +308,7 @@ def power_iteration_in_training(root: keras.layers.Layer, in_training: bool) -> 
 
 
 class _Prepared(threading.local):
-    """Normalised kernels by the `id` of their layer; each replica is traced in its own thread."""
+    """Normalized kernels by the `id` of their layer; each replica is traced in its own thread."""
 
     def __init__(self) -> None:
         self.kernels: dict[int, tf.Tensor] = {}
@@ -319,7 +319,7 @@ _PREPARED = _Prepared()
 
 @contextlib.contextmanager
 def using_kernels(layers: Sequence[SpectralLayer], kernels: Sequence[tf.Tensor]) -> Iterator[None]:
-    """Within it each of `layers` takes its own of `kernels` as its normalised kernel."""
+    """Make each of `layers` use its entry of `kernels` as normalized kernel inside the context."""
     before = _PREPARED.kernels
     own = {id(layer): kernel for layer, kernel in zip(layers, kernels, strict=True)}
     _PREPARED.kernels = before | own
@@ -330,16 +330,16 @@ def using_kernels(layers: Sequence[SpectralLayer], kernels: Sequence[tf.Tensor])
 
 
 def prepared_layers(root: keras.layers.Layer) -> tuple[list[SpectralLayer], list[tf.Tensor]]:
-    """The layers in `root` whose kernels are prepared here, and these kernels."""
+    """Return the layers in `root` with prepared kernels in this context, and those kernels."""
     layers = [layer for layer in spectral_layers(root) if id(layer) in _PREPARED.kernels]
     return layers, [_PREPARED.kernels[id(layer)] for layer in layers]
 
 
 @contextlib.contextmanager
 def normalized_at_once(root: keras.layers.Layer) -> Iterator[None]:
-    """Within it `root` uses kernels that were normalised by one operation, if islands are compiled.
+    """Normalize all kernels of `root` in one operation, if islands are compiled.
 
-    Weights that change within it are not seen.
+    Weight changes inside the context have no effect on these kernels.
     """
     if not islands.are_compiled():
         yield

@@ -12,10 +12,10 @@ def replicated_state(
     shape: tuple[int, ...],
     initializer: str | Callable[..., Any],
 ) -> keras.Variable:
-    """A float32 non-trainable variable whose updates are the same on every replica.
+    """Create a float32 non-trainable variable whose updates are the same on every replica.
 
-    Each replica assigns its own copy (no communication, so it also works inside loops and on TPU);
-    reading it outside of the replicas and saving it take the first replica's.
+    Each replica assigns its own copy, without communication, so it also works inside loops and on
+    TPU. Reading it outside the replicas and saving it use the first replica's copy.
 
     Args:
         layer: the owner; assign the result to one of its attributes, so that Keras tracks it.
@@ -23,7 +23,7 @@ def replicated_state(
         shape: its shape.
         initializer: a Keras initializer's name or a callable `(shape, dtype) -> value`.
     """
-    # Within the layer's own scope, as its other variables are named.
+    # Inside the layer's name scope, like its other variables.
     with keras.name_scope(layer.name, caller=layer):
         return keras.Variable(
             initializer=initializer,

@@ -1,6 +1,6 @@
-"""The layers inside a layer, through public attributes of Python alone.
+"""Visit the layers nested inside a layer, through public Python attributes alone.
 
-Keras has no public way to visit what is nested deeper than a model's own `layers`.
+Keras has no public way to visit layers nested deeper than a model's own `layers`.
 """
 
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ LayerT = TypeVar("LayerT", bound=keras.layers.Layer)
 
 
 def sublayers(root: keras.layers.Layer, kind: type[LayerT]) -> Iterator[LayerT]:
-    """Every layer of that kind in `root`, itself included, once each.
+    """Iterate over every layer of type `kind` in `root`, including `root`, once each.
 
-    A layer is found in an attribute of another, or in a list, tuple or dictionary there. The order
-    is that in which attributes were first set, depth first, so it is fixed once `root` is built.
+    A layer is found in an attribute of another layer, or in a list, tuple or dictionary there. The
+    order is depth first, by when attributes were first set, so it is fixed once `root` is built.
 
     Args:
         root: a layer or model.
-        kind: the class of the layers that are wanted.
+        kind: class of the layers to find.
     """
     seen: set[int] = set()
     waiting: list[Any] = [root]

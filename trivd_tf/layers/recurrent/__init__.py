@@ -1,4 +1,4 @@
-"""Recurrent units with one protocol, and `unroll` to run them over time."""
+"""Recurrent units with a common protocol, and `unroll` to run them over time."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from trivd_tf.layers.recurrent.unroll import Unroll, unroll
 
 
 def _make_tsru(channels: int, **options: Any) -> TSRU:
-    """The paper's unit, or the one that extends it where an option asks for that."""
+    """Return the paper's TSRU, or `ExtendedTSRU` if an option requires it."""
     extends = options.get("num_warps", 1) != 1 or options.get("read_gate", False)
     if not extends:
         options.pop("read_gate", None)
@@ -34,16 +34,16 @@ CELLS: dict[str, Callable[..., RecurrentCell]] = {
 
 
 def make_cell(name: str, channels: int, **options: Any) -> RecurrentCell:
-    """The recurrent unit of that name.
+    """Create a recurrent unit by name.
 
     Args:
         name: one of `CELLS`.
-        channels: width of the unit's output (of the LSTMs: half hidden state, half memory).
-        **options: the unit's own, see its class; every unit takes `activation`, `kernel_size`,
+        channels: width of the unit's output (for LSTMs: half hidden state, half memory).
+        **options: options of the unit's class. Every unit takes `activation`, `kernel_size`,
             `spectral_norm`, `epsilon` and Keras's `dtype`.
 
     Returns:
-        The unit; the width of its inputs is known at its first call.
+        The unit. The width of its inputs is determined at its first call.
     """
     if name not in CELLS:
         raise ValueError(f"name must be one of {', '.join(CELLS)}. Received: name={name!r}.")

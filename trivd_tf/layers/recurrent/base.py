@@ -1,16 +1,16 @@
-"""What every recurrent unit shares: its protocol, its options and the fused convolutions.
+"""Base of all recurrent units: protocol, options and fused convolutions.
 
-A unit has two faces. As a Keras layer it takes one step, `cell(inputs, state) -> (output, state)`,
-with its weights as they are. To run over time without doing the same work at every step, it splits
-a step into three parts, used by `unroll`:
+A unit has two interfaces. As a Keras layer it runs one step with its current weights:
+`cell(inputs, state) -> (output, state)`. `unroll` runs it over time without repeating the same work
+at every step, by splitting a step into three parts:
 
-    weights = cell.normalized_weights()              once a forward
+    weights = cell.normalized_weights()              once per forward pass
     projected = cell.project(inputs, weights)        once, over all T frames
     output, state, warp = cell.step(projected[t], state, weights)
 
-A convolution of [h; x] is the convolution of h plus that of x. So a kernel is normalised whole and
-then cut along its input channels (`FusedConvs`): the parts that read x become one convolution over
-all frames, those that read the same tensor of the state one convolution a step.
+A convolution of [h; x] is the convolution of h plus that of x. So each kernel is normalized whole
+and then split along its input channels (`FusedConvs`). The parts that read x become one convolution
+over all frames; the parts that read the same state tensor become one convolution per step.
 """
 
 from collections.abc import Sequence
@@ -33,10 +33,10 @@ class RecurrentCell(keras.layers.Layer):
     Args:
         channels: width of the output and of the encoding that the state starts from.
         activation: the candidate's activation, a name known to Keras.
-        kernel_size: of the convolutions of h and x.
+        kernel_size: kernel size of the convolutions of h and x.
         spectral_norm: divide every kernel by its first singular value.
         epsilon: lower bound of that divisor.
-        initial_gate_bias: where the biases of the gates' convolutions start.
+        initial_gate_bias: initial bias of the gates' convolutions.
     """
 
     has_motion = False
@@ -63,7 +63,7 @@ class RecurrentCell(keras.layers.Layer):
         self.initial_gate_bias = initial_gate_bias
 
     def initial_state(self, encoding: tf.Tensor) -> Structure:
-        """The state before the first step, from an encoding `[B, H, W, channels]`."""
+        """Return the state before the first step, from an encoding `[B, H, W, channels]`."""
         encoding = tf.convert_to_tensor(encoding)
         if encoding.shape.rank != 4 or encoding.shape[-1] != self.channels:
             raise ValueError(
@@ -75,9 +75,9 @@ class RecurrentCell(keras.layers.Layer):
     def call(
         self, inputs: tf.Tensor, state: Structure, training: bool = False
     ) -> tuple[tf.Tensor, Structure]:
-        """One step: `[B, H, W, Cx]` and a state -> (output `[B, H, W, channels]`, next state).
+        """Run one step: `[B, H, W, Cx]` and a state -> (output `[B, H, W, channels]`, next state).
 
-        With `training=True` it begins with a power iteration of the unit's spectral norms.
+        With `training=True`, first run a power iteration of the unit's spectral norms.
         """
         self.iterate_if(training)
         weights = self.normalized_weights()
@@ -87,26 +87,26 @@ class RecurrentCell(keras.layers.Layer):
         return output, state
 
     def iterate_if(self, training: bool | None) -> None:
-        """One power iteration of all spectral norms in training, unless it was switched off."""
+        """Run one power iteration of all spectral norms in training, unless switched off."""
         for layer in spectral_layers(self) if training else ():
             layer.iterate_if(training)
 
     def normalized_weights(self) -> Structure:
-        """Every kernel, normalised and fused for `project` and `step`."""
+        """Return every kernel, normalized and fused for `project` and `step`."""
         raise NotImplementedError
 
     def project(self, inputs: tf.Tensor, weights: Structure) -> Structure:
-        """What the inputs `[T, B, H, W, Cx]` alone decide; a structure of `[T, ...]`."""
+        """Compute the part of a step that depends on the inputs `[T, B, H, W, Cx]` alone."""
         raise NotImplementedError
 
     def step(
         self, projected: Structure, state: Structure, weights: Structure
     ) -> tuple[tf.Tensor, Structure, tf.Tensor | None]:
-        """One step: (output, next state, warp weights `[B, H, W, k*k]` or None)."""
+        """Run one step: (output, next state, warp weights `[B, H, W, k*k]` or None)."""
         raise NotImplementedError
 
     def flow(self, warp_weights: tf.Tensor) -> tf.Tensor:
-        """The motion `[B, H, W, 2]`, (dy, dx) in pixels to the source, of a step's warp."""
+        """Return the motion field `[B, H, W, 2]`, (dy, dx) in pixels to the source, of one step."""
         if not self.has_motion:
             raise ValueError(f"{type(self).__name__} does not warp its state: it has no motion.")
         return expected_flow(warp_weights)
@@ -114,7 +114,7 @@ class RecurrentCell(keras.layers.Layer):
     def make_conv(
         self, name: str, filters: int, input_channels: int, **options: Any
     ) -> SpectralConv2D:
-        """A built convolution with this unit's options, unless `options` say otherwise."""
+        """Return a built convolution with this unit's options; `options` override them."""
         defaults = {
             "kernel_size": self.kernel_size,
             "spectral_norm": self.spectral_norm,
@@ -126,7 +126,7 @@ class RecurrentCell(keras.layers.Layer):
         layer.build((None, None, None, input_channels))
         is_gate = name.removesuffix("_of_inputs") in _GATES
         if self.initial_gate_bias and is_gate and layer.bias is not None:
-            with tf.init_scope():  # now, also where a graph is being traced
+            with tf.init_scope():  # create the variables now, even while a graph is being traced
                 layer.bias.assign(tf.fill(layer.bias.shape, self.initial_gate_bias))
         return layer
 
@@ -153,14 +153,14 @@ def width_of(input_shape: tuple[int | None, ...]) -> int:
 
 
 def convolve(frames: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """`[B, H, W, cin]` by `[k, k, cin, cout]` -> `[B, H, W, cout]`, zero padding, no bias."""
+    """Convolve `[B, H, W, cin]` by `[k, k, cin, cout]`: zero padding, no bias."""
     return tf.nn.conv2d(frames, kernel, strides=1, padding="SAME")
 
 
 def convolve_over_time(
     frames: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """`convolve` of every frame of `[T, B, H, W, cin]` at once, plus a bias."""
+    """Apply `convolve` to every frame of `[T, B, H, W, cin]` at once, plus a bias."""
     shape = tf.shape(frames)
     outputs = convolve(tf.reshape(frames, tf.concat([[-1], shape[2:]], 0)), kernel)
     if bias is not None:
@@ -170,13 +170,13 @@ def convolve_over_time(
 
 
 class FusedConvs:
-    """Convolutions of [a; x] for one or several tensors a, as few convolutions as there can be.
+    """Fused convolutions of [a; x] for one or several tensors a.
 
-    Those of x run before the time loop, over all frames at once (`project`); those that read the
-    same a run as one at each step (`read`).
+    The parts that read x run before the time loop, over all frames at once (`project`). The parts
+    that read the same a run as one convolution per step (`read`).
 
     Args:
-        **groups: the name of each a -> (its width, the built convolutions of [a; x]).
+        **groups: name of each a -> (its width, the built convolutions of [a; x]).
 
     Example: `FusedConvs(h=(channels, [read, update]), rh=(channels, [candidate]))`.
     """
@@ -189,7 +189,7 @@ class FusedConvs:
         return [conv for _, convs in self._groups.values() for conv in convs]
 
     def normalized_weights(self) -> Structure:
-        """The kernel of x ("inputs"), its bias ("bias"), and the kernel of each a by its name."""
+        """Return the kernel of x ("inputs"), its bias ("bias") and the kernel of each a by name."""
         weights: dict[str, tf.Tensor] = {}
         of_inputs = []
         for name, (width, convs) in self._groups.items():
@@ -200,7 +200,7 @@ class FusedConvs:
         return {**weights, "inputs": concat(of_inputs), "bias": concat_biases(self._convs, dtype)}
 
     def project(self, inputs: tf.Tensor, weights: Structure) -> Structure:
-        """The part of x `[T, B, H, W, Cx]` and of the biases, for each a by its name."""
+        """Return the contribution of x `[T, B, H, W, Cx]` and the biases, by the name of each a."""
         projected = convolve_over_time(inputs, weights["inputs"], weights["bias"])
         widths = [sum(conv.filters for conv in convs) for _, convs in self._groups.values()]
         return dict(zip(self._groups, tf.split(projected, widths, axis=-1), strict=True))
@@ -208,23 +208,23 @@ class FusedConvs:
     def read(
         self, name: str, a: tf.Tensor, projected: Structure, weights: Structure
     ) -> list[tf.Tensor]:
-        """W [a; x] + b at one step, `[B, H, W, filters]` for each convolution that reads this a."""
+        """Return W [a; x] + b at one step, `[B, H, W, filters]` for each convolution of this a."""
         _, convs = self._groups[name]
         outputs = projected[name] + convolve(a, weights[name])
         return tf.split(outputs, [conv.filters for conv in convs], axis=-1)
 
 
 def concat(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Concatenation along the last axis."""
+    """Concatenate along the last axis."""
     return tensors[0] if len(tensors) == 1 else tf.concat(tensors, axis=-1)
 
 
 def concat_biases(layers: Sequence[SpectralLayer], dtype: str) -> tf.Tensor:
-    """All biases of `layers`, as the bias of the fused convolution."""
+    """Concatenate all biases of `layers`, as the bias of the fused convolution."""
     return concat([tf.cast(tf.convert_to_tensor(layer.bias), dtype) for layer in layers])
 
 
 def softmax(logits: tf.Tensor, axis: int) -> tf.Tensor:
-    """Softmax in at least float32, so that in bfloat16 shares still sum to one."""
+    """Softmax in at least float32, so that probabilities sum to one in bfloat16 too."""
     wide = tf.cast(logits, tf.float32) if logits.dtype.size < 4 else logits
     return tf.cast(tf.nn.softmax(wide, axis=axis), logits.dtype)

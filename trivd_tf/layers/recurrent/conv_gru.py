@@ -19,7 +19,7 @@ class ConvGRU(RecurrentCell):
 
     Args:
         channels: width of h.
-        **kwargs: `RecurrentCell`'s.
+        **kwargs: arguments of `RecurrentCell`.
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -9,15 +9,15 @@ from trivd_tf.layers.recurrent.base import FusedConvs, RecurrentCell, Structure,
 
 
 class LSTMCell(RecurrentCell):
-    """A unit whose output [h; m] is half hidden state and half memory.
+    """Base of LSTM units: the output [h; m] is half hidden state and half memory.
 
         i, f, o = s(W [h; x])    g = rho(W [h; x])
         m' = f * m + i * g
         h' = o * rho(m')
 
     Args:
-        channels: width of [h; m], so an even number.
-        **kwargs: `RecurrentCell`'s.
+        channels: width of [h; m], an even number.
+        **kwargs: arguments of `RecurrentCell`.
     """
 
     def __init__(self, channels: int, **kwargs: Any):
@@ -30,15 +30,15 @@ class LSTMCell(RecurrentCell):
 
     @property
     def half(self) -> int:
-        """Width of h, and of the memory."""
+        """Width of h and of the memory."""
         return self.channels // 2
 
     def initial_state(self, encoding: tf.Tensor) -> Structure:
-        """(h, m): the first and the second half of an encoding `[B, H, W, channels]`."""
+        """Return (h, m): the two halves of an encoding `[B, H, W, channels]`."""
         return tuple(tf.split(super().initial_state(encoding), 2, axis=-1))
 
     def next_state(self, logits: list[tf.Tensor], memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(h', m') from the logits of i, f, o and g, `[B, H, W, half]` each."""
+        """Return (h', m') from the logits of i, f, o and g, each `[B, H, W, half]`."""
         *gates, of_g = logits
         i, f, o = map(tf.sigmoid, gates)
         m = f * memory + i * self.activation(of_g)
@@ -49,7 +49,7 @@ class LSTMCell(RecurrentCell):
 class ConvLSTM(LSTMCell):
     """ConvLSTM with half of the channels for h and half for the memory (paper, Sec. 3.2).
 
-    The equations are `LSTMCell`'s; each of the four W is a convolution of its own.
+    The equations are those of `LSTMCell`, with a separate convolution for each of the four W.
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -1,4 +1,4 @@
-"""ConvLSTM with kernels predicted from what moved; kept for the comparison of costs."""
+"""ConvLSTM with kernels predicted from frame differences; kept for the comparison of costs."""
 
 from typing import Any
 
@@ -14,20 +14,21 @@ from trivd_tf.layers.spectral_norm import SpectralDense
 class DynamicConvLSTM(LSTMCell):
     """ConvLSTM whose kernels are predicted at each step (docs/architecture.md, section 4).
 
-    With c_h the width of h and c_x = q c_h that of x, every pair of an input channel i and an
+    Let c_h be the width of h and c_x = q c_h that of x. Every pair of an input channel i and an
     output channel j (both below c_h) has a difference image F_t[i] - F_{t-1}[j], where F_t is the
-    first c_h channels of x_t (before the first step: of the encoding). One small network,
+    first c_h channels of x_t (before the first step: of the encoding). One small network with
+    strides of 2, shared by all pairs,
 
         KernelCNN = dense(mean over space of relu(conv(relu(conv(difference)))))
 
-    with strides of 2, the same for all pairs, gives the pair's q + 1 kernels for each of the four
-    gates: one for h[i] and one for each x[p c_h + i], p < q. A softmax over the input channels of
-    h, and one over those of x, makes the kernels, and `LSTMCell`'s equations use them.
+    predicts q + 1 kernels per pair for each of the four gates: one for h[i] and one for each
+    x[p c_h + i], p < q. The kernels are normalized by a softmax over the input channels of h and
+    another over those of x, and are then used in the equations of `LSTMCell`.
 
     Args:
-        channels: width of [h; m], so an even number.
+        channels: width of [h; m], an even number.
         kernel_channels: width of KernelCNN's convolutions.
-        **kwargs: `RecurrentCell`'s; `kernel_size` is that of the predicted kernels.
+        **kwargs: arguments of `RecurrentCell`; `kernel_size` is that of the predicted kernels.
     """
 
     def __init__(self, channels: int, *, kernel_channels: int = 16, **kwargs: Any):
@@ -63,7 +64,7 @@ class DynamicConvLSTM(LSTMCell):
         self.built = True
 
     def initial_state(self, encoding: tf.Tensor) -> Structure:
-        """(h, m, F): both halves of the encoding, and its first half again as the last frame."""
+        """Return (h, m, F): both halves of the encoding, and the first half again as last frame."""
         hidden, memory = super().initial_state(encoding)
         return hidden, memory, hidden
 
@@ -96,10 +97,10 @@ class DynamicConvLSTM(LSTMCell):
         return tf.concat([hidden, memory], axis=-1), (hidden, memory, features), None
 
     def _predict_kernels(self, now: tf.Tensor, before: tf.Tensor, weights: Structure) -> tf.Tensor:
-        """`[B, k*k*(c_h + c_x), 4 c_h]`, the gates' kernels as one matrix a sample."""
+        """Predict the gates' kernels, one matrix `[k*k*(c_h + c_x), 4 c_h]` per sample."""
         half, blocks, taps = self.half, self.blocks, self.kernel_size**2
         kernel, bias = weights["first"]
-        # The first convolution is linear: of each image once instead of each difference.
+        # The first convolution is linear: apply it once per image instead of once per difference.
         inputs = tf.nn.bias_add(_images(now, kernel), bias)[:, :, None]
         outputs = _images(before, kernel)[:, None]
         pairs = tf.nn.relu(inputs - outputs)  # [B, i, j, H/2, W/2, width]
@@ -109,7 +110,7 @@ class DynamicConvLSTM(LSTMCell):
         kernel, bias = weights["kernels"]
         logits = tf.nn.bias_add(tf.linalg.matmul(tf.reduce_mean(pairs, [1, 2]), kernel), bias)
         logits = tf.reshape(logits, [-1, half, half, 4, blocks, taps])
-        # [B, taps, block, i, gate, j]: the input channel is (block, i), block 0 is h.
+        # [B, taps, block, i, gate, j]: the input channel is (block, i); block 0 is h.
         logits = tf.transpose(logits, [0, 5, 4, 1, 3, 2])
         of_hidden, of_inputs = tf.split(logits, [1, blocks - 1], axis=2)
         of_hidden = tf.reshape(of_hidden, [-1, taps, half, 4 * half])
@@ -122,12 +123,12 @@ class DynamicConvLSTM(LSTMCell):
 
 
 def _strided(frames: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """A 3x3 convolution of stride 2 with one row and column of zeros on each side."""
+    """Apply a 3x3 convolution with stride 2 and one row and column of zeros on each side."""
     return tf.nn.conv2d(frames, kernel, 2, [[0, 0], [1, 1], [1, 1], [0, 0]])
 
 
 def _images(frames: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """`_strided` of every channel as an image: `[B, H, W, C] -> [B, C, H/2, W/2, width]`."""
+    """Apply `_strided` to each channel: `[B, H, W, C] -> [B, C, H/2, W/2, width]`."""
     shape = tf.shape(frames)
     images = tf.transpose(frames, [0, 3, 1, 2])
     outputs = _strided(tf.reshape(images, [-1, shape[1], shape[2], 1]), kernel)
@@ -135,5 +136,5 @@ def _images(frames: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 
 def _patches(frames: tf.Tensor, size: int) -> tf.Tensor:
-    """Every pixel's zero-padded neighbourhood, `[B, H, W, size*size*C]`, taps before channels."""
+    """Return zero-padded neighborhoods `[B, H, W, size*size*C]`, taps before channels."""
     return tf.image.extract_patches(frames, [1, size, size, 1], [1, 1, 1, 1], [1, 1, 1, 1], "SAME")

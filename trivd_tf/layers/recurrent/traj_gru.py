@@ -1,4 +1,4 @@
-"""TrajGRU as published (flow vectors), and the paper's K-TrajGRU (kernels)."""
+"""TrajGRU as published (flow vectors) and the paper's K-TrajGRU (kernels)."""
 
 from typing import Any
 
@@ -29,12 +29,12 @@ class KTrajGRU(TransformingCell):
         u  = s(W_u [hw; x])
         h' = u * h + (1 - u) * c        (h itself, not hw)
 
-    With `num_warps` = L > 1, hw is [hw_1; ...; hw_L] and r as wide.
+    With `num_warps` = L > 1, hw is [hw_1; ...; hw_L], and r has the same width.
 
     Args:
         channels: width of h.
-        activation: of the candidate; tanh, as the paper prints it for this unit.
-        **kwargs: `TransformingCell`'s and `RecurrentCell`'s.
+        activation: the candidate's activation; tanh, as printed in the paper for this unit.
+        **kwargs: arguments of `TransformingCell` and `RecurrentCell`.
     """
 
     def __init__(self, channels: int, *, activation: str = "tanh", **kwargs: Any):
@@ -87,17 +87,17 @@ class TrajGRU(RecurrentCell):
         u  = s(W_u x + V_u [hw_1; ...; hw_L])
         h' = u * h + (1 - u) * c
 
-    with W 3x3 and V 1x1 convolutions. The last flow convolution starts at zero, so that the unit
-    starts without motion; it has no spectral norm, which would blow its first update up to a
+    with W 3x3 and V 1x1 convolutions. The last flow convolution is initialized to zero, so the unit
+    starts without motion. It has no spectral norm, which would scale its first update up to a
     kernel of norm 1.
 
     Args:
         channels: width of h.
         num_warps: L, the number of flow fields.
         flow_channels: width of the flow network's hidden layer.
-        flow_kernel_size: of the flow network's convolutions.
-        flow_slope: of its leaky ReLU for negative values.
-        **kwargs: `RecurrentCell`'s.
+        flow_kernel_size: kernel size of the flow network's convolutions.
+        flow_slope: slope of its leaky ReLU for negative values.
+        **kwargs: arguments of `RecurrentCell`.
     """
 
     has_motion = True
@@ -147,7 +147,7 @@ class TrajGRU(RecurrentCell):
         self.built = True
 
     def flow(self, warp_weights: tf.Tensor) -> tf.Tensor:
-        """What `step` returns as its warp is the mean flow field `[B, H, W, 2]` already."""
+        """Return the warp from `step` unchanged: it is the mean flow field `[B, H, W, 2]`."""
         return tf.cast(warp_weights, tf.float32)
 
     def normalized_weights(self) -> Structure:

@@ -1,7 +1,7 @@
-"""The transform network f: from [h; x] to the weights of a warp (paper, Sec. 3.2 and appendix F).
+"""The transform network f, from [h; x] to warp weights (paper, Sec. 3.2 and appendix F).
 
-Both networks begin with convolutions of [h; x], their *input convolutions*. A unit runs them fused
-with its own gates, and passes their outputs to `warp_weights`, which does the rest.
+Both networks begin with convolutions of [h; x], their *input convolutions*. A unit runs these fused
+with its own gates and passes their outputs to `warp_weights`, which computes the rest.
 """
 
 import math
@@ -15,17 +15,17 @@ from trivd_tf.layers.recurrent.base import Structure, convolve, softmax, width_o
 from trivd_tf.layers.spectral_norm import SpectralConv2D, SpectralDense, SpectralLayer
 from trivd_tf.ops import warp
 
-_KERNEL_AXES = {"taps": 1, "kernels": 2}  # of [B, k*k, N]
+_KERNEL_AXES = {"taps": 1, "kernels": 2}  # axes of [B, k*k, N]
 _POOLED = 4  # rows and columns left by the adaptive max-pool
 
 
 class TransformNetwork(keras.layers.Layer):
-    """What both transform networks share.
+    """Base of both transform networks.
 
     Args:
         warp_size: k; a warp looks at k x k displacements.
-        num_warps: L, how many warps are predicted.
-        kernel_size: of the convolutions.
+        num_warps: L, the number of predicted warps.
+        kernel_size: kernel size of the convolutions.
         spectral_norm: divide every kernel by its first singular value.
         epsilon: lower bound of that divisor.
     """
@@ -56,15 +56,15 @@ class TransformNetwork(keras.layers.Layer):
 
     @property
     def taps(self) -> int:
-        """k*k."""
+        """Number of taps, k*k."""
         return self.warp_size**2
 
     def normalized_weights(self) -> Structure:
-        """The weights of the layers after the input convolutions."""
+        """Return the weights of the layers after the input convolutions."""
         raise NotImplementedError
 
     def warp_weights(self, features: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
-        """From the input convolutions' outputs to L tensors of warp weights `[B, H, W, k*k]`."""
+        """Map the input convolutions' outputs to L warp weights, each `[B, H, W, k*k]`."""
         raise NotImplementedError
 
     def _layer(self, kind: type, name: str, width: int, inputs: int, **kwargs: Any) -> Any:
@@ -98,7 +98,7 @@ class TransformNetwork(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("trivd_tf")
 class FactorizedTransform(TransformNetwork):
-    """N kernels a sample and a map that selects among them at each pixel.
+    """Predicts N kernels per sample and a map that selects among them at each pixel.
 
         S = softmax(conv(C -> N))
         w = softmax over taps of dense(dense(max-pool to 4 x 4 of relu(conv(C -> C/2))))
@@ -110,7 +110,7 @@ class FactorizedTransform(TransformNetwork):
             (half of the flattened pooled features), or a number.
         kernel_softmax: over the "taps" of each kernel, or over the "kernels" at each tap.
         selection_softmax: over the "kernels" at each pixel, or over "space" for each kernel.
-        **kwargs: `TransformNetwork`'s.
+        **kwargs: arguments of `TransformNetwork`.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class FactorizedTransform(TransformNetwork):
 
     def warp_weights(self, features: Sequence[tf.Tensor], weights: Structure) -> list[tf.Tensor]:
         selection, pooled = features
-        # The pool before the ReLU: the same values, fewer of them.
+        # Pool before the ReLU: the same result from fewer values.
         pooled = tf.nn.relu(adaptive_max_pool(pooled, _POOLED))
         flat = tf.reshape(pooled, [-1, math.prod(pooled.shape[1:])])
         kernels = _dense(tf.nn.relu(_dense(flat, weights["hidden"])), weights["kernels"])
@@ -197,12 +197,12 @@ class FactorizedTransform(TransformNetwork):
 
 @keras.saving.register_keras_serializable("trivd_tf")
 class PixelwiseTransform(TransformNetwork):
-    """Warp weights straight from convolutions: C -> C/2 -> C/4 -> k*k, softmax over the taps.
+    """Predicts warp weights by convolutions: C -> C/2 -> C/4 -> k*k, softmax over the taps.
 
     Args:
         second_width: width of the second convolution: "half" of its input (C/4) or "same" (C/2),
             or a number.
-        **kwargs: `TransformNetwork`'s.
+        **kwargs: arguments of `TransformNetwork`.
     """
 
     def __init__(self, *, second_width: str | int = "half", **kwargs: Any):
@@ -251,17 +251,17 @@ def _dense(inputs: tf.Tensor, weights: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor
 
 
 def adaptive_max_pool(frames: tf.Tensor, size: int) -> tf.Tensor:
-    """Maximum over `size` x `size` cells that cover a frame of any size.
+    """Max-pool a frame of any size to `size` x `size` cells.
 
-    Output row i covers the input rows floor(i H / size) to ceil((i + 1) H / size), columns alike.
+    Output row i covers the input rows floor(i H / size) to ceil((i + 1) H / size); columns alike.
 
     Args:
         frames: `[B, H, W, C]`, H and W known when the graph is built.
         size: rows and columns of the output.
 
     Returns:
-        `[B, size, size, C]`. Where a maximum occurs several times in a cell, its gradient is
-        shared equally.
+        `[B, size, size, C]`. If a cell contains its maximum several times, the gradient is shared
+        equally.
     """
     height, width = frames.shape[1:3]
     if height is None or width is None:
@@ -281,10 +281,9 @@ def adaptive_max_pool(frames: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _even_max_pool(frames: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
-    """Maximum over cells of `rows` x `columns`, which cover the frame exactly.
+    """Max-pool over cells of `rows` x `columns` that tile the frame exactly.
 
-    Not `tf.nn.max_pool2d`: XLA refuses its gradient where operations are deterministic, on every
-    device.
+    Not `tf.nn.max_pool2d`: with deterministic operations XLA rejects its gradient on every device.
     """
     _, height, width, channels = frames.shape
 
@@ -292,11 +291,11 @@ def _even_max_pool(frames: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
     def pool(frames: tf.Tensor) -> tuple[tf.Tensor, Any]:
         shape = [-1, height // rows, rows, width // columns, columns, channels]
         cells = tf.reshape(frames, shape)
-        # One axis after the other: several times as fast on CPU as both at once.
+        # One axis after the other: several times faster on CPU than both at once.
         maximum = tf.reduce_max(tf.reduce_max(cells, axis=4), axis=2)
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
-            # `==` would compare objects in a graph of TensorFlow 1, which counting a step uses.
+            # `==` would compare objects in a TensorFlow 1 graph, which cost counting uses.
             is_maximum = tf.cast(tf.equal(cells, maximum[:, :, None, :, None]), upstream.dtype)
             count = tf.reduce_sum(tf.reduce_sum(is_maximum, axis=4), axis=2)
             shares = is_maximum * (upstream / count)[:, :, None, :, None]

@@ -1,4 +1,4 @@
-"""The base of the units that warp their state by what a transform network predicts."""
+"""Base of the units that warp their state with a predicted transform."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ from trivd_tf.ops import warp
 
 
 class TransformingCell(RecurrentCell):
-    """A unit that warps its state by what a transform network f predicts from [h; x].
+    """A unit that warps its state by the warps that a transform network f predicts from [h; x].
 
     Args:
         channels: width of h.
-        pixelwise: predict the warp at each pixel instead of factorised.
+        pixelwise: predict warp weights at each pixel instead of factorized ones.
         warp_size: k; the warp looks at k x k displacements.
-        num_kernels: N of the factorised warp; k*k if None.
-        dense_width: of the factorised transform network.
-        second_width: of the pixelwise transform network.
+        num_kernels: N of the factorized warp; k*k if None.
+        dense_width: width option of the factorized transform network.
+        second_width: width option of the pixelwise transform network.
         num_warps: L, how many warped states f predicts.
-        warp_edges: what a warp reads outside of the frame: "zeros" or "replicate", the nearest
-            pixel.
-        kernel_softmax, selection_softmax: of the factorised transform network.
-        **kwargs: `RecurrentCell`'s.
+        warp_edges: values that a warp reads outside the frame: "zeros", or "replicate" for the
+            nearest pixel.
+        kernel_softmax, selection_softmax: options of the factorized transform network.
+        **kwargs: arguments of `RecurrentCell`.
     """
 
     has_motion = True
@@ -61,7 +61,7 @@ class TransformingCell(RecurrentCell):
         self.warp_edges = warp_edges
         self.kernel_softmax = kernel_softmax
         self.selection_softmax = selection_softmax
-        # Made here, so that a wrong option is reported before the first call.
+        # Created here, so that a wrong option is reported before the first call.
         self.transform = self._make_transform()
 
     def _make_transform(self) -> TransformNetwork:
@@ -87,12 +87,12 @@ class TransformingCell(RecurrentCell):
     def warp_states(
         self, state: tf.Tensor, features: list[tf.Tensor], weights: Structure
     ) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """w(h; f(h, x)): the L warped states, and the mean of their warp weights.
+        """Compute w(h; f(h, x)): the L warped states, and the mean of their warp weights.
 
         Args:
             state: h, `[B, H, W, channels]`.
-            features: outputs of the transform network's input convolutions, of [h; x].
-            weights: the transform network's, from `normalized_weights`.
+            features: outputs of the transform network's input convolutions of [h; x].
+            weights: weights of the transform network, from `normalized_weights`.
         """
         warps = self.transform.warp_weights(features, weights)
         warped = [warp.pixelwise_warp(state, one, edges=self.warp_edges) for one in warps]

@@ -30,10 +30,10 @@ class TSRU(TransformingCell):
     Args:
         channels: width of h.
         variant: "c", "p" or "s".
-        **kwargs: `TransformingCell`'s (PTSRU: `pixelwise=True`) and `RecurrentCell`'s.
+        **kwargs: arguments of `TransformingCell` (PTSRU: `pixelwise=True`) and `RecurrentCell`.
 
     Raises:
-        ValueError: for another variant, or for several warps (see `ExtendedTSRU`).
+        ValueError: unknown variant, or several warps (see `ExtendedTSRU`).
 
     Example:
         >>> import numpy as np
@@ -52,7 +52,7 @@ class TSRU(TransformingCell):
         self.check_options()
 
     def check_options(self) -> None:
-        """Refuses what only `ExtendedTSRU` takes."""
+        """Raise ValueError for options that only `ExtendedTSRU` accepts."""
         if self.num_warps != 1:
             raise ValueError(
                 f"TSRU warps its state once; ExtendedTSRU takes num_warps={self.num_warps}."
@@ -112,7 +112,7 @@ class TSRU(TransformingCell):
             c = rho(of_c)
             of_u = convolve(concat([hw, c]), weights["update"])
             u = s(tf.nn.bias_add(of_u, weights["update_bias"]))
-        h = c + u * (hw - c)  # u * hw + (1 - u) * c, with one product
+        h = c + u * (hw - c)  # u * hw + (1 - u) * c, with a single product
         return h, h, warp_weights
 
     def get_config(self) -> dict[str, Any]:

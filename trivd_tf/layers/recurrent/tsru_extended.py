@@ -1,4 +1,4 @@
-"""TSRU with several warps and a read gate: beyond the paper."""
+"""TSRU with several warps and a read gate, an extension beyond the paper."""
 
 from typing import Any
 
@@ -17,17 +17,17 @@ from trivd_tf.layers.recurrent.tsru import TSRU
 
 @keras.saving.register_keras_serializable("trivd_tf")
 class ExtendedTSRU(TSRU):
-    """`TSRU` with L warped states and, if wanted, ConvGRU's read gate.
+    """`TSRU` with L warped states and, optionally, ConvGRU's read gate.
 
-    With L = `num_warps`, hw in TSRU's equations is [hw_1; ...; hw_L], W_u has L outputs a channel,
-    and h' = sum of u_l * hw_l + (1 - sum of u_l) * c, where the u_l are the softmax of those
-    outputs and a 0 (for L = 1 this is the sigmoid). With `read_gate`, r = s(W_r [h; x]) multiplies
-    the state that the candidate reads.
+    With L = `num_warps`, hw in TSRU's equations is [hw_1; ...; hw_L], W_u has L outputs per
+    channel, and h' = sum of u_l * hw_l + (1 - sum of u_l) * c. The u_l are the softmax of these
+    outputs and an additional 0 (for L = 1: the sigmoid). With `read_gate`, r = s(W_r [h; x])
+    multiplies the state that the candidate reads.
 
     Args:
         channels: width of h.
         read_gate: add ConvGRU's read gate.
-        **kwargs: `TSRU`'s; `num_warps` is L.
+        **kwargs: arguments of `TSRU`; `num_warps` is L.
     """
 
     def __init__(self, channels: int, *, read_gate: bool = False, **kwargs: Any):
@@ -35,7 +35,7 @@ class ExtendedTSRU(TSRU):
         self.read_gate = read_gate
 
     def check_options(self) -> None:
-        """Takes all."""
+        """Accept all options."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         h, x = self.channels, width_of(input_shape)
@@ -48,7 +48,8 @@ class ExtendedTSRU(TSRU):
         of_h = [*self.transform.input_convs]
         of_h += [] if self.variant == "s" else [self.update]
         of_h += [] if self.read is None else [self.read]
-        # What the candidate reads is h itself, or known only after the warp or the read gate.
+        # The candidate reads either h itself, or a state known only after the warp or the read
+        # gate.
         if self.variant == "p" and not self.read_gate:
             self.convs = FusedConvs(h=(h, [*of_h, self.candidate]))
         else:
@@ -83,7 +84,7 @@ class ExtendedTSRU(TSRU):
 
 
 def _blend(logits: tf.Tensor, warped: list[tf.Tensor], candidate: tf.Tensor) -> tf.Tensor:
-    """Mixes the warped states and the candidate by the update gates."""
+    """Mix the warped states and the candidate by the update gates."""
     parts = tf.split(logits, len(warped), axis=-1)
     gates = tf.nn.softmax(tf.stack([*parts, tf.zeros_like(candidate)]), axis=0)
     return tf.reduce_sum(gates * tf.stack([*warped, candidate]), axis=0)

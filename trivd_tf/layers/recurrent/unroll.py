@@ -21,21 +21,21 @@ def unroll(
     return_warp: bool = False,
     mode: str = "function",
 ) -> tuple[Any, ...]:
-    """Runs `cell` over time-major frames; weights are normalised once, not once a time step.
+    """Run `cell` over time-major frames, normalizing weights once instead of once per time step.
 
     Args:
         cell: a recurrent unit.
-        inputs: `[T, B, H, W, Cx]`; or `[1, B, H, W, Cx]` with `num_steps`, the same at each step.
+        inputs: `[T, B, H, W, Cx]`; or, with `num_steps`, `[1, B, H, W, Cx]` repeated at each step.
         state: `cell.initial_state(encoding)`.
-        num_steps: how often an only frame is repeated.
+        num_steps: number of steps for a single repeated frame.
         return_warp: also return the warp weights (units with `has_motion`).
-        mode: "function" (one traced step, called T times: the fastest to trace; eagerly the same
-            as "python"), "python" (T steps in the graph) or "while" (`tf.while_loop`: the smallest
-            graph, slower to run; the only one for a T that is not known when the graph is built).
+        mode: "function" (one traced step, called T times: fastest to trace; the same as "python" in
+            eager mode), "python" (T steps in the graph) or "while" (`tf.while_loop`: smallest
+            graph, slower to run; required if T is not known when the graph is built).
 
     Returns:
         (outputs `[T, B, H, W, channels]`, last state), and with `return_warp` the warp weights
-        `[T, B, H, W, k*k]`; `cell.flow` makes motion of them.
+        `[T, B, H, W, k*k]`, which `cell.flow` converts to a motion field.
     """
     if return_warp and not cell.has_motion:
         raise ValueError(f"{type(cell).__name__} does not warp its state: it has no warp weights.")
@@ -117,7 +117,7 @@ def _while_loop(
         lambda t, *_: t < steps,
         body,
         (tf.constant(0), state, array(), array()),
-        # XLA wants a bound for the gradient; it takes a number only.
+        # XLA needs a bound for the gradient and accepts a Python number only.
         maximum_iterations=steps if isinstance(steps, int) else None,
     )
     return outputs.stack(), state, warps.stack() if cell.has_motion else None
@@ -125,24 +125,24 @@ def _while_loop(
 
 @keras.saving.register_keras_serializable("trivd_tf")
 class Unroll(keras.layers.Layer):
-    """A recurrent unit over the time axis of `[B, T, H, W, C]`, for any Keras model.
+    """Keras layer that runs a recurrent unit over the time axis of `[B, T, H, W, C]`.
 
-    With `training=True` every call first makes one power iteration of the unit's spectral norms.
+    With `training=True` every call first runs one power iteration of the unit's spectral norms.
 
     Args:
         cell: a recurrent unit, from `make_cell`.
-        return_sequences: the output of every step, or of the last one only.
-        mode: how to run over time, see `unroll`.
+        return_sequences: return the output of every step instead of the last one only.
+        mode: how to run over time; see `unroll`.
 
     Call arguments:
         inputs: `[B, T, H, W, Cx]`.
-        encoding: `[B, H, W, channels]`, what the state starts from; zeros if None.
-        training: whether to make the power iteration.
+        encoding: `[B, H, W, channels]`, from which the state is initialized; zeros if None.
+        training: whether to run the power iteration.
 
     Returns:
         `[B, T, H, W, channels]`, or `[B, H, W, channels]` without `return_sequences`.
 
-    Example, a network that labels clips of 8 frames:
+    Example of a network that classifies clips of 8 frames:
 
         >>> import keras
         >>> from trivd_tf.layers.recurrent import Unroll, make_cell
