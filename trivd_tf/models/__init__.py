@@ -1,4 +1,4 @@
-"""The generator, the discriminators and the nine ways to split them."""
+"""The generator, the discriminators and the nine discriminator decompositions."""
 
 from trivd_tf.models.decompositions import DECOMPOSITIONS, make_discriminators
 from trivd_tf.models.deferred import discriminators, generator

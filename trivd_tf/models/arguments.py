@@ -1,4 +1,4 @@
-"""Checks of what the models are built with and called with, in the words of Keras."""
+"""Checks of constructor and call arguments of the models, with Keras-style messages."""
 
 import numbers
 from typing import Any
@@ -10,7 +10,7 @@ from trivd_tf.base.frame_size import FrameSize, checked_model_size
 
 
 def check_counts(**counts: Any) -> None:
-    """Raises ValueError unless each of them is a whole number from 1 on."""
+    """Raise ValueError unless every count is a positive integer."""
     for name, count in counts.items():
         whole = isinstance(count, numbers.Integral) and not isinstance(count, bool)
         if not whole or count < 1:
@@ -18,10 +18,10 @@ def check_counts(**counts: Any) -> None:
 
 
 def checked_frame_size(size: Any) -> FrameSize:
-    """The size of frames that a generator can draw, in its one form.
+    """Return a valid generator frame size in canonical form.
 
     Raises:
-        ValueError: it is no side, nor (height, width), of multiples of 8.
+        ValueError: `size` is neither a multiple of 8 nor a (height, width) of two.
     """
     try:
         return checked_model_size("frame_size", size)
@@ -32,16 +32,16 @@ def checked_frame_size(size: Any) -> FrameSize:
 
 
 def check_frames(name: str, frames: Any, shape: tuple[int | None, ...]) -> None:
-    """Checks frames before operations that end the process where their rank is wrong.
+    """Check frames before operations that abort the process if the rank is wrong.
 
     Args:
-        name: of the argument, for the message.
-        frames: what the model was called with.
-        shape: what it has to fit, None for any number.
+        name: name of the argument, for the message.
+        frames: the value passed to the model.
+        shape: expected shape; None matches any size.
 
     Raises:
-        ValueError: another rank or shape, or no floats: pixels from 0 to 255 would be taken for
-            values in [-1, 1].
+        ValueError: wrong rank or shape, or not floating point. Integer pixels from 0 to 255 would
+            be taken for values in [-1, 1].
     """
     found = tf.TensorShape(getattr(frames, "shape", None))
     wanted = f"{name} must be floats in [-1, 1] of shape {_text(shape)}"

@@ -1,4 +1,4 @@
-"""The nine ways of Table 1 to split the discriminator (docs/architecture.md, section 5)."""
+"""The nine discriminator decompositions of Table 1 (docs/architecture.md, section 5)."""
 
 import dataclasses
 from typing import Any
@@ -8,13 +8,13 @@ from trivd_tf.models.discriminators import Discriminator
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What one discriminator of a decomposition sees.
+    """The view of the videos that one discriminator of a decomposition judges.
 
     Attributes:
         kind: `frame` (K sampled frames) or `video` (all frames, 3D blocks).
-        is_cropped: a random window of 1/s the size.
-        is_downsampled: average pooling by s.
-        frames: the row's K, for a frame discriminator.
+        is_cropped: crop a random window of 1/s the size.
+        is_downsampled: average-pool by s.
+        frames: K of the decomposition, for a frame discriminator.
     """
 
     kind: str
@@ -24,7 +24,7 @@ class View:
 
     @property
     def name(self) -> str:
-        """For example `cropped_video`."""
+        """Name of the view, for example `cropped_video`."""
         parts = ["cropped"] * self.is_cropped + ["downsampled"] * self.is_downsampled
         return "_".join([*parts, self.kind])
 
@@ -63,23 +63,23 @@ def make_discriminators(
     spectral_epsilon: float = 1e-4,
     dtype: Any = None,
 ) -> list[Discriminator]:
-    """The discriminators of one row of Table 1; they share no weights.
+    """Create the discriminators of one row of Table 1, which share no weights.
 
     Args:
         decomposition: a key of `DECOMPOSITIONS`.
         channel_multiplier: ch.
         num_conditioning_frames: leading frames that are real, not predicted.
-        num_sampled_frames: K of the frame discriminator; the row's own when left out.
+        num_sampled_frames: K of the frame discriminator; defaults to that of the row.
         factor: s of the cropped and downsampled views.
         num_classes, head, pool_time, wide_blocks, spectral_norm, spectral_epsilon: as in
             `Discriminator`.
         dtype: a Keras dtype policy.
 
     Returns:
-        One model for each view; `d(videos [B, T, H, W, 3], labels=None, seed=) -> [B, B, T']`.
+        One model per view; `d(videos [B, T, H, W, 3], labels=None, seed=) -> [B, B, T']`.
 
     Raises:
-        ValueError: for an unknown decomposition.
+        ValueError: unknown decomposition.
     """
     if decomposition not in DECOMPOSITIONS:
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Model options that a gin file can bind now, for models that are built later under a strategy.
+"""Gin-configurable model options, for models that are built later under a strategy.
 
 `generator(**options)` takes the arguments of `Generator` and returns a `functools.partial` of it;
-`discriminators` does the same for `make_discriminators`. Configuring a Keras class itself would
-break its construction, and building it at once would miss the strategy's scope.
+`discriminators` does the same for `make_discriminators`. Making a Keras class itself configurable
+would break its construction; building it immediately would miss the strategy's scope.
 """
 
 import functools
@@ -14,7 +14,7 @@ from trivd_tf.layers.recurrent import CELLS
 from trivd_tf.models.decompositions import DECOMPOSITIONS, make_discriminators
 from trivd_tf.models.generator import Generator
 
-# What the clip and the data decide; a binding of these would contradict them.
+# Set from the clip and data options. A gin binding of these would contradict them.
 _DECIDED_BY_DATA = (
     "num_predicted_frames",
     "num_conditioning_frames",
@@ -23,8 +23,8 @@ _DECIDED_BY_DATA = (
     "dtype",
 )
 
-# Names that are looked up only when the models are built. Checked here, a wrong one is reported
-# earlier.
+# Names that are otherwise looked up only when the models are built. Checking them here reports a
+# wrong one earlier.
 _CHOICES: dict[str, Any] = {
     "recurrent_unit": Literal[tuple(CELLS)],
     "decomposition": Literal[tuple(DECOMPOSITIONS)],
@@ -33,7 +33,7 @@ _CHOICES: dict[str, Any] = {
 
 
 def _deferred(function: Callable[..., Any], name: str) -> Callable[..., Callable[..., Any]]:
-    """A function with the free arguments of `function` that returns a partial of it."""
+    """Return a configurable function with the free arguments of `function` that makes a partial."""
     signature = inspect.signature(function)
     parameters = [
         parameter.replace(

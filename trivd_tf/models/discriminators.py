@@ -19,9 +19,10 @@ _BLOCKS_IN_3D = 2
 class Discriminator(keras.Model):
     """Judges one view of whole videos: sampled frames, or all frames with 3D convolutions.
 
-    It takes the whole video, conditioning frames included, and draws its own view from `seed`:
-    first a crop, then average pooling, then - a frame discriminator - K frames that are not
-    conditioning frames. Five blocks, the first four pool; ReLU; sum over space; projection head.
+    It takes the whole video, including the conditioning frames, and draws its own view from `seed`:
+    a crop, then average pooling, then, for a frame discriminator, K frames that are not
+    conditioning frames. Five blocks, of which the first four pool; ReLU; sum over space; projection
+    head.
 
     Args:
         channel_multiplier: ch; the blocks are ch x (2, 4, 8, 16, 16) wide.
@@ -33,7 +34,8 @@ class Discriminator(keras.Model):
         num_classes: rows of the class embedding; 1 is the dummy class of video prediction.
         head: `mixed_projection` (paper, Eq. 15) or `projection`.
         pool_time: 3D blocks pool 2x2x2, else 1x2x2.
-        wide_blocks: a block's first convolution has the block's output width, else its input's.
+        wide_blocks: give a block's first convolution the block's output width instead of its input
+            width.
         spectral_norm, spectral_epsilon: of every layer.
     """
 
@@ -74,7 +76,7 @@ class Discriminator(keras.Model):
         self.wide_blocks = wide_blocks
         self.spectral_norm = spectral_norm
         self.spectral_epsilon = spectral_epsilon
-        # Frames and size of the videos that the variables were made for.
+        # Number of frames and frame size of the videos that the variables were built for.
         self._built_for: tuple[int, tuple[int, int]] | None = None
         norm = {"spectral_norm": spectral_norm, "dtype": self.dtype_policy}
         blocks_in_3d = _BLOCKS_IN_3D if num_sampled_frames is None else 0
@@ -102,7 +104,7 @@ class Discriminator(keras.Model):
         )
 
     def build(self, videos_shape: tuple[int | None, ...]) -> None:
-        """Creates every variable; raises ValueError for videos that cannot be viewed so."""
+        """Create every variable; raise ValueError if the view does not fit the videos."""
         check_frames("videos", keras.KerasTensor(videos_shape), (None, None, None, None, 3))
         num_frames, *size = (int(length or 0) for length in videos_shape[1:4])
         self._built_for = (num_frames, (size[0], size[1]))
@@ -113,7 +115,7 @@ class Discriminator(keras.Model):
         for block in self.blocks:
             if not block.is_3d and len(shape) == 5:
                 shape = (None, *shape[2:])  # time is folded into the batch from here on
-            if not block.built:  # by a call of `scores`
+            if not block.built:  # already built if `scores` was called first
                 block.build(shape)
             shape = block.compute_output_shape(shape)
         if not self.score.built:
@@ -121,16 +123,16 @@ class Discriminator(keras.Model):
         self.built = True
 
     def build_variables(self, num_frames: int, size: FrameSize) -> None:
-        """Creates every variable now, for videos of `num_frames` frames of that size."""
+        """Create every variable now, for videos of `num_frames` frames of size `size`."""
         if not self.built:
             self.build((None, num_frames, *height_width(size), 3))
 
     def get_build_config(self) -> dict[str, Any]:
-        """What `build_from_config` needs: the videos that the variables were made for."""
+        """Return the shape of the videos for `build_from_config`."""
         return {"videos": self._built_for}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Creates the variables that a `.keras` file holds; Keras calls it when it loads one."""
+        """Create the variables stored in a `.keras` file; Keras calls this on loading."""
         if config.get("videos"):
             num_frames, size = config["videos"]
             self.build_variables(num_frames, tuple(size))
@@ -138,14 +140,15 @@ class Discriminator(keras.Model):
     def draw(
         self, count: int | tf.Tensor, num_frames: int, size: FrameSize, seed: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """The random choices of `count` videos: crop corners and frame indices, a row a video.
+        """Draw crop corners and frame indices for `count` videos, one row per video.
 
-        Drawn for the global batch and then sliced, they do not depend on the number of replicas.
+        Drawn for the global batch and then sliced, the choices do not depend on the number of
+        replicas.
 
         Args:
-            count: how many videos.
+            count: number of videos.
             num_frames: T of the whole videos.
-            size: side of their square frames, or (height, width).
+            size: side of square frames, or (height, width).
             seed: int tensor `[2]`.
         """
         seeds = tf.random.experimental.stateless_split(seed, 2)
@@ -160,15 +163,15 @@ class Discriminator(keras.Model):
         return choices
 
     def window(self, height: int, width: int) -> tuple[int, int]:
-        """(rows, columns) that the crop leaves of frames: H / s x W / s, or all of them."""
+        """Return (rows, columns) after the crop: H / s x W / s, or H x W without a crop."""
         return height // self.crop_factor, width // self.crop_factor
 
     def view(self, videos: tf.Tensor, choices: dict[str, tf.Tensor]) -> tf.Tensor:
-        """What this discriminator sees of `[B, T, H, W, 3]`: `[B, K or T, H / s, W / s, 3]`.
+        """Return this discriminator's view of `[B, T, H, W, 3]`: `[B, K or T, H / s, W / s, 3]`.
 
         Args:
             videos: conditioning frames followed by real or predicted ones.
-            choices: from `draw`, a row a video.
+            choices: from `draw`, one row per video.
         """
         if self.num_sampled_frames is not None:
             videos = video.take_frames(videos, choices["frames"])
@@ -177,7 +180,7 @@ class Discriminator(keras.Model):
         return video.downsample(videos, self.downsample_factor)
 
     def features(self, view: tf.Tensor) -> tf.Tensor:
-        """`[B, T, H, W, 3]` to `[B, T', 16 ch]`, T' = K, or a quarter of T with time pooling."""
+        """Map `[B, T, H, W, 3]` to `[B, T', 16 ch]`, T' = K, or T / 4 with time pooling."""
         hidden = view
         is_folded = False
         for block in self.blocks:
@@ -191,7 +194,7 @@ class Discriminator(keras.Model):
     def scores(
         self, view: tf.Tensor, labels: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Unconditional scores and class projections of a view, `[B, T']` each, float32."""
+        """Return unconditional scores and class projections of a view, `[B, T']` each, float32."""
         hidden = self.features(view)
         if labels is None:
             labels = tf.zeros([tf.shape(hidden)[0]], tf.int32)
@@ -202,7 +205,7 @@ class Discriminator(keras.Model):
         return r_x, r_xy
 
     def combine(self, r_x: tf.Tensor, r_xy: tf.Tensor) -> tf.Tensor:
-        """The head: `[B, B, T']` for the mixed projection, `[B]` for the plain one."""
+        """Apply the head: `[B, B, T']` for the mixed projection, `[B]` for the plain one."""
         if self.head == "mixed_projection":
             return losses.mixed_projection(r_x, r_xy)
         return losses.projection(r_x, r_xy)
@@ -214,14 +217,14 @@ class Discriminator(keras.Model):
         seed: tf.Tensor | int | None = None,
         training: bool = False,
     ) -> tf.Tensor:
-        """Judges whole videos.
+        """Judge whole videos.
 
         Args:
             videos: `[B, T, H, W, 3]` in [-1, 1], conditioning frames first.
-            labels: int `[B]`; the dummy class 0 when left out.
-            seed: an integer or two; draws crops and frames. 0 when left out.
-            training: one power iteration of every spectral norm first, unless
-                `set_power_iteration` says otherwise.
+            labels: int `[B]`; the dummy class 0 by default.
+            seed: one or two integers that determine the crops and frames; 0 by default.
+            training: first run one power iteration of every spectral norm, unless disabled with
+                `set_power_iteration`.
 
         Returns:
             `[B, B, T']` outputs of the mixed projection, or `[B]` of the plain one.
@@ -253,7 +256,7 @@ class Discriminator(keras.Model):
 
 
 def as_seed(seed: tf.Tensor | int | list[int]) -> tf.Tensor:
-    """One integer or two become the `[2]` seed of the stateless random functions."""
+    """Convert one or two integers to the `[2]` seed of the stateless random functions."""
     seed = tf.convert_to_tensor(seed)
     if seed.shape.rank == 0:
         seed = tf.stack([seed, tf.zeros_like(seed)])

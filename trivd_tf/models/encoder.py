@@ -1,4 +1,4 @@
-"""The encoder: conditioning frames to the recurrent units' initial states (section 3)."""
+"""The encoder, from conditioning frames to initial states of the recurrent units (section 3)."""
 
 from typing import Any
 
@@ -14,13 +14,13 @@ from trivd_tf.ops import video
 class Encoder(keras.layers.Layer):
     """The first three blocks of a frame discriminator, run on each conditioning frame.
 
-    For each scale the raw block outputs of all conditioning frames are folded into channels; one
-    3x3 convolution and ReLU make them the encoding at that scale. (Blocks 4 and 5 of the stack
-    would get no gradient, so they are not built.)
+    For each scale, the raw block outputs of all conditioning frames are folded into channels. A 3x3
+    convolution and ReLU turn them into the encoding at that scale. Blocks 4 and 5 of the stack
+    would get no gradient, so they are not built.
 
     Args:
         block_channels: widths of the three blocks, finest first.
-        state_channels: widths of the encodings, coarsest first (as the generator's stages).
+        state_channels: widths of the encodings, coarsest first (in the order of the stages).
         wide_blocks, spectral_norm, spectral_epsilon: as in the discriminator blocks.
     """
 
@@ -75,7 +75,7 @@ class Encoder(keras.layers.Layer):
         self.built = True
 
     def call(self, conditioning_frames: tf.Tensor) -> list[tf.Tensor]:
-        """`[B, Tc, H, W, 3]` in [-1, 1] to encodings `[B, h, w, c]`, coarsest first."""
+        """Encode `[B, Tc, H, W, 3]` in [-1, 1] to `[B, h, w, c]` per scale, coarsest first."""
         count = conditioning_frames.shape[1]
         hidden = video.fold_time(conditioning_frames)
         outputs = []

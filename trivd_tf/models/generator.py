@@ -23,29 +23,31 @@ _INPUT_WIDTHS = (8, 8, 4)
 
 @keras.saving.register_keras_serializable("trivd_tf")
 class Generator(keras.Model):
-    """Conditioning frames and a latent to the frames that follow.
+    """Predicts future frames from conditioning frames and a latent.
 
     Args:
         channel_multiplier: ch, 48 in the paper's comparisons, 120 in its final model.
-        recurrent_unit: a name of `make_cell`.
+        recurrent_unit: name of the unit, for `make_cell`.
         num_predicted_frames: T.
         num_conditioning_frames: Tc.
         frame_size: side of square frames, or (height, width), in pixels; divisible by 8.
         latent_size: length of z.
         embedding_size: length of the class features.
         num_classes: rows of the class embedding; 1 is the dummy class of video prediction.
-        hidden_widths: `out` (docs/architecture.md's reading) or `in`: width of each recurrent unit.
-        post_kernel_size: of the convolution after the recurrent unit, 3 or 1.
-        unit_options: more arguments of `make_cell`.
-        wide_encoder_blocks: as in the discriminator blocks.
-        embedding_spectral_norm: of the class embedding. Off, as in BigGAN; the paper's text excepts
-            the first linear map alone (docs/architecture.md, "Open choices").
-        motion_stages: whose fields `predict_with_motion` combines, of `stage_1` (the coarsest) to
-            `stage_3`. The two finest: "lower" means finer
-            in the paper's Fig. 3.
-        motion_levels: what earlier versions called that many stages from the coarsest on.
+        hidden_widths: width of each recurrent unit: `out` (as read in docs/architecture.md) or
+            `in`.
+        post_kernel_size: kernel size of the convolution after the recurrent unit, 3 or 1.
+        unit_options: further arguments of `make_cell`.
+        wide_encoder_blocks: `wide_blocks` of the encoder.
+        embedding_spectral_norm: normalize the class embedding. Off, as in BigGAN; the paper's text
+            excepts only the first linear map (docs/architecture.md, "Open choices").
+        motion_stages: stages whose motion fields `predict_with_motion` combines, from `stage_1`
+            (coarsest) to `stage_3`. The default is the two finest: "lower" means finer in the
+            paper's Fig. 3.
+        motion_levels: option of earlier versions: combine this many stages, starting with the
+            coarsest, instead of `motion_stages`.
         pixel_warp_size: k of a TSRU on the pixels, which moves the previous frame by up to
-            (k - 1) / 2 pixels and blends it with what the head draws (`PixelUnit`); None for the
+            (k - 1) / 2 pixels and blends it with the head's output (`PixelUnit`). None for the
             paper's generator, which has none.
         spectral_norm, spectral_epsilon, batch_norm_epsilon: of every layer.
     """
@@ -75,8 +77,8 @@ class Generator(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        # Conditioning frames arrive as they are: `_run` casts what the networks take, and a TSRU on
-        # the pixels starts from all their bits.
+        # Conditioning frames keep their dtype: `_run` casts them for the networks, while a TSRU on
+        # the pixels starts from them in full precision.
         self.autocast = False
         check_counts(
             channel_multiplier=channel_multiplier,
@@ -181,22 +183,22 @@ class Generator(keras.Model):
 
     @property
     def frame_shape(self) -> tuple[int, int]:
-        """(height, width) of the frames."""
+        """(height, width) of the frames in pixels."""
         return height_width(self.frame_size)
 
     @property
     def _first_shape(self) -> tuple[int, int]:
-        """(height, width) that the first stage starts at: H / 8 x W / 8."""
+        """(height, width) of the first stage's input: H / 8 x W / 8."""
         height, width = self.frame_shape
         return height // 2**NUM_STAGES, width // 2**NUM_STAGES
 
     @property
     def has_motion(self) -> bool:
-        """Whether the recurrent units or the pixels are warped, and so have a motion field."""
+        """Whether the generator has a motion field: its recurrent units or pixels are warped."""
         return bool(self.stages[0].cell.has_motion or self.pixels is not None)
 
     def build(self, conditioning_frames_shape: tuple[int | None, ...] | None = None) -> None:
-        """Creates every variable; their shapes follow from the options alone."""
+        """Create every variable; the shapes follow from the options alone."""
         options, (height, width) = self._options, self._first_shape
         condition_shape = (None, self.latent_size + options["embedding_size"])
         self.affine.build(condition_shape)
@@ -216,7 +218,7 @@ class Generator(keras.Model):
         self.built = True
 
     def build_variables(self) -> None:
-        """Creates every variable now instead of at the first call; nothing is traced or run."""
+        """Create every variable now instead of at the first call, without tracing or computing."""
         if not self.built:
             self.build()
 
@@ -227,17 +229,17 @@ class Generator(keras.Model):
         labels: tf.Tensor | None = None,
         training: bool = False,
     ) -> tf.Tensor:
-        """Predicts.
+        """Predict the frames that follow the conditioning frames.
 
         Args:
             conditioning_frames: `[B, Tc, H, W, 3]` in [-1, 1].
             z: `[B, latent_size]`, standard normal.
-            labels: int `[B]`; the dummy class 0 when left out.
-            training: batch moments instead of standing statistics, and one power iteration of
-                every spectral norm first, unless `set_power_iteration` says otherwise.
+            labels: int `[B]`; the dummy class 0 by default.
+            training: use batch moments instead of standing statistics, and first run one power
+                iteration of every spectral norm unless disabled with `set_power_iteration`.
 
         Returns:
-            The frames that follow, `[B, T, H, W, 3]` in [-1, 1], float32.
+            Predicted frames, `[B, T, H, W, 3]` in [-1, 1], float32.
         """
         return self._run(conditioning_frames, z, labels, training)[0]
 
@@ -248,7 +250,7 @@ class Generator(keras.Model):
         labels: tf.Tensor | None,
         training: bool,
     ) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
-        self.build_variables()  # Keras has done so before `call`, not before the other methods
+        self.build_variables()  # Keras builds before `call`, but not before the other methods
         check_frames(
             "conditioning_frames",
             conditioning_frames,
@@ -263,7 +265,7 @@ class Generator(keras.Model):
             labels = tf.zeros([tf.shape(z)[0]], tf.int32)
         condition = tf.concat([tf.cast(z, dtype), self.embedding(labels)], axis=-1)
         encodings = self.encoder(conditioning_frames)
-        # One frame that stands for every step: what is the same is computed once.
+        # A single frame stands for every step, so that shared work is done once.
         channels = _INPUT_WIDTHS[0] * self.channel_multiplier
         frames = tf.reshape(self.affine(condition), [1, -1, *self._first_shape, channels])
         warps = []
@@ -285,14 +287,14 @@ class Generator(keras.Model):
         labels: tf.Tensor | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """As `call`, with each stage's own motion field, `[B, T, h, w, 2]`, coarsest first.
+        """Predict as `call` does, with each stage's motion field `[B, T, h, w, 2]`, coarsest first.
 
-        A field is the expected displacement under the warp's weights, (dy, dx) in that stage's
-        pixels, from a pixel to where its value comes from (docs/architecture.md, section 4). The
-        field of a TSRU on the pixels, where the generator has one, comes last.
+        A field is the expected displacement under the warp weights: (dy, dx) in that stage's
+        pixels, from a pixel to its source (docs/architecture.md, section 4). With a TSRU on the
+        pixels, its field comes last.
 
         Raises:
-            ValueError: where neither the recurrent unit nor the pixels are warped.
+            ValueError: neither the recurrent unit nor the pixels are warped.
         """
         if not self.has_motion:
             raise ValueError(
@@ -317,11 +319,11 @@ class Generator(keras.Model):
         labels: tf.Tensor | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As `call`, with the motion field `[B, T, H, W, 2]` in pixels of the frames.
+        """Predict as `call` does, with the motion field `[B, T, H, W, 2]` in pixels of the frames.
 
-        The fields of `motion_stages` are combined coarse to fine (paper, Fig. 3).
-        With a TSRU on the pixels, the field is that unit's alone: it says where in the previous
-        frame each pixel was read.
+        The fields of `motion_stages` are combined coarse to fine (paper, Fig. 3). With a TSRU on
+        the pixels, the result is the field of that unit alone: the source of each pixel in the
+        previous frame.
         """
         frames, flows = self.predict_with_stage_motion(
             conditioning_frames, z, labels=labels, training=training
@@ -331,12 +333,12 @@ class Generator(keras.Model):
     def combine_motion(
         self, flows: list[tf.Tensor], stages: Sequence[str] | None = None
     ) -> tf.Tensor:
-        """Stage fields to one field of the frames' size.
+        """Combine the stages' motion fields into one field of the frames' size.
 
         Args:
             flows: `[B, T, h, w, 2]` of every stage, coarsest first.
-            stages: names of those that count. When left out, the field of the TSRU on the pixels
-                where the generator has one, else those of `motion_stages`.
+            stages: names of the stages to combine. Defaults to the field of the TSRU on the pixels
+                if the generator has one, and to `motion_stages` otherwise.
 
         Returns:
             `[B, T, H, W, 2]`, in pixels of the frames.
@@ -349,7 +351,7 @@ class Generator(keras.Model):
         return combine_stages(flows, chosen, self.frame_shape)
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Creates the variables that a `.keras` file holds; Keras calls it when it loads one."""
+        """Create the variables stored in a `.keras` file; Keras calls this on loading."""
         self.build_variables()
 
     def get_config(self) -> dict[str, Any]:

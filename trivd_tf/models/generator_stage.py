@@ -13,7 +13,7 @@ from trivd_tf.ops import video
 
 @keras.saving.register_keras_serializable("trivd_tf")
 class GeneratorStage(keras.layers.Layer):
-    """Recurrent unit over time - conv - residual block - residual block with upsampling x2.
+    """Recurrent unit over time - conv - residual block - residual block with 2x upsampling.
 
     Frames are time-major, `[T, B, h, w, C]`. Only the recurrent unit runs step by step.
     """
@@ -91,17 +91,17 @@ class GeneratorStage(keras.layers.Layer):
         condition: tf.Tensor,
         training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Runs the stage.
+        """Run the stage.
 
         Args:
-            frames: `[T, B, h, w, C]`, or `[1, B, h, w, C]` where every step has the same input.
+            frames: `[T, B, h, w, C]`, or `[1, B, h, w, C]` if every step has the same input.
             encoding: `[B, h, w, hidden]` of the conditioning frames.
             condition: `[B, D]` for the batch norms.
-            training: batch moments instead of standing statistics.
+            training: use batch moments instead of standing statistics.
 
         Returns:
-            Frames `[T, B, 2h, 2w, channels]`, and the warp weights `[T, B, h, w, k k]` of units
-            that warp (else None).
+            Frames `[T, B, 2h, 2w, channels]`, and the warp weights `[T, B, h, w, k*k]` (None for
+            units that do not warp).
         """
         self.cell.iterate_if(training)
         state = self.cell.initial_state(encoding)

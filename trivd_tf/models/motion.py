@@ -1,4 +1,4 @@
-"""The motion of a generator's stages, combined to one field (docs/architecture.md, section 4)."""
+"""Combination of the stages' motion fields into one (docs/architecture.md, section 4)."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ STAGES = tuple(f"stage_{number}" for number in range(1, NUM_STAGES + 1))
 
 
 def chosen_stages(names: Sequence[str], levels: int | None = None) -> tuple[str, ...]:
-    """Stages whose motion counts, checked; the `levels` coarsest where that is given.
+    """Return the checked names of the stages to combine; the `levels` coarsest if that is set.
 
     Raises:
-        ValueError: a name is not one of `STAGES`, or there is none.
+        ValueError: a name is not one of `STAGES`, or `names` is empty.
     """
     if levels is not None and not 1 <= levels <= NUM_STAGES:
         raise ValueError(f"motion_levels must be 1 to {NUM_STAGES}. Received: {levels}")
@@ -27,18 +27,18 @@ def chosen_stages(names: Sequence[str], levels: int | None = None) -> tuple[str,
 def combine_stages(
     flows: Sequence[tf.Tensor], stages: Sequence[str], frame_shape: tuple[int, int]
 ) -> tf.Tensor:
-    """Fields of several stages as one field of the frames' size (paper, Fig. 3).
+    """Combine the motion fields of several stages into one of the frames' size (paper, Fig. 3).
 
     Args:
         flows: `[B, T, h, w, 2]` of each stage, coarsest first, in that stage's pixels.
-        stages: names of those that count, such as `("stage_2", "stage_3")`.
+        stages: names of the stages to combine, such as `("stage_2", "stage_3")`.
         frame_shape: height and width of the frames.
 
     Returns:
         `[B, T, H, W, 2]`, in pixels of the frames.
 
     Raises:
-        ValueError: a name is not one of `STAGES`, or there is none; or a stage has no field.
+        ValueError: a name is not one of `STAGES`, `stages` is empty, or a stage has no field.
     """
     chosen = chosen_stages(stages)
     if len(flows) != NUM_STAGES:
@@ -47,7 +47,7 @@ def combine_stages(
             "recurrent unit without a warp has none"
         )
     steps = flows[0].shape[1]
-    # Stages that are left out, and the frames, have no motion of their own.
+    # Stages that are left out, and the levels up to the frames' size, contribute no motion.
     levels = [
         video.fold_time(flow if name in chosen else tf.zeros_like(flow))
         for name, flow in zip(STAGES, flows, strict=True)

@@ -1,4 +1,4 @@
-"""A TSRU on the pixels: the paper's recurrence one level further (an option, off by default).
+"""A TSRU on the pixels: the paper's recurrence at frame resolution (optional, off by default).
 
 With x_t the features in front of the generator's head and y_t the predicted frames,
 
@@ -6,9 +6,9 @@ With x_t the features in front of the generator's head and y_t the predicted fra
     u_t = sigmoid(conv(x_t))                 one gate at each pixel
     y_t = u_t * w(y_{t-1}; W_t) + (1 - u_t) * tanh(head(x_t))
 
-and y_0 the last conditioning frame. What the frames already show need not pass through the encoder:
-it is moved, and the head draws only what appears. The convolution runs for all steps at once; the
-loop over time does nothing but warp and blend.
+and y_0 the last conditioning frame. Content that the frames already show need not pass through the
+encoder: it is warped, and the head draws only new content. The convolution runs for all steps at
+once; the loop over time only warps and blends.
 """
 
 import math
@@ -20,27 +20,27 @@ import tensorflow as tf
 from trivd_tf.layers.spectral_norm import SpectralConv2D
 from trivd_tf.ops import video, warp
 
-# An untrained unit copies: so much of a pixel stays in place, and so much of it is kept.
+# An untrained unit copies: the share of a pixel that stays in place, and the logit of its gate.
 _CENTRE_SHARE = 0.9
 _GATE_LOGIT = 3.0
 
 
 class PixelUnit(keras.layers.Layer):
-    """Moves the previous frame and blends it with what the head draws.
+    """Warps the previous frame and blends it with the head's output.
 
-    The convolution behind warp and gate has no spectral norm: its outputs are logits, which have to
-    grow for a sharp displacement.
+    The convolution that computes warp and gate has no spectral norm: its outputs are logits, which
+    must be able to grow for a sharp displacement.
 
     Args:
-        warp_size: k, odd, at least 3: pixels move by up to (k - 1) / 2 a frame, in each direction.
-        kernel_size: of the convolution.
+        warp_size: k, odd, at least 3. Pixels move by up to (k - 1) / 2 per frame and direction.
+        kernel_size: kernel size of the convolution.
 
     Raises:
-        ValueError: warp_size is even or below 3.
+        ValueError: `warp_size` is even or below 3.
     """
 
     def __init__(self, warp_size: int = 5, *, kernel_size: int = 3, **kwargs: Any):
-        # Pixels stay in float32 in mixed precision; the convolution casts what it takes.
+        # Pixels stay in float32 in mixed precision; the convolution casts its own inputs.
         super().__init__(autocast=False, **kwargs)
         if warp_size < 3 or warp_size % 2 == 0:
             raise ValueError(
@@ -64,16 +64,16 @@ class PixelUnit(keras.layers.Layer):
     def call(
         self, features: tf.Tensor, drawn: tf.Tensor, last: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Runs the unit over time.
+        """Run the unit over time.
 
         Args:
-            features: `[T, B, H, W, C]`, what the head draws from.
+            features: `[T, B, H, W, C]`, the inputs of the head.
             drawn: `[T, B, H, W, 3]` in [-1, 1], the head's frames.
             last: `[B, H, W, 3]` in [-1, 1], the last conditioning frame.
 
         Returns:
-            Frames `[T, B, H, W, 3]` in [-1, 1], and the warps' weights `[T, B, H, W, k*k]`, both in
-            the type of `drawn`.
+            Frames `[T, B, H, W, 3]` in [-1, 1], and the warp weights `[T, B, H, W, k*k]`, both in
+            the dtype of `drawn`.
         """
         logits = tf.cast(video.framewise(self.transform, features), drawn.dtype)
         stay = math.log(_CENTRE_SHARE / (1 - _CENTRE_SHARE) * (self.taps - 1))
@@ -90,7 +90,7 @@ class PixelUnit(keras.layers.Layer):
         return tf.stack(frames), weights
 
     def flow(self, weights: tf.Tensor) -> tf.Tensor:
-        """The motion `[B, H, W, 2]`, (dy, dx) in pixels to the source, of a step's weights."""
+        """Return the motion field `[B, H, W, 2]`, (dy, dx) in pixels to the source, of one step."""
         return warp.expected_flow(weights)
 
     def get_config(self) -> dict[str, Any]:

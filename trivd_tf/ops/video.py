@@ -1,6 +1,6 @@
-"""Views of videos: frames, crops, downsampling (docs/architecture.md, section 5).
+"""Operations on videos: frames, crops, downsampling (docs/architecture.md, section 5).
 
-Videos are `[B, T, H, W, C]`. Random choices are stateless: a function of `seed` (two integers).
+Videos are `[B, T, H, W, C]`. Random choices are stateless, functions of `seed` (two integers).
 """
 
 import tensorflow as tf
@@ -9,7 +9,7 @@ from trivd_tf.base.frame_size import FrameSize, height_width
 
 
 def fold_time(videos: tf.Tensor) -> tf.Tensor:
-    """`[A, B, H, W, C] -> [A B, H, W, C]`: both leading axes become one batch of frames."""
+    """`[A, B, H, W, C] -> [A B, H, W, C]`: merge the two leading axes into one batch of frames."""
     return tf.reshape(videos, tf.concat([[-1], tf.shape(videos)[2:]], 0))
 
 
@@ -28,15 +28,15 @@ def framewise(function, videos: tf.Tensor) -> tf.Tensor:
 
 
 def swap_time(videos: tf.Tensor) -> tf.Tensor:
-    """Batch-major to time-major and back: exchanges the first two axes."""
+    """Exchange the first two axes: batch-major to time-major and back."""
     return tf.transpose(videos, [1, 0, *range(2, videos.shape.rank)])
 
 
 def downsample(videos: tf.Tensor, factor: int) -> tf.Tensor:
-    """Average pooling of space only, `factor x factor`.
+    """Average-pool over space only, `factor x factor`.
 
     Args:
-        videos: `[B, T, H, W, C]`; H and W divisible by `factor`.
+        videos: `[B, T, H, W, C]`, with H and W divisible by `factor`.
         factor: s of the paper's view.
 
     Returns:
@@ -55,12 +55,12 @@ def downsample(videos: tf.Tensor, factor: int) -> tf.Tensor:
 def draw_corners(
     count: int | tf.Tensor, size: FrameSize, window: FrameSize, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Uniform corners of windows, int32 `[count, 2]` (top, left).
+    """Draw uniform corners of windows, int32 `[count, 2]` (top, left).
 
     Args:
-        count: how many.
-        size: of the frames, one side or (height, width).
-        window: of the windows, one side or (height, width), at most `size`.
+        count: number of windows.
+        size: size of the frames, one side or (height, width).
+        window: size of the windows, one side or (height, width), at most `size`.
         seed: int tensor `[2]`.
     """
     free = [
@@ -68,7 +68,7 @@ def draw_corners(
     ]
     if free[0] == free[1]:
         return tf.random.stateless_uniform([count, 2], seed, 0, free[0] + 1, dtype=tf.int32)
-    # The bound is one number a call: a call for each axis, each with a seed of its own.
+    # A call takes a scalar bound, so each axis is drawn separately with its own seed.
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
     sides = [
         tf.random.stateless_uniform([count], own, 0, most + 1, dtype=tf.int32)
@@ -78,7 +78,7 @@ def draw_corners(
 
 
 def crop(videos: tf.Tensor, corners: tf.Tensor, window: FrameSize) -> tf.Tensor:
-    """One window a video, the same for all its frames.
+    """Crop one window per video, the same for all its frames.
 
     Args:
         videos: `[B, T, H, W, C]`.
@@ -89,7 +89,7 @@ def crop(videos: tf.Tensor, corners: tf.Tensor, window: FrameSize) -> tf.Tensor:
         `[B, T, h, w, C]`.
     """
     height, width = height_width(window)
-    # Two gathers with a batch axis: differentiable, and static shapes for XLA.
+    # Two gathers with a batch axis: differentiable, with static shapes for XLA.
     rows = corners[:, :1] + tf.range(height)
     columns = corners[:, 1:] + tf.range(width)
     cropped = tf.gather(videos, rows, axis=2, batch_dims=1)
@@ -99,10 +99,10 @@ def crop(videos: tf.Tensor, corners: tf.Tensor, window: FrameSize) -> tf.Tensor:
 def draw_frame_indices(
     count: int | tf.Tensor, num_drawn: int, num_frames: int, skip: int, seed: tf.Tensor
 ) -> tf.Tensor:
-    """`num_drawn` different frames for each of `count` videos, uniform, in the order of time.
+    """Draw `num_drawn` different frames for each of `count` videos, uniformly, in temporal order.
 
     Args:
-        count: how many videos.
+        count: number of videos.
         num_drawn: K.
         num_frames: T, conditioning frames included.
         skip: leading frames (the conditioning frames) that are never drawn.
@@ -112,7 +112,7 @@ def draw_frame_indices(
         int32 `[count, K]`, in `[skip, num_frames)`.
 
     Raises:
-        ValueError: when there are fewer than K frames to draw from.
+        ValueError: fewer than K frames to draw from.
     """
     if num_drawn > num_frames - skip:
         raise ValueError(
@@ -125,5 +125,5 @@ def draw_frame_indices(
 
 
 def take_frames(videos: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """Frames `indices` `[B, K]` of `[B, T, H, W, C]`: `[B, K, H, W, C]`."""
+    """Gather frames `indices` `[B, K]` of `[B, T, H, W, C]`: `[B, K, H, W, C]`."""
     return tf.gather(videos, indices, axis=1, batch_dims=1)

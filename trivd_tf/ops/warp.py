@@ -1,10 +1,10 @@
-"""Warping a hidden state by local displacement distributions (paper, Eq. 11-12), and its motion.
+"""Warps by local displacement distributions (paper, Eq. 11-12), and motion fields.
 
     hw[i, j, c] = sum over (m, n) in [0, k)^2 of
                   W[i, j, m k + n] * h[i + m - (k-1)//2, j + n - (k-1)//2, c]
 
-The weights are the same for every channel and h is 0 outside of the frame, as in the paper's units,
-or the nearest pixel of the frame (`edges="replicate"`).
+The weights are the same for every channel. Outside the frame h is 0, as in the paper's units, or
+the nearest pixel of the frame (`edges="replicate"`).
 """
 
 import itertools
@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Up to this width a warp as matrix products, one a row, beats k*k multiply-adds: its W / k times
-# more multiplications run at the rate of a matrix product instead of that of the memory.
+# Up to this width a warp as matrix products, one per row, beats k*k multiply-adds: it multiplies
+# W / k times as often, but at matrix-product speed instead of memory speed.
 _WIDEST_ROW = 48
 
 
 def window_size(weights: tf.Tensor) -> int:
-    """The k of warp weights `[B, H, W, k*k]`."""
+    """Return k of warp weights `[B, H, W, k*k]`."""
     taps = weights.shape[-1]
     size = math.isqrt(taps)
     if size * size != taps:
@@ -37,15 +37,15 @@ def _sizes(frame: tf.Tensor) -> list[tf.Tensor | int]:
 
 
 def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor, *, edges: str = "zeros") -> tf.Tensor:
-    """Moves `hidden` by a distribution over k x k displacements at each pixel (paper, Eq. 11-12).
+    """Move `hidden` by a distribution over k x k displacements at each pixel (paper, Eq. 11-12).
 
-    The backward pass keeps the two inputs only and recomputes everything else.
+    The backward pass stores only the two inputs and recomputes everything else.
 
     Args:
         hidden: `[B, H, W, C]`, any H, W >= 1.
-        weights: `[B, H, W, k*k]`; tap m*k + n looks at row offset m - (k-1)//2 and column offset
+        weights: `[B, H, W, k*k]`; tap m*k + n reads at row offset m - (k-1)//2 and column offset
             n - (k-1)//2. They need not sum to one.
-        edges: what lies outside of the frame: `zeros`, or `replicate` for the nearest pixel inside.
+        edges: values outside the frame: `zeros`, or `replicate` for the nearest pixel inside.
 
     Returns:
         `[B, H, W, C]` in `hidden`'s dtype.
@@ -63,7 +63,7 @@ def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor, *, edges: str = "zeros
 
 
 def _warp_with_replicated_edges(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
-    """The warp of a frame with a replicated border, less that border."""
+    """Warp a frame with a replicated border, then crop the border."""
     before = (size - 1) // 2
     after = size - 1 - before
     height, width = _sizes(hidden)[1:3]
@@ -75,7 +75,7 @@ def _warp_with_replicated_edges(hidden: tf.Tensor, weights: tf.Tensor, size: int
 
 
 def _warp_by_rows(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
-    """Each row as a matrix product: `[W, k W]` (mostly zeros) times k rows of pixels `[k W, C]`."""
+    """Warp each row by a matrix product: `[W, k W]` (mostly zeros) times `[k W, C]` pixels."""
     above = (size - 1) // 2
     below = size - 1 - above
     table = _row_table(hidden.shape[2], size, hidden.dtype)
@@ -106,11 +106,11 @@ def _warp_by_rows(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor
 
 
 def _row_table(width: int, size: int, dtype: tf.DType) -> tf.Tensor:
-    """`[k*k, W, k W]`: 1 where the tap of a pixel in column j reads pixel c of its k rows.
+    """Return `[k*k, W, k W]`: 1 where a tap of the pixel in column j reads pixel c of its k rows.
 
-    Spread out where it runs: as a constant it would be the largest part of an exported graph.
+    Expanded at run time: as a constant it would be the largest part of an exported graph.
     """
-    places = np.full([size * size, width], -1, np.int32)  # -1 is nowhere
+    places = np.full([size * size, width], -1, np.int32)  # -1: outside the frame
     for m, n, column in np.ndindex(size, size, width):
         source = column + n - (size - 1) // 2
         if 0 <= source < width:
@@ -119,7 +119,7 @@ def _row_table(width: int, size: int, dtype: tf.DType) -> tf.Tensor:
 
 
 def _warp_by_shifts(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
-    """The sum over taps of a shifted copy times a weight map."""
+    """Sum over taps a shifted copy times a weight map."""
     before = (size - 1) // 2
     after = size - 1 - before
     _, height, width, channels = _sizes(hidden)
@@ -134,7 +134,7 @@ def _warp_by_shifts(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tens
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             shifted = windows(hidden, before, after)
             to_weights = [tf.reduce_sum(upstream * one, -1) for one in shifted]
-            # A tap that looks by (dy, dx) sends its gradient back by (-dy, -dx).
+            # A tap that reads at (dy, dx) sends its gradient back by (-dy, -dx).
             back = windows(tf.concat([upstream, weights], axis=-1), after, before)[::-1]
             to_hidden = [
                 one[..., :channels] * one[..., channels + tap, None] for tap, one in enumerate(back)
@@ -149,7 +149,7 @@ def _warp_by_shifts(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tens
 
 
 def factorized_weights(kernels: tf.Tensor, selection: tf.Tensor) -> tf.Tensor:
-    """Warp weights of a few kernels and a map that mixes them (paper, Eq. 11-12).
+    """Mix a few kernels by a selection map into warp weights (paper, Eq. 11-12).
 
     `W[i,j,q] = sum over l of S[i,j,l] w[q,l]`.
 
@@ -167,13 +167,13 @@ def factorized_weights(kernels: tf.Tensor, selection: tf.Tensor) -> tf.Tensor:
 
 
 def expected_flow(weights: tf.Tensor) -> tf.Tensor:
-    """The mean displacement under warp weights, to a pixel's source (paper, Fig. 3).
+    """Return the mean displacement under warp weights, to a pixel's source (paper, Fig. 3).
 
     Args:
         weights: `[B, H, W, k*k]`, distributions over displacements.
 
     Returns:
-        `[B, H, W, 2]` float32, (dy, dx) in pixels to the source; what moves, moves by its negative.
+        `[B, H, W, 2]` float32, (dy, dx) in pixels to the source. Content moves by the negative.
     """
     size = window_size(weights)
     offset = (size - 1) // 2
@@ -183,13 +183,13 @@ def expected_flow(weights: tf.Tensor) -> tf.Tensor:
 
 
 def compose_flows(flows: list[tf.Tensor]) -> tf.Tensor:
-    """Adds motion fields of several resolutions, coarse to fine (paper, Fig. 3).
+    """Add motion fields of several resolutions, coarse to fine (paper, Fig. 3).
 
-    The coarser field is upsampled bilinearly and scaled by the upsampling factor, since a pixel of
-    a coarse level is as many fine pixels.
+    A coarser field is upsampled bilinearly and scaled by the upsampling factor, because one coarse
+    pixel spans that many fine pixels.
 
     Args:
-        flows: `[B, h, w, 2]` each, in pixels of its own level; each level a multiple of the last.
+        flows: `[B, h, w, 2]` each, in its own pixels; each level is a multiple of the previous one.
 
     Returns:
         `[B, H, W, 2]` in pixels of the last level.
@@ -205,17 +205,17 @@ def compose_flows(flows: list[tf.Tensor]) -> tf.Tensor:
 
 
 def bilinear_sample(frame: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
-    """Reads `frame` at fractional positions, 0 outside of it.
+    """Read `frame` at fractional positions, with 0 outside the frame.
 
     Args:
         frame: `[B, H, W, C]`.
         flow: `[B, H, W, 2]`, (dy, dx) in pixels from each pixel to where its value is read.
 
     Returns:
-        `[B, H, W, C]`: at (i, j) the bilinear mix of the four pixels round (i + dy, j + dx).
+        `[B, H, W, C]`: at (i, j) the bilinear mix of the four pixels around (i + dy, j + dx).
     """
     batch, height, width, channels = _sizes(frame)
-    # Positions need more bits than bfloat16 has.
+    # Positions need higher precision than bfloat16.
     flow = tf.cast(flow, tf.float32) if flow.dtype.size < 4 else flow
     rows, columns = tf.meshgrid(tf.range(height), tf.range(width), indexing="ij")
     y = flow[..., 0] + tf.cast(rows, flow.dtype)
