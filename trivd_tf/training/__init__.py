@@ -1,4 +1,4 @@
-"""Training: the step, the loop, checkpoints, the average and standing statistics."""
+"""Training: step, loop, checkpoints, weight average and standing statistics."""
 
 from trivd_tf.experiment import TrainingOptions
 from trivd_tf.training.distribution.strategy import make_strategy

@@ -1,4 +1,4 @@
-"""Adam with one operation a weight."""
+"""Adam with one fused operation per weight."""
 
 from typing import Any
 
@@ -8,25 +8,25 @@ from trivd_tf.base.keras_private import OpenAdam
 
 
 class FusedAdam(OpenAdam):
-    """Keras's Adam, each weight updated by TensorFlow's own Adam kernel.
+    """Keras Adam that updates each weight with TensorFlow's fused Adam kernel.
 
         m <- b1 m + (1 - b1) g,    v <- b2 v + (1 - b2) g^2
         w <- w - rate sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)
 
-    The same equations as its parent's, in one pass over a weight instead of a dozen: the parent's
-    small operations are most of the graph of a train step.
+    The equations are those of the parent class, in one pass over a weight instead of a dozen. The
+    parent's small operations are most of the graph of a train step.
     """
 
     def step_values(self, learning_rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """(rate, b1^t, b2^t): the powers are the same for every weight."""
+        """Return (rate, b1^t, b2^t); the powers are the same for every weight."""
         step = tf.cast(tf.convert_to_tensor(self.iterations) + 1, learning_rate.dtype)
         return learning_rate, tf.pow(self.beta_1, step), tf.pow(self.beta_2, step)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:
-        """Updates one weight.
+        """Update one weight.
 
         Args:
-            gradient: summed over all replicas.
+            gradient: already summed over all replicas.
             variable: the replica's copy of the weight.
             learning_rate: (rate, b1^t, b2^t), scalars.
         """

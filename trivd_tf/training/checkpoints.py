@@ -1,4 +1,4 @@
-"""Checkpoints of everything a run needs to resume as if it had not been interrupted."""
+"""Checkpoints of the complete state that a run needs to resume exactly."""
 
 import contextlib
 import re
@@ -15,7 +15,7 @@ _NAME = "ckpt"
 
 
 class Counters(tf.Module):
-    """Where the run stands: generator updates done, and clips of the stream used."""
+    """Progress of the run: generator updates done, and clips of the stream used."""
 
     def __init__(self) -> None:
         super().__init__(name="counters")
@@ -24,30 +24,29 @@ class Counters(tf.Module):
 
 
 def network_variables(step: GanStep) -> dict[str, tf.Variable]:
-    """Weights, spectral vectors and averages, without the optimisers, by their names in a
-    checkpoint."""
+    """Return weights, spectral vectors and averages by checkpoint name, without the optimizers."""
     state = _network_state(step) | _average_state(step.average.averages)
     return {name: value for name, value in state.items() if "optimizer/" not in name}
 
 
 def _network_state(step: GanStep) -> dict[str, tf.Variable]:
-    """Every variable of networks and optimisers under a name that says what it is."""
+    """Return every variable of the networks and optimizers under a descriptive name."""
     state = {}
     owners = {"generator": step.generator, "generator_optimizer": step.generator_optimizer}
     owners["discriminator_optimizer"] = step.discriminator_optimizer
     owners |= {model.name: model for model in step.discriminators}
     for name, owner in owners.items():
         for index, variable in enumerate(owner.variables):
-            # Not the path: Keras numbers unnamed layers by what the process built before.
+            # Not the path: Keras numbers unnamed layers by the layers built before in the process.
             state[f"{name}/{index:04d}/{_stable_name(variable.name, step)}"] = variable.value
     return state
 
 
 def _stable_name(name: str, step: GanStep) -> str:
-    """The name that a variable has in a process that builds this model first.
+    """Return the variable's name as it is in a process that builds this model first.
 
-    An optimizer's variables are named after the path of their weight, in which the recurrent units
-    bear numbers: another model built before in the same process must not keep a run from resuming.
+    An optimizer's variables are named after the path of their weight, which numbers the recurrent
+    units. Building another model first in the same process must not prevent a run from resuming.
     """
     for index, stage in enumerate(step.generator.stages):
         unit = re.sub(r"_\d+$", "", stage.cell.name)
@@ -61,16 +60,16 @@ def _average_state(averages: list[tf.Variable]) -> dict[str, tf.Variable]:
 
 
 class Checkpoints:
-    """Saves and restores a run; an older checkpoint is deleted only after a newer one is complete.
+    """Saves and restores a run; an older checkpoint is deleted only once a newer one is complete.
 
     Random state and the position in the data are functions of the seed and of `counters`.
 
     Args:
-        directory: where the files go.
-        step: networks, optimisers and the average.
-        counters: where the run stands.
-        keep: how many checkpoints to keep.
-        patience: seconds for which `save_patiently` tries again.
+        directory: directory of the checkpoint files.
+        step: networks, optimizers and weight average.
+        counters: progress of the run.
+        keep: number of checkpoints to keep.
+        patience: seconds for which `save_patiently` retries.
     """
 
     def __init__(
@@ -92,7 +91,7 @@ class Checkpoints:
 
     @property
     def manager(self) -> tf.train.CheckpointManager:
-        """TensorFlow's own bookkeeping of the files."""
+        """TensorFlow's checkpoint manager."""
         if self._manager is None:
             with _disk_errors(self.directory):
                 self.directory.mkdir(parents=True, exist_ok=True)
@@ -102,10 +101,10 @@ class Checkpoints:
         return self._manager
 
     def save(self) -> str:
-        """Writes a checkpoint of the current step.
+        """Write a checkpoint of the current step.
 
         Raises:
-            RunError: when the disk is full or cannot be written; older checkpoints stay.
+            RunError: the disk is full or not writable; older checkpoints stay.
         """
         step = int(self.counters.step)
         with _disk_errors(self.directory):
@@ -114,7 +113,7 @@ class Checkpoints:
         return path
 
     def _remove_left_over(self, step: int) -> None:
-        """What a process left that was killed while it saved: the manager does not know of it."""
+        """Remove files of interrupted saves, which the checkpoint manager does not know of."""
         paths = checkpoint_paths(self.directory)
         up_to_now = [path for path in paths if int(path.rpartition("-")[2]) <= step]
         for path in up_to_now[: -self._keep]:
@@ -130,14 +129,14 @@ class Checkpoints:
         report: Callable[[str], None],
         before: Callable[[], None] = lambda: None,
     ) -> str:
-        """As `save`, but a disk that is full or gone for a while is waited for.
+        """Save as `save` does, but retry while the disk is full or unavailable.
 
         Args:
-            report: gets a line at each attempt that fails.
-            before: what else has to be written first, tried again likewise.
+            report: called with a line for each failed attempt.
+            before: writes whatever must be written first; retried likewise.
 
         Raises:
-            RunError: when it still fails after `patience` seconds.
+            RunError: saving still fails after `patience` seconds.
         """
         deadline, pause = time.monotonic() + self._patience, 1.0
         while True:
@@ -155,14 +154,14 @@ class Checkpoints:
                 pause *= 2
 
     def restore(self) -> int:
-        """Goes to the newest checkpoint that is whole.
+        """Restore the newest complete checkpoint.
 
         Returns:
-            The step, 0 when there is none. One that a process was still writing when it was killed
-            is none.
+            The step, or 0 if there is no complete checkpoint. A checkpoint whose writing was
+            interrupted does not count.
 
         Raises:
-            RunError: when there are checkpoints and none of them can be read.
+            RunError: there are checkpoints, but none is readable.
         """
         problem = None
         for path in reversed(checkpoint_paths(self.directory)):
@@ -170,7 +169,7 @@ class Checkpoints:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
                 return int(self.counters.step)
             except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
-                # TensorFlow removes this folder last: with it, the index may be there in part.
+                # TensorFlow removes this folder last: while it exists, the index may be incomplete.
                 if not tf.io.gfile.isdir(f"{path}_temp"):
                     problem = problem or f"{path}: {str(error).strip().splitlines()[0]}"
         if problem:
@@ -194,7 +193,7 @@ def _disk_errors(directory: RunPath) -> Iterator[None]:
 
 
 def checkpoint_paths(directory: RunName) -> list[str]:
-    """Prefixes of the checkpoints whose index was written, oldest step first."""
+    """Return the prefixes of the checkpoints with an index file, oldest step first."""
     found = {}
     for index in run_folder(directory).glob(f"{_NAME}-*.index"):
         prefix = str(index).removesuffix(".index")

@@ -1,4 +1,4 @@
-"""Several train steps in one call: a loop that runs without Python."""
+"""Compiled loop: several train steps in one call, without Python in between."""
 
 import time
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ WAITING = "seconds_waiting"
 class CompiledLoop:
     """Runs several steps in one call and returns every step's metrics.
 
-    It is the loop that TensorFlow documents for TPUs: a `tf.function` that takes batches from the
-    distributed iterator and calls `strategy.run` for each. The number of steps is a tensor, so it
-    is traced and compiled once.
+    This is the loop that TensorFlow documents for TPUs: a `tf.function` that takes batches from the
+    distributed iterator and calls `strategy.run` for each. The number of steps is a tensor, so the
+    loop is traced and compiled once.
 
-    Where every replica is a CPU, `seconds_waiting` is among the metrics. Elsewhere nothing in the
-    loop calls back to Python, which a clock would.
+    If every replica is a CPU, the metrics include `seconds_waiting`. On other devices the loop has
+    no callback to Python, which reading the clock would need.
 
     Args:
-        step: the step inside a replica.
-        strategy: how replicas run it.
-        counters: advanced by one for each step.
+        step: the train step of one replica.
+        strategy: how the replicas run it.
+        counters: advanced by one per step.
     """
 
     def __init__(self, step: GanStep, strategy: tf.distribute.Strategy, counters: Counters):
@@ -46,17 +46,17 @@ class CompiledLoop:
         self.tracing_seconds = 0.0
 
     def __call__(self, iterator, num_steps: int) -> dict[str, np.ndarray]:
-        """Runs `num_steps` steps.
+        """Run `num_steps` steps.
 
         Returns:
-            For each metric its values, `[num_steps]`; `seconds_waiting`, where it is measured, is
-            at most how long the step waited for data.
+            Values `[num_steps]` of each metric. `seconds_waiting`, if measured, is an upper bound
+            of the time that the step waited for data.
         """
         values = self.launch(iterator, num_steps).numpy()
         return dict(zip(self.names, values.T, strict=True))
 
     def launch(self, iterator, num_steps: int) -> tf.Tensor:
-        """As a call; returns `[num_steps, metrics]`, which a GPU may still be computing."""
+        """Start `num_steps` steps; return `[num_steps, metrics]`, which may still be computing."""
         count = tf.constant(num_steps)
         if not self.times_traced:
             started = time.perf_counter()
@@ -66,7 +66,7 @@ class CompiledLoop:
 
     @property
     def times_traced(self) -> int:
-        """1 after the first call; more when something made TensorFlow compile the loop again."""
+        """1 after the first call; higher if TensorFlow compiled the loop again."""
         return self._run.experimental_get_tracing_count()
 
     def _many(self, iterator, num_steps: tf.Tensor) -> tf.Tensor:
@@ -74,14 +74,14 @@ class CompiledLoop:
         for index in tf.range(num_steps):
             waited = tf.zeros([], tf.float64)
             row = tf.zeros([len(self._step.discriminator_metrics)], tf.float64)
-            # A loop here too: the graph of the update is traced and built once, not twice.
+            # A loop here too, so that the graph of the update is traced and built only once.
             for update in tf.range(self._step.options.discriminator_steps):
                 seconds, row = self._discriminator_update(iterator, update, row)
                 waited += seconds
             rows = rows.write(index, self._generator_update(iterator, waited, row))
         return rows.stack()
 
-    # Autograph would rewrite every function below, which takes longer than tracing them.
+    # Autograph would rewrite every function below, which takes longer than tracing it.
     @tf.autograph.experimental.do_not_convert
     def _discriminator_update(
         self, iterator, update: tf.Tensor, row: tf.Tensor
@@ -114,10 +114,11 @@ class CompiledLoop:
         return result
 
     def _once_written(self, metrics: tf.Tensor, models: Sequence[keras.Model]) -> tf.Tensor:
-        """`metrics`, where waiting is measured only once the update wrote every weight.
+        """Return `metrics`; if waiting is measured, only after the update has written every weight.
 
-        They are known before the backward pass begins, and the clock of the next batch starts
-        when they are there. A read comes after the writes before it, and copies nothing.
+        The metrics are known before the backward pass begins, and the clock of the next batch
+        starts when they are available. Each read runs after the preceding writes and copies
+        nothing.
         """
         if not self.measures_waiting:
             return metrics
@@ -130,10 +131,10 @@ class CompiledLoop:
         return tf.cast(mean, tf.float64)
 
     def _next(self, iterator, after: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """The next batch, and at most how many seconds it was waited for once `after` was known.
+        """Return the next batch, and an upper bound of the seconds it was waited for after `after`.
 
-        At most: spectral norms, which need no batch, may be computed in that time.
-        `tools/benchmark_step.py` distinguishes the two.
+        An upper bound because spectral norms, which need no batch, may be computed in that time.
+        `tools/benchmark_step.py` separates the two.
         """
         if not self.measures_waiting:
             return next(iterator), tf.zeros([], tf.float64)
@@ -143,11 +144,11 @@ class CompiledLoop:
             batch = next(iterator)
         with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
             end = _now()
-        # The update waits for the clock; else it could take the only thread before the clock does.
+        # The update waits for the clock, or it could occupy the only thread before the clock runs.
         with tf.control_dependencies([end]):
             return tf.nest.map_structure(tf.identity, batch, expand_composites=True), end - start
 
 
 def _now() -> tf.Tensor:
-    """Seconds on the host's clock; `tf.timestamp` is refused where operations are deterministic."""
+    """Return seconds on the host's clock; `tf.timestamp` is not allowed with determinism."""
     return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])

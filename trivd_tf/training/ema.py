@@ -1,19 +1,19 @@
-"""Exponential moving average of the generator's weights (docs/architecture.md, section 6)."""
+"""Exponential moving average (EMA) of the generator's weights (docs/architecture.md, section 6)."""
 
 import keras
 import tensorflow as tf
 
 
 class WeightAverage(tf.Module):
-    """The average `a <- d a + (1 - d) w`; before `start_step` it is the weights themselves.
+    """The average `a <- d a + (1 - d) w`; before `start_step`, a copy of the weights.
 
-    Every replica keeps and updates its own copy of the average: the weights are the same on all of
-    them, so nothing is communicated.
+    Every replica keeps and updates its own copy of the average. The weights are the same on all
+    replicas, so nothing is communicated.
 
     Args:
         weights: the variables to average.
         decay: d.
-        start_step: the first step at which old values count.
+        start_step: first step at which the average includes earlier weights.
     """
 
     def __init__(self, weights: list[keras.Variable], *, decay: float, start_step: int):
@@ -33,14 +33,14 @@ class WeightAverage(tf.Module):
         ]
 
     def update(self, step: tf.Tensor) -> None:
-        """Takes in the weights as they are after generator update number `step` (from 1 on)."""
+        """Update the average with the weights after generator update number `step` (from 1)."""
         for average, weight in zip(self.averages, self._weights, strict=True):
             value = tf.convert_to_tensor(weight)
             decay = tf.cast(tf.where(step > self.start_step, self.decay, 0.0), value.dtype)
-            # Not d a + (1 - d) w: at d = 0 this is the weights to the last bit.
+            # Not d a + (1 - d) w: with d = 0 this equals the weights to the last bit.
             average.assign(value + decay * (tf.convert_to_tensor(average) - value))
 
     def copy_to(self, model: keras.Model) -> None:
-        """Makes the averages the trainable weights of another model of the same build."""
+        """Copy the averages to the trainable weights of another model of the same architecture."""
         for average, weight in zip(self.averages, model.trainable_variables, strict=True):
             weight.assign(tf.convert_to_tensor(average))

@@ -1,4 +1,4 @@
-"""The training loop: compiled steps on the device, and between them what the host has to do."""
+"""The training loop: compiled steps on the device, host work between them."""
 
 import contextlib
 import dataclasses
@@ -42,14 +42,14 @@ from trivd_tf.training.summaries import Summaries
 
 
 class Stop(Protocol):
-    """What the command sets on SIGTERM or Ctrl-C: `threading.Event` fits."""
+    """Stop request, set by the command on SIGTERM or Ctrl-C; `threading.Event` implements it."""
 
     def is_set(self) -> bool: ...
 
 
 @dataclasses.dataclass
 class LoopResult:
-    """How a run ended: steps done in all, and whether it was asked to stop before its end."""
+    """Result of a run: total steps done, and whether it was stopped early."""
 
     step: int
     was_stopped: bool
@@ -62,16 +62,16 @@ def build_step(
     *,
     device_kind: str | None = None,
 ) -> GanStep:
-    """Networks, optimisers and the average, all under `strategy`.
+    """Build networks, optimizers and weight average under `strategy`.
 
     Args:
-        experiment: what is trained.
-        strategy: the devices.
-        seed: of the weights and of everything random in the step.
-        device_kind: `CPU`, `GPU` or `TPU`; the strategy's own when left out.
+        experiment: the experiment to train.
+        strategy: devices to train on.
+        seed: seed of the weights and of all randomness in the step.
+        device_kind: `CPU`, `GPU` or `TPU`; defaults to that of the strategy.
 
     Raises:
-        InputError: the networks or the options do not fit the devices.
+        InputError: networks or options do not fit the devices.
     """
     options = experiment.training
     jit_compile = compiles_islands(
@@ -122,7 +122,7 @@ def _optimizer(options, learning_rate: float) -> keras.optimizers.Optimizer:
 
 
 def check_finite(metrics: dict[str, np.ndarray], first_step: int) -> None:
-    """Raises RunError with step and term where a loss or a gradient is NaN or infinite."""
+    """Raise RunError with step and metric if a loss or gradient is NaN or infinite."""
     for index in range(len(next(iter(metrics.values())))):
         for name, values in metrics.items():
             if not math.isfinite(values[index]):
@@ -144,31 +144,31 @@ def train(
     start: Callable[[GanStep], None] | None = None,
     on_begin: Callable[[int], None] | None = None,
 ) -> LoopResult:
-    """Trains until `num_steps`, from the newest checkpoint in `model_dir` if there is one.
+    """Train until `num_steps`, resuming from the newest checkpoint in `model_dir` if there is one.
 
     Args:
-        experiment: what to train, on what.
-        model_dir: gets `checkpoints/`, `tensorboard/` and `losses.jsonl`; a local folder, or
-            one of a file system that TensorFlow knows (`gs://bucket/run`).
-        seed: of weights, data order and latents.
-        strategy: devices; one device when left out. With several workers every one calls this.
-        stop: looked at between compiled loops; when set in any worker, the run is saved and ends.
-        on_score: called with the step at `evaluate_every_steps`, after a checkpoint of it, in
-            every worker; also at the start, where a run was interrupted there. It does nothing for
-            a step that it has scored.
-        on_begin: called with the step reached, in every worker, once everything is ready and there
-            is a step to train; not where the run has reached `num_steps`.
-        on_loop: called with the steps and the seconds of every compiled loop, the first of which
-            compiles.
+        experiment: networks, data and training options.
+        model_dir: model directory for `checkpoints/`, `tensorboard/` and `losses.jsonl`; a local
+            folder, or one of a file system that TensorFlow supports (`gs://bucket/run`).
+        seed: seed of weights, data order and latents.
+        strategy: devices; one device by default. With several workers, every worker calls this.
+        stop: checked between compiled loops. If set in any worker, the run is saved and ends.
+        on_score: called in every worker with the step at `evaluate_every_steps`, after its
+            checkpoint, and also at the start if a run was interrupted there. It does nothing for a
+            step that is already scored.
+        on_begin: called in every worker with the current step once training is ready to start; not
+            called if the run has reached `num_steps`.
+        on_loop: called with the steps and seconds of every compiled loop; the first one includes
+            compilation.
         start: called with the new networks before the first step, to set their weights.
 
-    `TrainingOptions.deterministic` decides whether operations are deterministic. On CPU, repeating
-    a run to the last bit also needs the environment variable TF_NUM_INTEROP_THREADS=1, set before
-    TensorFlow is imported, as the command does.
+    `TrainingOptions.deterministic` decides whether operations are deterministic. On CPU,
+    repeatability to the last bit also needs the environment variable TF_NUM_INTEROP_THREADS=1, set
+    before TensorFlow is imported, as the command does.
 
     Raises:
-        InputError: the data or the configuration is at fault.
-        RunError: disk full, a loss or gradient that is not finite, or a worker that is gone.
+        InputError: invalid data or configuration.
+        RunError: disk full, a loss or gradient that is not finite, or a lost worker.
     """
     model_dir = run_folder(model_dir)
     options = experiment.training
@@ -205,7 +205,7 @@ def train(
 
 
 class _Run:
-    """A run under way: what the host does between compiled loops."""
+    """A run in progress: the host work between compiled loops."""
 
     def __init__(
         self,
@@ -239,7 +239,7 @@ class _Run:
         on_score: Callable[[int], None] | None,
         on_loop: Callable[[int, float], None] | None,
     ) -> LoopResult:
-        """Trains from step `done` to the last one, or until some worker is asked to stop."""
+        """Train from step `done` to the last one, or until any worker is asked to stop."""
         options, first = self._options, done
         total = None if options.num_steps >= ENDLESS else options.num_steps
         with Progress("training", total=total, initial=done) as progress:
@@ -272,15 +272,15 @@ class _Run:
                 is_last = done >= options.num_steps
                 if to_score or is_last or _is_due(done, options.checkpoint_every_steps):
                     self._save(progress)
-                # What follows is optional, and comes after the checkpoint.
+                # What follows is optional and runs after the checkpoint.
                 self._summarize(metrics, done, seconds)
                 if on_score and to_score:
                     with self._optional.work(f"the score of step {done}"):
                         on_score(done)
-                    self._workers.wait()  # one of them scores
+                    self._workers.wait()  # only one worker scores
             if done < options.num_steps:
                 self._save(progress)
-        # Who leaves earlier would look like a dead worker to one that is still saving.
+        # A worker that leaves earlier would look dead to one that is still saving.
         self._workers.wait()
         if self._summaries:
             with self._optional.work("the last summaries"):
@@ -302,7 +302,7 @@ class _Run:
             )
 
     def _tell_left_out(self, progress: Progress) -> None:
-        """Says at the start what will be missing, not after hours."""
+        """Report missing sample videos at the start instead of hours later."""
         if self._summaries and self._options.sample_every_steps:
             with self._optional.work("sample videos"):
                 problem = self._summaries.problem_with_samples()
@@ -315,7 +315,7 @@ class _Run:
                 self._summaries.write(metrics, done, seconds)
 
     def _save(self, progress: Progress) -> None:
-        """The chief saves; what it saves is the same on every worker."""
+        """Save on the chief; the state is the same on every worker."""
         if self._log:
             self._checkpoints.save_patiently(progress.write, before=self._log.flush)
 
@@ -329,7 +329,7 @@ def _is_due(step: int, every: int) -> bool:
 
 
 def _steps_to_next_event(done: int, options) -> int:
-    """Steps until the host has something to do: at most one compiled loop."""
+    """Return the steps until the next host work, at most one compiled loop."""
     events = [options.steps_per_loop, options.checkpoint_every_steps, options.summary_every_steps]
     events += [options.evaluate_every_steps, options.sample_every_steps]
     to_next = [every - done % every for every in events if every > 0]

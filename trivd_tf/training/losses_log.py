@@ -1,4 +1,4 @@
-"""Every step's losses, one JSON object a line."""
+"""Log of every step's losses, one JSON object per line."""
 
 import json
 
@@ -8,11 +8,11 @@ from trivd_tf.base.storage import RunName, append, run_folder, write_whole
 
 
 class LossesLog:
-    """Appends to `losses.jsonl`; on resuming, lines after the checkpoint's step are dropped.
+    """Appends to `losses.jsonl`; on resuming, drops lines after the checkpoint's step.
 
     Args:
-        path: the file.
-        resume_at: the last step whose line stays.
+        path: path of the file.
+        resume_at: last step whose line is kept.
     """
 
     def __init__(self, path: RunName, resume_at: int = 0):
@@ -29,24 +29,24 @@ class LossesLog:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
             except (json.JSONDecodeError, KeyError, TypeError):
-                continue  # a line truncated by a kill
+                continue  # a line truncated by an interruption
         write_whole(self._path, "".join(f"{line}\n" for line in kept))
 
     def write(self, metrics: dict[str, np.ndarray], first_step: int) -> None:
-        """Takes the values of the steps after `first_step`."""
+        """Buffer the values of the steps after `first_step`."""
         names = [name for name in metrics if name != "seconds_waiting"]
         for index in range(len(metrics[names[0]])):
             row: dict[str, float] = {"step": first_step + index + 1}
-            # As many digits as a float32 needs to be read back to the last bit.
+            # As many digits as needed to read a float32 back to the last bit.
             row |= {name: float(f"{metrics[name][index]:.9g}") for name in names}
             self._lines.append(json.dumps(row))
 
     def flush(self) -> None:
-        """Writes what was taken, or nothing of it: half a line would spoil the next attempt."""
+        """Write all buffered lines or none: half a line would corrupt the next attempt."""
         append(self._path, "".join(f"{line}\n" for line in self._lines).encode())
         self._lines.clear()
 
 
 def read_losses(path: RunName) -> list[dict[str, float]]:
-    """All whole lines of a `losses.jsonl`, one dict a step."""
+    """Return all complete lines of a `losses.jsonl`, one dict per step."""
     return [json.loads(line) for line in run_folder(path).read_text().splitlines()]

@@ -1,14 +1,14 @@
-"""Work that training can do without: samples, summaries, scores."""
+"""Optional work during training: samples, summaries and scores."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 
 
 class Optional:
-    """Lets optional work fail without ending the run; each kind of failure is reported once.
+    """Keeps failures of optional work from ending the run; reports each kind of failure once.
 
     Args:
-        report: gets a line.
+        report: called with a line.
     """
 
     def __init__(self, report: Callable[[str], None]):
@@ -17,14 +17,14 @@ class Optional:
 
     @contextlib.contextmanager
     def work(self, what: str) -> Iterator[None]:
-        """Within it any error is reported instead of raised; a signal still ends the run.
+        """Report any error inside the context instead of raising it; a signal still ends the run.
 
         Args:
-            what: is left out, for the report.
+            what: name of the work, for the report.
         """
         try:
             yield
-        except Exception as error:  # whatever goes wrong here, the steps that were trained count
+        except Exception as error:  # any failure: the trained steps must not be lost
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             if f"{what} {reason}" not in self._reported:
                 self._reported.add(f"{what} {reason}")

@@ -1,4 +1,4 @@
-"""Standing statistics of batch norm, estimated afresh at every evaluation (section 6)."""
+"""Estimation of batch norm's standing statistics at every evaluation (section 6)."""
 
 from collections.abc import Callable, Iterator
 
@@ -24,22 +24,22 @@ def estimate_standing_statistics(
     on_batch: Callable[[], None] = lambda: None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> None:
-    """Sets each batch norm's standing statistics to the mean of the moments of `num_batches`.
+    """Set each batch norm's standing statistics to its mean moments over `num_batches` batches.
 
-    What was collected before is forgotten.
+    Previously collected statistics are discarded.
 
     Args:
         generator: its weights are not changed.
         batches: dicts with `video`, uint8 `[B, at least Tc, H, W, 3]`, and `label` `[B]`.
-        num_batches: how many to take.
-        seed: of the latents.
-        class_conditional: use the labels, else the dummy class 0.
-        on_batch: called after each.
-        strategy: under which the generator was made; each replica takes an equal share of every
-            batch, and the moments are those of the whole batch.
+        num_batches: number of batches to use.
+        seed: seed of the latents.
+        class_conditional: use the labels instead of the dummy class 0.
+        on_batch: called after each batch.
+        strategy: strategy under which the generator was built. Each replica takes an equal share of
+            every batch, and the moments are those of the whole batch.
 
     Raises:
-        InputError: a batch that the replicas cannot share evenly.
+        InputError: a batch cannot be divided evenly among the replicas.
     """
     strategy = strategy or tf.distribute.get_strategy()
     reset_standing_statistics(generator)

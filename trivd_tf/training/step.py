@@ -1,8 +1,8 @@
 """The train step: discriminators, then the generator (docs/architecture.md, section 6).
 
-All functions here run inside a replica. What is random is a function of the run's seed and the step
-alone: it is drawn for the global batch and each replica takes its rows, so a result does not depend
-on the number of devices.
+All functions here run inside a replica. Randomness depends only on the run's seed and the step: it
+is drawn for the global batch, and each replica takes its rows. So results do not depend on the
+number of devices.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ Batch = dict[str, tf.Tensor]
 
 
 def penalized_kernels(generator: keras.Model) -> list[keras.Variable]:
-    """The raw weights under the orthogonality penalty: all but the class embedding."""
+    """Return the raw weights under the orthogonality penalty: all but the class embedding."""
     return [
         layer.kernel
         for layer in sublayers(generator, SpectralLayer)
@@ -41,17 +41,17 @@ def penalized_kernels(generator: keras.Model) -> list[keras.Variable]:
 
 @dataclasses.dataclass
 class GanStep:
-    """Both networks, their optimisers and the two updates.
+    """Networks, their optimizers and the two updates.
 
     Attributes:
         generator, discriminators: the networks.
-        generator_optimizer, discriminator_optimizer: one for each side.
+        generator_optimizer, discriminator_optimizer: the optimizer of each side.
         average: EMA of the generator's weights.
-        options: the run's hyperparameters.
-        replica_batch_size, num_replicas: how the global batch is shared.
-        seed: of everything random in the step.
-        class_conditional: give the networks the data's labels, else the dummy class 0.
-        jit_compile: have XLA compile the step's islands (`layers.islands`).
+        options: hyperparameters of the run.
+        replica_batch_size, num_replicas: how the global batch is divided.
+        seed: seed of all randomness in the step.
+        class_conditional: pass the data's labels to the networks instead of the dummy class 0.
+        jit_compile: compile the step's islands with XLA (`layers.islands`).
     """
 
     generator: Generator
@@ -67,34 +67,34 @@ class GanStep:
     jit_compile: bool = False
 
     def __post_init__(self) -> None:
-        # `_apply` sums gradients over replicas, so that their norm is the global batch's.
+        # `_apply` sums gradients over replicas, so that their norm is that of the global batch.
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             leave_gradients_as_they_are(optimizer)
 
     @property
     def discriminator_metrics(self) -> list[str]:
-        """Names of what `update_discriminators` returns."""
+        """Names of the metrics of `update_discriminators`."""
         terms = ("loss", "real_score", "predicted_score")
         names = [f"{model.name}/{term}" for model in self.discriminators for term in terms]
         return [*names, "discriminators/gradient_norm"]
 
     @property
     def generator_metrics(self) -> list[str]:
-        """Names of what `update_generator` returns."""
+        """Names of the metrics of `update_generator`."""
         names = [f"{model.name}/generator_loss" for model in self.discriminators]
         added = ["prediction_loss"] if self.options.prediction_loss else []
         own = ["orthogonal_penalty", *added, "loss", "gradient_norm"]
         return [*names, *(f"generator/{name}" for name in own)]
 
     def _seed(self, step: tf.Tensor, update: int | tf.Tensor) -> tf.Tensor:
-        """Of update `update` of a step: the discriminators' from 0 on, the generator's last."""
+        """Return the seed of one update in a step: discriminators from 0, the generator last."""
         count = self.options.discriminator_steps + 1
         root = tf.constant([self.seed, 0x7121D], tf.int64)
         number = tf.cast(step, tf.int64) * count + tf.cast(update, tf.int64)
         return tf.random.experimental.stateless_fold_in(root, number)
 
     def _own_rows(self, rows: tf.Tensor) -> tf.Tensor:
-        """This replica's rows of what was drawn for the global batch."""
+        """Return this replica's rows of a tensor drawn for the global batch."""
         if self.num_replicas == 1:
             return rows
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -106,7 +106,7 @@ class GanStep:
         )
 
     def draw_latents(self, seed: tf.Tensor) -> tf.Tensor:
-        """z, `[replica batch, latent]`, standard normal."""
+        """Draw z, `[replica batch, latent]`, standard normal."""
         count = self.replica_batch_size * self.num_replicas
         shape = [count, self.generator.latent_size]
         return self._own_rows(tf.random.stateless_normal(shape, seed, dtype=self._dtype))
@@ -140,7 +140,7 @@ class GanStep:
         return total / len(terms) if self.options.mean_of_discriminators else total
 
     def predict(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
-        """Conditioning frames followed by a fresh prediction, `[B, Tc + T, H, W, 3]`."""
+        """Return conditioning frames followed by a new prediction, `[B, Tc + T, H, W, 3]`."""
         count = self.generator.num_conditioning_frames
         conditioning = float_tensor(batch["video"][:, :count], self._dtype)
         with normalized_at_once(self.generator):
@@ -152,15 +152,15 @@ class GanStep:
     def update_discriminators(
         self, batch: Batch, step: tf.Tensor, update: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """One update of all discriminators on real and freshly predicted videos.
+        """Update all discriminators once, on real and newly predicted videos.
 
         Args:
-            batch: this replica's clips, `video` uint8 `[B, Tc + T, H, W, 3]`, `label` int `[B]`.
-            step: int64 scalar, the number of generator updates done before.
-            update: int scalar, the number of discriminator updates since.
+            batch: this replica's clips: `video` uint8 `[B, Tc + T, H, W, 3]`, `label` int `[B]`.
+            step: int64 scalar, number of generator updates done so far.
+            update: int scalar, number of discriminator updates since then.
 
         Returns:
-            This replica's losses, mean scores and gradient norm, scalars.
+            This replica's losses, mean scores and gradient norm as scalars.
         """
         with compiling_islands(self.jit_compile):
             return self._update_discriminators(batch, self._seed(step, update))
@@ -178,7 +178,7 @@ class GanStep:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
             for index, model in enumerate(self.discriminators):
-                # Real and predicted in one forward: the weights are normalised once.
+                # Real and predicted videos in one forward pass: the weights are normalized once.
                 views = [
                     self._view(model, real, seeds[1 + 2 * index]),
                     self._view(model, predicted, seeds[2 + 2 * index]),
@@ -198,11 +198,10 @@ class GanStep:
         return metrics
 
     def update_generator(self, batch: Batch, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One update of generator and encoder (hinge loss and orthogonality penalty), and the EMA.
+        """Update generator, encoder and EMA once (hinge loss and orthogonality penalty).
 
-        A prediction loss, where the options ask for one, is added.
-
-        Args and returns are those of `update_discriminators`.
+        A prediction loss is added if the options enable it. Arguments and return value are those of
+        `update_discriminators`.
         """
         with compiling_islands(self.jit_compile):
             metrics = self._update_generator(
@@ -245,15 +244,15 @@ class GanStep:
         island(self.average.update)(step)
 
     def prediction_difference(self, batch: Batch, videos: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Mean absolute difference of real frames and predicted ones, or the mean of several draws.
+        """Return the mean absolute difference of real frames and the mean of several draws.
 
         Args:
             batch: this replica's clips.
             videos: `[B, Tc + T, H, W, 3]`, the first draw, from `predict(batch, seed)`.
-            seed: of that draw; the others' follow from it.
+            seed: seed of that draw; those of the other draws follow from it.
 
         Returns:
-            A scalar, in [-1, 1]'s units.
+            A scalar, for pixels in [-1, 1].
         """
         draws = self.options.prediction_draws
         seeds = tf.random.experimental.stateless_split(seed, draws)
@@ -268,8 +267,8 @@ class GanStep:
         gradients: list[tf.Tensor],
         weights: list[keras.Variable],
     ) -> tf.Tensor:
-        """Updates the weights; returns the norm of the gradient over all replicas."""
-        # The class embedding's comes as rows, which have no norm before they are added up.
+        """Update the weights; return the norm of the gradient over all replicas."""
+        # The class embedding's gradient is sparse, and its norm needs the rows added up first.
         summed = [tf.convert_to_tensor(gradient) for gradient in gradients]
         if self.num_replicas > 1:
             replica = tf.distribute.get_replica_context()
@@ -282,7 +281,7 @@ class GanStep:
         return island(apply)(*summed)
 
     def penalty(self) -> tf.Tensor:
-        """The orthogonality penalty, before its weight, on the generator's raw weights."""
+        """Return the unweighted orthogonality penalty of the generator's raw weights."""
         kernels = penalized_kernels(self.generator)
 
         def penalty() -> tf.Tensor:
@@ -291,7 +290,7 @@ class GanStep:
         return island(penalty)()
 
     def singular_values(self) -> dict[str, tf.Tensor]:
-        """The largest first singular value of each network's raw weights."""
+        """Return the largest first singular value of each network's raw weights."""
         networks: dict[str, Any] = {"generator": self.generator}
         networks |= {model.name: model for model in self.discriminators}
         return {

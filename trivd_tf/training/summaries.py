@@ -1,4 +1,4 @@
-"""TensorBoard: losses, scores, gradient norms, singular values, times and sample videos."""
+"""TensorBoard summaries: losses, scores, gradient norms, singular values, times and videos."""
 
 import io
 
@@ -17,7 +17,7 @@ _SAMPLES = 4
 
 
 def gif_summary(videos: np.ndarray, milliseconds: int = 120) -> bytes:
-    """uint8 `[B, T, H, W, 3]` as one animated GIF, the videos side by side."""
+    """Encode uint8 `[B, T, H, W, 3]` as one animated GIF, the videos side by side."""
     frames = [
         Image.fromarray(np.concatenate(list(frame), axis=1)) for frame in videos.swapaxes(0, 1)
     ]
@@ -34,11 +34,11 @@ def gif_summary(videos: np.ndarray, milliseconds: int = 120) -> bytes:
 
 
 class Summaries:
-    """Writes what the loop measured.
+    """Writes the loop's metrics and sample videos to TensorBoard.
 
     Args:
         directory: TensorBoard's log directory of the run.
-        experiment: cadence, and test clips to predict.
+        experiment: supplies summary intervals and test clips to predict.
         step: networks whose weights and predictions are shown.
     """
 
@@ -49,7 +49,7 @@ class Summaries:
         self._clips: tf.Tensor | None = None
 
     def write(self, metrics: dict[str, np.ndarray], step: int, seconds: float) -> None:
-        """Scalars and videos that are due at `step`; `metrics` are those of the last loop."""
+        """Write the scalars and videos due at `step`; `metrics` are those of the last loop."""
         options = self._experiment.training
         with self._writer.as_default(step=step):
             if step % options.summary_every_steps == 0:
@@ -70,7 +70,7 @@ class Summaries:
             tf.summary.scalar(name, value)
 
     def _videos(self) -> None:
-        """Test clips as they are, and predicted with the batch's moments, as animated images."""
+        """Write real test clips and predictions with batch moments as animated images."""
         experiment = self._experiment
         if self._clips is None:
             count = self._num_samples()
@@ -100,7 +100,7 @@ class Summaries:
 
     @property
     def _split(self) -> str:
-        """Of the sample videos: clips that are not trained on, where there are any."""
+        """Split of the sample videos: test clips if there are any."""
         return "test" if self._experiment.data.has_test_clips else "train"
 
     def _num_samples(self) -> int:
@@ -108,7 +108,7 @@ class Summaries:
         return min(_SAMPLES, held)
 
     def problem_with_samples(self) -> str | None:
-        """Why there will be fewer sample videos than usual, or none; None where all is well."""
+        """Return why there will be fewer or no sample videos, or None."""
         try:
             count = self._num_samples()
         except InputError as error:
@@ -121,5 +121,5 @@ class Summaries:
         )
 
     def close(self) -> None:
-        """Flushes what was written."""
+        """Flush and close the summary writer."""
         self._writer.close()

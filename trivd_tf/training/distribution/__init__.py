@@ -1,1 +1,1 @@
-"""Replicas: strategies, workers, sharing out batches."""
+"""Distribution: strategies, devices, workers and batches of replicas."""

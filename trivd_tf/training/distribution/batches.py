@@ -1,20 +1,19 @@
-"""Training batches on the devices that use them, copied there while the step before still runs."""
+"""Training batches, copied to their devices while the previous step is still running."""
 
 import tensorflow as tf
 
 from trivd_tf.experiment import Experiment
 from trivd_tf.training.distribution.devices import kind_of
 
-# On the device: the next one is there when a step begins, and no more memory is spent on it.
+# One batch is ready on the device when a step begins; more would only use memory.
 _BATCHES_ON_DEVICE = 1
 
 
 def make_iterator(experiment: Experiment, strategy: tf.distribute.Strategy, seed: int, start: int):
-    """Endless training batches, each replica's share of them, from clip number `start` on.
+    """Return an endless iterator of training batches per replica, starting at clip `start`.
 
-    They are copied to the replicas' GPUs ahead of their use. Where there are several replicas
-    TensorFlow does so by itself (`tf.distribute.InputOptions.experimental_fetch_to_device`); a TPU
-    is fed by its host.
+    Batches are copied to the replicas' GPUs in advance. With several replicas TensorFlow does this
+    itself (`tf.distribute.InputOptions.experimental_fetch_to_device`); a TPU is fed by its host.
     """
     replicas = strategy.num_replicas_in_sync
 
@@ -30,7 +29,7 @@ def make_iterator(experiment: Experiment, strategy: tf.distribute.Strategy, seed
         own = replicas // context.num_input_pipelines
         if own == 1:
             return clips
-        # A batch of this worker holds its replicas' shares one after the other.
+        # A batch of this worker contains its replicas' shares in order.
         share = experiment.training.batch_size // replicas
         return clips.unbatch().batch(share, drop_remainder=True)
 
@@ -40,20 +39,20 @@ def make_iterator(experiment: Experiment, strategy: tf.distribute.Strategy, seed
 
 
 def only_gpu(strategy: tf.distribute.Strategy) -> str | None:
-    """The name of the GPU that a strategy with one replica computes on; None for a CPU or a TPU."""
+    """Return the name of the GPU of a strategy with one replica, or None for a CPU or TPU."""
     if kind_of(strategy) != "GPU":
         return None
     try:
         (device,) = strategy.extended.worker_devices
-    except RuntimeError:  # TensorFlow's default strategy has no list: it takes the first GPU
+    except RuntimeError:  # TensorFlow's default strategy has no list: it uses the first GPU
         device = tf.config.list_logical_devices("GPU")[0].name
     return device
 
 
 def copied_ahead(batches: tf.data.Dataset, device: str | None) -> tf.data.Dataset:
-    """`batches` in their order, each copied to `device` before it is asked for; as is for None.
+    """Return `batches` in order, each copied to `device` in advance; unchanged if that is None.
 
-    Nothing can be applied to the result: `prefetch_to_device` has to come last.
+    No transformation can follow: `prefetch_to_device` has to come last.
     """
     if device is None:
         return batches

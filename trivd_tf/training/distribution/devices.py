@@ -1,4 +1,4 @@
-"""What the devices of a run decide: determinism, what XLA compiles, and how memory runs out."""
+"""Device-dependent choices: determinism, XLA compilation and reports of device failures."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,27 +11,27 @@ from trivd_tf.experiment import TrainingOptions
 
 
 def kind_of(strategy: tf.distribute.Strategy) -> str:
-    """`CPU`, `GPU` or `TPU`: what the strategy computes on; a GPU or TPU among CPUs counts."""
+    """Return the strategy's kind, `CPU`, `GPU` or `TPU`; a GPU or TPU among CPUs counts."""
     try:
         devices = strategy.extended.worker_devices
-    except RuntimeError:  # TensorFlow's default strategy: the first GPU, if there is one
+    except RuntimeError:  # TensorFlow's default strategy: the first GPU, if any
         return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     kinds = {kind for device in devices for kind in ("GPU", "TPU") if f"{kind}:" in device.upper()}
     return min(kinds, default="CPU")
 
 
 def is_deterministic(options: TrainingOptions, kind: str) -> bool:
-    """Whether a run on devices of this kind repeats to the last bit."""
+    """Whether a run on devices of this kind is repeatable to the last bit."""
     if options.deterministic == "auto":
         return kind == "CPU"
     return bool(options.deterministic)
 
 
 def set_determinism(options: TrainingOptions, kind: str) -> None:
-    """Makes the operations of this process deterministic where `is_deterministic` says so.
+    """Make the operations of this process deterministic if `is_deterministic` is true.
 
-    A kernel that adds up in an order which threads decide gives other last bits, and so another
-    run. Where `options` leave the choice to the devices, what the process asked for before stays.
+    A kernel whose summation order depends on threads gives different last bits, and so a different
+    run. If `options` leave the choice to the devices, the process's earlier setting stays.
     """
     if is_deterministic(options, kind):
         tf.config.experimental.enable_op_determinism()
@@ -41,10 +41,11 @@ def set_determinism(options: TrainingOptions, kind: str) -> None:
 
 @contextlib.contextmanager
 def graph_optimizers(kind: str) -> Iterator[None]:
-    """Graphs that first run inside are optimized as pays on devices of this kind.
+    """Choose graph optimizers for graphs that first run inside, by kind of device.
 
-    On CPUs TensorFlow's graph optimizers take a third of the first step, and make no later step
-    faster (docs/scaling.md): they are left out. A GPU keeps them: they lay out its convolutions.
+    On CPUs TensorFlow's graph optimizers take a third of the first step and make no later step
+    faster (docs/scaling.md), so they are disabled. A GPU keeps them: they choose the layout of its
+    convolutions.
     """
     if kind != "CPU":
         yield
@@ -58,15 +59,15 @@ def graph_optimizers(kind: str) -> Iterator[None]:
 
 
 def compiles_islands(options: TrainingOptions, kind: str, num_replicas: int) -> bool:
-    """Whether XLA compiles the small operations of a step to `layers.islands`.
+    """Whether XLA compiles the small operations of a step (`layers.islands`).
 
-    Only where it is asked for: they have run on no GPU yet, and a GPU on which XLA lacks a library
-    or compiles for minutes must not keep a run that trains without it from starting.
+    Only if requested: islands have not been run on a GPU yet, and a GPU on which XLA lacks a
+    library or compiles for minutes must not block a run that trains without it.
 
     Raises:
-        InputError: asked for on several devices, whose batch norms reduce over replicas.
+        InputError: requested on several devices, whose batch norms reduce over replicas.
     """
-    if kind == "TPU" or options.jit_compile == "auto":  # a TPU compiles whole updates
+    if kind == "TPU" or options.jit_compile == "auto":  # a TPU compiles the whole update
         return False
     if options.jit_compile and num_replicas > 1:
         raise InputError(
@@ -76,7 +77,7 @@ def compiles_islands(options: TrainingOptions, kind: str, num_replicas: int) -> 
     return bool(options.jit_compile)
 
 
-# An allocation that fails inside of a program of XLA comes as an internal error.
+# An allocation that fails inside an XLA program raises an internal error.
 _MEMORY_SIGNS = ("RESOURCE_EXHAUSTED", "OUT_OF_MEMORY", "Out of memory", "out of memory")
 _COMPILER_SIGNS = ("libdevice", "ptxas", "nvlink", "XLA", "xla", "HLO")
 
@@ -85,15 +86,15 @@ _COMPILER_SIGNS = ("libdevice", "ptxas", "nvlink", "XLA", "xla", "HLO")
 def reporting_device_failures(
     options: TrainingOptions, step: Callable[[], int], *, jit_compile: bool = False
 ) -> Iterator[None]:
-    """Turns TensorFlow's pages about what a device could not do into one RunError.
+    """Convert TensorFlow's device failures into one short RunError.
 
-    An allocation that failed names the batch size and what to lower; a part that XLA could not
-    compile names the option that does without.
+    For a failed allocation the error names the batch size and the options to lower. For a failed
+    XLA compilation it names the option that disables it.
 
     Args:
-        options: of the run.
+        options: options of the run.
         step: returns the number of steps done.
-        jit_compile: whether the step has parts that XLA compiles.
+        jit_compile: whether XLA compiles parts of the step.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which devices train: one, several in this machine, several machines, or a TPU."""
+"""Choice of the training devices: one, several in this machine, several machines, or a TPU."""
 
 import json
 import os
@@ -14,16 +14,16 @@ STRATEGIES = ("one_device", "mirrored", "multi_worker", "tpu")
 def make_strategy(
     name: str = "one_device", *, tpu: str | None = None, logical_devices: int | None = None
 ) -> tf.distribute.Strategy:
-    """Builds a tf.distribute strategy; to be called before TensorFlow computes anything.
+    """Build a tf.distribute strategy; call it before TensorFlow computes anything.
 
     Args:
         name: one of `STRATEGIES`. `one_device` is the first GPU, or the CPU; `mirrored` all GPUs,
-            or all logical CPU devices; `multi_worker` the machines that TF_CONFIG names.
+            or all logical CPU devices; `multi_worker` the machines listed in TF_CONFIG.
         tpu: for `tpu`, the name of a Cloud TPU, its address, or `local`.
-        logical_devices: divides the CPU into so many devices, to try replicas without GPUs.
+        logical_devices: number of logical devices of the CPU, to try replicas without GPUs.
 
     Raises:
-        InputError: for an unknown name, a TPU that does not answer, or a wrong TF_CONFIG.
+        InputError: unknown name, a TPU that does not answer, or an invalid TF_CONFIG.
     """
     if name not in STRATEGIES:
         raise InputError(f"--strategy must be one of {', '.join(STRATEGIES)}; received {name!r}")
@@ -39,7 +39,7 @@ def make_strategy(
         return _multi_worker_strategy()
     if name == "tpu":
         return _tpu_strategy(tpu)
-    # TensorFlow's own way with one device; it needs no wrappers around variables.
+    # TensorFlow's default for one device; it needs no wrappers around variables.
     return tf.distribute.get_strategy()
 
 
@@ -112,10 +112,10 @@ def replica_batch_size(
     batch_size: int,
     option: str = "TrainingOptions.batch_size",
 ) -> int:
-    """Each replica's share of the global batch.
+    """Return each replica's share of the global batch.
 
     Raises:
-        InputError: when it cannot be shared evenly.
+        InputError: the batch cannot be divided evenly.
     """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:

@@ -1,6 +1,6 @@
-"""What the processes of a job over several machines have to agree on.
+"""Coordination of the processes of a multi-machine job.
 
-With one process (one device, `mirrored`, `tpu`) everything here is free: nothing is communicated.
+With one process (one device, `mirrored`, `tpu`) nothing here communicates.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from trivd_tf.base.errors import RunError
 
-# What TensorFlow raises where it waits for a worker that is gone.
+# Errors that TensorFlow raises while waiting for a lost worker.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -26,14 +26,14 @@ _LOST = (
 
 
 class Workers:
-    """The processes that train together, as one of them sees them.
+    """The group of processes that train together, seen from one of them.
 
     Args:
-        strategy: of the run.
+        strategy: strategy of the run.
 
     Attributes:
-        count: how many there are.
-        is_chief: whether this one writes checkpoints, logs and records.
+        count: number of processes.
+        is_chief: whether this process writes checkpoints, logs and records.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -47,17 +47,17 @@ class Workers:
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, copies, axis=None)
 
     def any(self, flag: bool) -> bool:
-        """Whether `flag` is set in any worker; all call it and all get the same answer."""
+        """Whether `flag` is set in any worker; all workers must call it and get the same answer."""
         if self.count == 1:
             return flag
         return float(self._sum(tf.constant([float(flag)], tf.float64))[0]) > 0
 
     def wait(self) -> None:
-        """Returns once every worker got here."""
+        """Block until every worker calls it."""
         self.any(False)
 
     def check_same_step(self, step: int) -> None:
-        """Raises RunError where the workers restored different checkpoints."""
+        """Raise RunError if the workers restored different checkpoints."""
         if self.count == 1:
             return
         replicas = self._strategy.num_replicas_in_sync
@@ -70,7 +70,7 @@ class Workers:
 
     @contextlib.contextmanager
     def reporting_losses(self, step: Callable[[], int]) -> Iterator[None]:
-        """Turns TensorFlow's many errors about a lost worker into one RunError."""
+        """Convert TensorFlow's various errors about a lost worker into one RunError."""
         try:
             yield
         except _LOST as error:
@@ -80,7 +80,7 @@ class Workers:
 
 
 def lost_message(step: int) -> str:
-    """What a user has to know when a worker is gone."""
+    """Return the message for a user whose job lost a worker."""
     return (
         f"a worker no longer answers after step {step}: this job ends; start all workers again, "
         "they resume from the newest checkpoint"
@@ -102,16 +102,16 @@ def _count(strategy: tf.distribute.Strategy) -> int:
 
 
 class Watchdog:
-    """Ends the process where a compiled loop of a job over several workers does not come back.
+    """Ends the process if a compiled loop of a multi-worker job does not return.
 
-    A worker that died is noticed by TensorFlow's own heartbeat; one that is alive but stuck is not,
-    and the others would wait for it for ever inside a collective, out of reach of any exception.
+    TensorFlow's heartbeat detects a worker that died, but not one that is alive and stuck. The
+    other workers would wait for it forever inside a collective, where no exception reaches them.
 
     Args:
-        workers: nothing happens where there is only one.
-        shortest: seconds that every loop is granted; a loop is granted ten times the longest one
-            before it, if that is more.
-        first: seconds for the first loop, which compiles.
+        workers: the watchdog is inactive if there is only one.
+        shortest: minimum time limit of a loop in seconds; the limit is this, or ten times the
+            longest loop so far if that is longer.
+        first: time limit in seconds of the first loop, which compiles.
     """
 
     def __init__(self, workers: Workers, *, shortest: float = 300.0, first: float = 3600.0):
@@ -122,7 +122,7 @@ class Watchdog:
 
     @contextlib.contextmanager
     def watching(self, step: int) -> Iterator[None]:
-        """Within it the time limit runs."""
+        """Enforce the time limit inside the context."""
         if not self._active:
             yield
             return
