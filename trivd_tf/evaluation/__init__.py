@@ -1,4 +1,4 @@
-"""Scores of a model: protocols, baselines, pictures, reports, the paper's tables."""
+"""Evaluation of a model: protocols, baselines, pictures, reports, the paper's tables."""
 
 from trivd_tf.evaluation.evaluate import evaluate
 from trivd_tf.evaluation.protocols import PROTOCOLS, Scoring, apply_protocol, find_protocol

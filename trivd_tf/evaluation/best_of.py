@@ -1,4 +1,4 @@
-"""SSIM of the best of l futures by frame (paper, Fig. 5; docs/architecture.md, section 7)."""
+"""Per-frame SSIM of the best of l predictions (paper, Fig. 5; docs/architecture.md, section 7)."""
 
 import pathlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.metrics import best_of, ssim
 
 DRAWS = (1, 2, 5, 10, 20, 50, 100)
-_SAVE_EVERY = 16  # clips, each of as many futures as the most draws
+_SAVE_EVERY = 16  # clips, each with the maximum number of draws
 
 
 def best_of_draws(
@@ -29,22 +29,22 @@ def best_of_draws(
     draws: tuple[int, ...] = DRAWS,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[int, list[float]]:
-    """Mean SSIM by frame of the draw with the best mean SSIM among the first l, for each l.
+    """Return the per-frame SSIM of the best of the first l draws by mean SSIM, averaged over clips.
 
     Args:
-        experiment: as it is scored.
-        predictor: of futures.
-        num_clips: how many of the evaluation clips.
-        identity: of the predictor.
-        path: file of the unfinished result.
-        draws: the values of l, rising.
-        should_stop: asked between clips.
+        experiment: the experiment, configured for scoring.
+        predictor: makes the predictions.
+        num_clips: number of evaluation clips to use.
+        identity: identity of the predictor.
+        path: file of the partial result.
+        draws: values of l, ascending.
+        should_stop: polled between clips.
 
     Returns:
         l -> SSIM of each predicted frame.
 
     Raises:
-        EvaluationStopped: `should_stop` said so; the next call resumes from there.
+        EvaluationStopped: `should_stop` returned True; the next call resumes from there.
     """
     options = experiment.evaluation
     skip = experiment.clip.num_conditioning_frames
@@ -73,7 +73,7 @@ def best_of_draws(
 def _ssim_of_draws(
     predictor: Predictor, clip: RealClips, skip: int, seed: int, count: int
 ) -> np.ndarray:
-    """SSIM by frame of `count` futures of one clip, `[count, T]`."""
+    """Return the per-frame SSIM of `count` predictions of one clip, `[count, T]`."""
     z = latents(
         seed,
         num_clips=1,

@@ -1,4 +1,4 @@
-"""The real clips that scores are measured on, and those that they are compared with."""
+"""Real clips for scoring, and other real clips to compare them with."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ import numpy as np
 from trivd_tf.base.errors import InputError
 from trivd_tf.experiment import Experiment
 
-# Fewest clips at which a score is drawn in the curve over sample counts.
+# Fewest clips for a point of the curve over sample counts.
 _FEWEST = 16
 _MOST_POINTS = 8
 
 
 class TooFewClips(InputError):
-    """The data holds fewer clips than an evaluation asks for."""
+    """The data has fewer clips than an evaluation needs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +23,9 @@ class RealClips:
 
     Attributes:
         videos: uint8 `[b, Tc + T, S, S, 3]`.
-        labels: int32 `[b]`, each clip's class; None for a model that takes none, and where the
-            classes of the data are not those of the model.
-        first: the number of the first of them in the list of evaluation clips.
+        labels: int32 `[b]`, each clip's class; None if the model takes no labels, or if the data's
+            classes are not those of the model.
+        first: index of the first clip in the list of evaluation clips.
     """
 
     videos: np.ndarray
@@ -36,24 +36,24 @@ class RealClips:
         return len(self.videos)
 
     def one(self, index: int) -> "RealClips":
-        """A batch of one of the clips."""
+        """Return a batch of the clip at `index`."""
         labels = None if self.labels is None else self.labels[index : index + 1]
         return RealClips(self.videos[index : index + 1], labels, self.first + index)
 
     def repeated(self, times: int) -> "RealClips":
-        """Every clip several times, one after the other."""
+        """Return a batch with every clip repeated `times` times in a row."""
         labels = None if self.labels is None else np.repeat(self.labels, times)
         return RealClips(np.repeat(self.videos, times, axis=0), labels, self.first)
 
 
 def sample_counts(num_samples: int) -> list[int]:
-    """Where the score over the number of samples is taken: halves of `num_samples`, rising."""
+    """Return the sample counts to score: `num_samples`, halved repeatedly, in ascending order."""
     counts = [num_samples // 2**power for power in range(_MOST_POINTS)]
     return [num_samples] if counts[0] < _FEWEST else [n for n in counts if n >= _FEWEST][::-1]
 
 
 def other_real_clips(experiment: Experiment) -> tuple[str, int]:
-    """Where "real against real" takes its second set: (split, clips to skip before it)."""
+    """Return the location of the second set of "real against real": (split, clips to skip)."""
     options = experiment.evaluation
     held = experiment.data.num_evaluation_clips(experiment.clip, options.split)
     if held >= 2 * options.num_samples:
@@ -62,9 +62,9 @@ def other_real_clips(experiment: Experiment) -> tuple[str, int]:
 
 
 def check_enough_clips(experiment: Experiment, *, in_training: bool = False) -> None:
-    """Raises TooFewClips where the data holds fewer clips than the evaluation asks for.
+    """Raise TooFewClips if the data has fewer clips than the evaluation needs.
 
-    Scores in training take no other real clips.
+    Scores during training need no second set of real clips.
     """
     options = experiment.evaluation
     wanted = [(options.split, 0)]
@@ -88,7 +88,7 @@ def check_enough_clips(experiment: Experiment, *, in_training: bool = False) -> 
 def batches_of(
     experiment: Experiment, split: str, *, first: int = 0, num_clips: int
 ) -> Iterator[RealClips]:
-    """Batches of evaluation clips from `first` on."""
+    """Iterate over batches of evaluation clips, starting at clip `first`."""
     if num_clips < 1:
         return
     clips = experiment.data.evaluation_clips(

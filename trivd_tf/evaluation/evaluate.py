@@ -1,4 +1,4 @@
-"""Scores a model next to simple baselines, by a protocol (docs/architecture.md, section 7)."""
+"""Scoring of a model and simple baselines by a protocol (docs/architecture.md, section 7)."""
 
 import dataclasses
 import pathlib
@@ -38,38 +38,38 @@ def evaluate(
     extractor: FeatureExtractor | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Report:
-    """Scores a model, copying the last frame, and real clips against other real clips.
+    """Score a model, a copy of the last frame, and real clips against other real clips.
 
-    Writes `report.json`, `report.md` and pictures to `output`. What is unfinished is kept there
-    too: the same call resumes an interrupted one. An earlier report in the model directory is
-    replaced; files of it that were edited since are kept as `NAME-earlier-1.SUFFIX`.
+    Writes `report.json`, `report.md` and pictures to `output`. Partial results are kept there too,
+    so the same call resumes an interrupted evaluation. An earlier report in the model directory is
+    replaced; report files edited since then are kept as `NAME-earlier-1.SUFFIX`.
 
     Args:
-        experiment: what `model_dir` is a run of.
-        model_dir: a run's directory, or an exported model.
-        step: of the checkpoint, or "best"; the newest when left out.
-        scoring: by which protocol, on which data; the experiment's own options when left out.
+        experiment: the experiment of `model_dir`.
+        model_dir: a model directory, or an exported model.
+        step: step of the checkpoint, or "best"; the newest by default.
+        scoring: protocol and data to score with; the experiment's own options by default.
         include_untrained: also score the model as it was before the first step.
-        seed: the run's, from which the untrained model is built again.
+        seed: the run's seed, from which the untrained model is rebuilt.
         pictures: what to show besides the table.
-        strategy: shares clips out between its replicas.
-        output: where to; `MODEL_DIR/evaluations/<step>/<protocol>` when left out.
-        extractor: I3D, where it is at hand already.
-        should_stop: asked between batches.
+        strategy: divides the clips among its replicas.
+        output: folder of the report; `MODEL_DIR/evaluations/<step>/<protocol>` by default.
+        extractor: an I3D that is already loaded.
+        should_stop: polled between batches.
 
     Returns:
-        The report; `str(report)` is the table.
+        The report; `str(report)` is its table.
 
     Raises:
-        InputError: no checkpoint, too few clips, a combination that cannot be, `output` holds other
-            files of these names, or another process is at work on the same report.
-        EvaluationStopped: `should_stop` said so.
+        InputError: no checkpoint, too few clips, an invalid combination of arguments, `output` has
+            other files of these names, or another process is working on the same report.
+        EvaluationStopped: `should_stop` returned True.
     """
     scoring = scoring or Scoring(experiment)
     scored = scoring.experiment
     scored.data.prepare(scored.clip)
     check_enough_clips(scored)
-    # Standing statistics are of the data that the model was trained on.
+    # Standing statistics come from the data that the model was trained on.
     trained = dataclasses.replace(experiment, evaluation=scored.evaluation)
     model = open_model(model_dir, step=step, experiment=trained, strategy=strategy)
     protocol = describe_scoring(
@@ -106,11 +106,11 @@ def evaluate(
 
 
 def _finish(report: Report, work: Work) -> Report:
-    """The report with pictures and the means over all runs, written."""
+    """Complete the report with pictures and the means over all runs, and write it."""
     work.folder.mkdir(parents=True, exist_ok=True)
     files = model_files.report_files(work.folder)
     first = report.rows[0]
-    means = work.all_runs(first)  # before anything is written: this may take hours
+    means = work.all_runs(first)  # before writing anything: this may take hours
     for path, kept in set_aside_edited(files).items():
         print(
             f"trivd: {path} was edited, or comes from an earlier version: kept as {kept.name}",
@@ -131,14 +131,14 @@ def _with_pictures(report: Report, work: Work) -> Report:
 
 
 def output_folder(model_dir: str | pathlib.Path, step: int, scoring: Scoring) -> pathlib.Path:
-    """Where a report goes when nobody says where."""
+    """Return the default folder of a report."""
     return pathlib.Path(model_dir) / model_files.EVALUATIONS / str(step) / scoring.protocol
 
 
 def make_extractor(
     experiment: Experiment, strategy: tf.distribute.Strategy | None
 ) -> FeatureExtractor:
-    """I3D as the evaluation options say, on the replicas of `strategy` if there are several."""
+    """Create I3D by the evaluation options, on the replicas of `strategy` if there are several."""
     options = experiment.evaluation
     if strategy is None or strategy.num_replicas_in_sync == 1:
         model = I3D.from_pretrained(options.i3d) if options.i3d else None
@@ -151,7 +151,7 @@ def make_extractor(
 def build_untrained(
     experiment: Experiment, seed: int, strategy: tf.distribute.Strategy | None = None
 ):
-    """The generator as training would begin with it, standing statistics estimated."""
+    """Build the generator as it is before training, with standing statistics estimated."""
     strategy = strategy or tf.distribute.get_strategy()
     generator = build_step(experiment, strategy, seed).generator
     estimate_from_training_data(experiment, generator, strategy=strategy)
@@ -165,6 +165,6 @@ def _paper(model_dir: str | pathlib.Path, scoring: Scoring) -> tuple[str, ...]:
 
 
 def with_options(experiment: Experiment, **changes) -> Experiment:
-    """The same experiment, evaluated otherwise."""
+    """Return the experiment with changed evaluation options."""
     evaluation = dataclasses.replace(experiment.evaluation, **changes)
     return dataclasses.replace(experiment, evaluation=evaluation)

@@ -1,4 +1,4 @@
-"""Logits of the clips that were scored so far, in a file: memory does not grow with them."""
+"""File of the logits scored so far, so that memory use does not grow with the clips."""
 
 import contextlib
 import os
@@ -15,14 +15,14 @@ _ENDING = ".f32"
 
 
 class LogitsFile:
-    """Rows of float32 that are appended, beside an unfinished result that names the file.
+    """Appendable float32 rows, stored beside the partial result that names the file.
 
-    Each process writes a file of its own: what another process of the same work writes, or wrote
-    before it was interrupted, stays as it is and is copied.
+    Each process writes its own file. Files of other processes working on the same evaluation, or
+    of interrupted ones, are copied and never changed.
 
     Args:
-        result: path of the unfinished result; the file's name begins with its stem.
-        dim: D, of a row.
+        result: path of the partial result; the file's name begins with its stem.
+        dim: D, the length of a row.
     """
 
     def __init__(self, result: pathlib.Path, dim: int = 400):
@@ -33,16 +33,16 @@ class LogitsFile:
 
     @property
     def name(self) -> np.ndarray:
-        """For the unfinished result."""
+        """File name, as stored in the partial result."""
         return np.array(self.path.name)
 
     def resume(self, name: str, count: int, *, complete: bool) -> bool:
-        """Begins with the first `count` rows of another file; False where it lacks them.
+        """Start from the first `count` rows of another file; return False if they are missing.
 
         Args:
-            name: of the other file.
-            count: rows that belong to the unfinished result; there may be more.
-            complete: nothing will be appended, so that the other file itself is used.
+            name: name of the other file.
+            count: rows that belong to the partial result; the file may have more.
+            complete: nothing will be appended, so use the other file itself.
         """
         other = self.path.with_name(name)
         size = count * self._dim * 4
@@ -60,10 +60,10 @@ class LogitsFile:
         return True
 
     def append(self, rows: np.ndarray) -> None:
-        """Adds logits `[n, D]`.
+        """Append logits `[n, D]`.
 
         Raises:
-            RunError: they cannot be written.
+            RunError: the file cannot be written.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,11 +75,11 @@ class LogitsFile:
         self._count += len(rows)
 
     def rows(self) -> np.ndarray:
-        """All of them, `[N, D]`, memory-mapped."""
+        """Return all rows, `[N, D]`, memory-mapped."""
         return np.memmap(self.path, np.float32, "r", shape=(self._count, self._dim))
 
     def remove_others(self) -> None:
-        """Deletes the files of interrupted processes, once all is done."""
+        """Delete the files of interrupted processes once the evaluation is complete."""
         for path in self.path.parent.glob(f"{self._stem}*{_ENDING}"):
             if path != self.path:
                 with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The partial sums of an evaluation, in a file, so that an interrupted evaluation resumes."""
+"""File of an evaluation's partial sums, from which an interrupted evaluation resumes."""
 
 import hashlib
 import json
@@ -17,22 +17,22 @@ Arrays = dict[str, np.ndarray]
 
 
 class EvaluationStopped(Exception):
-    """The caller asked to stop; what was done so far is kept."""
+    """The caller asked to stop; partial results are kept."""
 
 
 def digest(parts: Any) -> str:
-    """A short key of anything JSON can hold."""
+    """Return a short key of any JSON-serializable value."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 class PartialResult:
-    """A file of arrays that counts only for the same work; it appears whole or not at all.
+    """A file of arrays, valid only for the same work and written atomically.
 
     Args:
-        path: of the file.
-        key: of the work, from `digest`; a file with another key is ignored.
-        should_stop: asked after every write.
+        path: path of the file.
+        key: key of the work, from `digest`; a file with another key is ignored.
+        should_stop: polled after every write.
         save_every: clips between two writes.
     """
 
@@ -50,27 +50,27 @@ class PartialResult:
         self._saved = 0
 
     def load(self) -> Arrays | None:
-        """What an earlier process left of the same work; None where there is nothing to use."""
+        """Return an earlier process's arrays of the same work, or None."""
         try:
             with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 if str(stored["key"]) != self._key:
                     return None
                 arrays = {name: stored[name] for name in stored.files if name != "key"}
-        except Exception:  # missing, truncated or damaged, by many names: the work is done again
+        except Exception:  # missing, truncated or damaged, with many error types: start over
             return None
         self._saved = int(arrays["done"])
         return arrays
 
     def step(self, done: int, arrays: Callable[[], Arrays], *, last: bool = False) -> None:
-        """Called after each batch: writes when it is time to, or at the last clip.
+        """Call after each batch: writes if it is due, or at the last clip.
 
         Args:
-            done: clips so far.
-            arrays: gives what was summed so far.
-            last: whether these were all.
+            done: clips processed so far.
+            arrays: returns the current partial sums.
+            last: whether these were all clips.
 
         Raises:
-            EvaluationStopped: the caller wants to stop; everything so far was written.
+            EvaluationStopped: `should_stop` returned True; everything so far is written.
             RunError: the file cannot be written.
         """
         stopping = self._should_stop()
@@ -86,11 +86,11 @@ class PartialResult:
 
 
 def prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """The arrays under names that begin with `prefix/`."""
+    """Prepend `prefix/` to the names of the arrays."""
     return {f"{prefix}/{name}": array for name, array in arrays.items()}
 
 
 def below(prefix: str, arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """The inverse of `prefixed`."""
+    """Invert `prefixed`."""
     start = f"{prefix}/"
     return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}

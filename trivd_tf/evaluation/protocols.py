@@ -1,7 +1,7 @@
-"""Protocols: all that a score depends on, fixed under a name (docs/architecture.md, section 7).
+"""Protocols: named settings that fix a score (docs/architecture.md, section 7).
 
-`trivd evaluate --protocol NAME` scores any model by one of these, whatever its own configuration
-says; what a caller changes is written down as a deviation.
+`trivd evaluate --protocol NAME` scores any model by one of these, overriding its own configuration.
+Whatever a caller changes is recorded as a deviation.
 """
 
 import dataclasses
@@ -25,15 +25,15 @@ from trivd_tf.experiment import EvaluationOptions, Experiment
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """What a score depends on besides the model.
+    """Everything that a score depends on besides the model.
 
     Attributes:
-        name: for `--protocol`.
-        source: the class of the data set.
-        source_options: its arguments besides the folder: which stored videos are scored on.
+        name: value of `--protocol`.
+        source: class of the data set.
+        source_options: its arguments besides the folder, which select the stored videos to score.
         clip: conditioning and predicted frames, size, stride.
         options: split, sample count, runs, resize rule, standing statistics, seeds.
-        note: what the paper leaves open, or does otherwise.
+        note: choices that the paper leaves open or makes differently.
     """
 
     name: str
@@ -127,14 +127,14 @@ PROTOCOLS: dict[str, Protocol] = {
 
 @dataclasses.dataclass(frozen=True)
 class Scoring:
-    """A model's experiment as it is to be scored.
+    """A model's experiment, configured for scoring.
 
     Attributes:
-        experiment: with the data, clip and options that the score is measured on; conditional on
-            classes where the model is and the data has the model's classes.
-        protocol: name of the protocol, empty for the experiment's own options.
-        deviations: what differs from the protocol, a line each.
-        note: the protocol's.
+        experiment: the experiment with data, clip and options of the score; class-conditional if
+            the model is and the data has the model's classes.
+        protocol: name of the protocol; empty for the experiment's own options.
+        deviations: differences from the protocol, one line each.
+        note: note of the protocol.
     """
 
     experiment: Experiment
@@ -144,10 +144,10 @@ class Scoring:
 
 
 def find_protocol(name: str) -> Protocol:
-    """The protocol of that name.
+    """Return the protocol by name.
 
     Raises:
-        InputError: there is none.
+        InputError: unknown name.
     """
     if name not in PROTOCOLS:
         raise InputError(
@@ -163,19 +163,19 @@ def apply_protocol(
     data_dir: str | None = None,
     changes: dict[str, Any] | None = None,
 ) -> Scoring:
-    """How a model is scored by a protocol; it may have been trained on another data set.
+    """Configure the scoring of a model by a protocol, possibly on another data set.
 
-    The frames that a model takes and makes, and their size, cannot change: where the protocol asks
-    for others, that is a deviation.
+    The model's numbers of frames and their size cannot change. If the protocol differs there, that
+    is a deviation.
 
     Args:
-        protocol: by which it is scored.
-        experiment: what the model was trained by.
-        data_dir: folder of the protocol's data set; that of the training data when left out.
-        changes: of `EvaluationOptions`, which become deviations.
+        protocol: protocol to score by.
+        experiment: experiment that trained the model.
+        data_dir: folder of the protocol's data set; that of the training data by default.
+        changes: changed `EvaluationOptions`, which become deviations.
 
     Raises:
-        InputError: the folder is not known, or holds another data set.
+        InputError: the folder is unknown, or contains another data set.
     """
     own = experiment.clip
     clip = dataclasses.replace(
@@ -193,7 +193,7 @@ def apply_protocol(
         evaluation=options,
         class_conditional=experiment.class_conditional and _same_classes(source, experiment),
     )
-    # How many clips run through the network at once does not change what comes out.
+    # The number of clips per forward pass does not change the result.
     differences = [
         f"{field.name}: {getattr(mine, field.name)} instead of {getattr(wanted, field.name)}"
         for mine, wanted in ((clip, protocol.clip), (options, protocol.options))
@@ -204,7 +204,7 @@ def apply_protocol(
 
 
 def _same_classes(source: ClipSource, experiment: Experiment) -> bool:
-    """Whether a label of `source` means what the same label meant in training."""
+    """Whether a label of `source` has the same meaning as in training."""
     return source.class_names == experiment.labels
 
 

@@ -1,4 +1,4 @@
-"""I3D statistics of the real clips, computed once for a data set, split and protocol."""
+"""I3D statistics of the real clips, cached by data set, split and protocol."""
 
 import dataclasses
 import os
@@ -20,11 +20,11 @@ MomentsByCount = dict[int, StreamedMoments]
 
 @dataclasses.dataclass(frozen=True)
 class RealFeatures:
-    """What I3D makes of the real clips.
+    """I3D features of the real clips.
 
     Attributes:
-        by_count: for each of `sample_counts`, the moments of that many of the first clips.
-        logits: of all of them, `[N, 400]`, in a file.
+        by_count: moments of the first n clips, for each n of `sample_counts`.
+        logits: logits of all clips, `[N, 400]`, in a file.
     """
 
     by_count: MomentsByCount
@@ -32,13 +32,13 @@ class RealFeatures:
 
 
 def cache_dir() -> pathlib.Path:
-    """Where statistics are kept between runs."""
+    """Return the directory that keeps statistics between runs."""
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(base) / "trivd_tf" / "real_statistics"
 
 
 def cache_key(experiment: Experiment) -> str:
-    """Changes with everything that the statistics depend on."""
+    """Return a key of everything that the statistics depend on."""
     options = experiment.evaluation
     return digest(
         {
@@ -60,10 +60,10 @@ def real_features(
     extractor: FeatureExtractor,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> RealFeatures:
-    """I3D logits of the evaluation clips, and their moments, from the cache if there.
+    """Return I3D logits of the evaluation clips and their moments, cached if possible.
 
     Raises:
-        EvaluationStopped: `should_stop` said so; the next call resumes from there.
+        EvaluationStopped: `should_stop` returned True; the next call resumes from there.
     """
     options = experiment.evaluation
     key = cache_key(experiment)
@@ -111,7 +111,7 @@ def update_by_count(
     counts: list[int],
     found: MomentsByCount,
 ) -> None:
-    """Adds a batch to `moments`, and to `found` a copy at each of `counts` that it passes."""
+    """Add a batch to `moments`, and a copy to `found` at each of `counts` reached."""
     begin = moments.count
     edges = [n - begin for n in counts if begin < n < begin + len(logits)]
     for part in np.split(logits, edges):

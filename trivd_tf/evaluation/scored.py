@@ -1,7 +1,7 @@
-"""Scores of several kinds of prediction of the same clips, in one reading, batch by batch.
+"""Scores of several kinds of prediction of the same clips, in one pass, batch by batch.
 
-Memory does not grow with the number of clips: a batch is read, predicted, scored and forgotten; its
-logits go to a file.
+Memory use does not grow with the number of clips: each batch is read, predicted, scored and
+released, and its logits go to a file.
 """
 
 import pathlib
@@ -34,26 +34,26 @@ from trivd_tf.metrics.uncertainty import FvdEstimate, Resampling, estimate_fvd
 # PSNR of identical frames is infinite; a mean over frames needs a bound (8-bit noise floor).
 _PSNR_CEILING = 100.0
 
-# Bootstrap samples; `trivd score` takes more, of fewer clips.
+# Bootstrap samples; `trivd score` uses more, of fewer clips.
 _REPLICATES = 100
 
-# Real clips to clips of the same shape that are scored, uint8 `[b, Tc + T, S, S, 3]`.
+# Maps real clips to clips of the same shape to be scored, uint8 `[b, Tc + T, S, S, 3]`.
 Candidate = Callable[[RealClips], np.ndarray]
 
 
 class ScoredVideos:
-    """Adds up the scores of one kind of prediction, batch by batch.
+    """Accumulates the scores of one kind of prediction, batch by batch.
 
     Args:
-        name: of the row.
+        name: name of the row.
         extractor: I3D.
-        num_samples: how many clips there will be.
-        logits: keeps those of all clips.
-        num_digits: also measure the distance of this many digits' centres; 0 for other data.
+        num_samples: total number of clips.
+        logits: file for the logits of all clips.
+        num_digits: also measure the distance of this many digits' centers; 0 for other data.
 
     Attributes:
-        by_count: the moments of the first n clips, for each n of `sample_counts`.
-        logits: of all clips so far.
+        by_count: moments of the first n clips, for each n of `sample_counts`.
+        logits: logits of all clips so far.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ScoredVideos:
         self._sums: dict[str, np.ndarray] = {}
 
     def update(self, real: np.ndarray, predicted: np.ndarray, skip: int) -> None:
-        """Takes whole clips, uint8 `[b, Tc + T, S, S, 3]`, with `skip` conditioning frames."""
+        """Add whole clips, uint8 `[b, Tc + T, S, S, 3]`, with `skip` conditioning frames."""
         logits = self._extractor(predicted)
         self.logits.append(logits)
         update_by_count(self._moments, logits, self._counts, self.by_count)
@@ -91,18 +91,18 @@ class ScoredVideos:
             self._sums[key] = self._sums.get(key, 0.0) + value.sum(axis=0)
 
     def fvd(self, real: RealFeatures) -> dict[int, float]:
-        """The Frechet distance to as many real clips, by their number."""
+        """Return the Frechet distance to as many real clips, by number of clips."""
         return {
             count: frechet_distance_from_moments(real.by_count[count], moments)
             for count, moments in self.by_count.items()
         }
 
     def fvd_estimate(self, real: RealFeatures, *, paired: bool) -> FvdEstimate:
-        """The Frechet distance to all real clips, and how sure it is.
+        """Return the Frechet distance to all real clips with its uncertainty.
 
         Args:
-            real: clips.
-            paired: clip n was predicted from real clip n.
+            real: features of the real clips.
+            paired: whether clip n was predicted from real clip n.
         """
         clips = np.arange(self._moments.count)
         resampling = Resampling(clips, clips, paired=paired, replicates=_REPLICATES)
@@ -114,18 +114,18 @@ class ScoredVideos:
 
     @property
     def by_frame(self) -> dict[str, list[float]]:
-        """PSNR, SSIM, ...: means over clips, for every predicted frame."""
+        """Return PSNR, SSIM, ...: means over clips for every predicted frame."""
         return {key: (total / self._moments.count).tolist() for key, total in self._sums.items()}
 
     def arrays(self) -> Arrays:
-        """All that was summed so far."""
+        """Return all partial sums."""
         kept = prefixed("moments", self._moments.arrays()) | {"logits": self.logits.name}
         for count, part in self.by_count.items():
             kept |= prefixed(f"first/{count}", part.arrays())
         return kept | prefixed("inception", self._inception.arrays()) | prefixed("sums", self._sums)
 
     def set_arrays(self, arrays: Arrays) -> None:
-        """Resumes from what `arrays` returned."""
+        """Resume from the partial sums returned by `arrays`."""
         self._moments = StreamedMoments.from_arrays(below("moments", arrays))
         self.by_count = {
             count: StreamedMoments.from_arrays(below(f"first/{count}", arrays))
@@ -139,7 +139,7 @@ class ScoredVideos:
 def model_candidate(
     experiment: Experiment, predictor: Predictor, *, seed: int, truncation: float | None
 ) -> Candidate:
-    """Conditioning frames, then what a model predicts for them and their class.
+    """Return conditioning frames followed by a model's prediction for them and their class.
 
     Clip n has the same latent in any batch.
     """
@@ -162,7 +162,7 @@ def model_candidate(
 
 
 def copy_candidate(experiment: Experiment) -> Candidate:
-    """Conditioning frames, then the last of them again and again."""
+    """Return conditioning frames followed by copies of the last one."""
     skip = experiment.clip.num_conditioning_frames
 
     def copy(real: RealClips) -> np.ndarray:
@@ -174,7 +174,7 @@ def copy_candidate(experiment: Experiment) -> Candidate:
 
 
 def other_real_candidate(experiment: Experiment) -> Candidate:
-    """Other real clips, none of which is among those that are scored on."""
+    """Return other real clips, none of which is among the scored ones."""
     split, skipped = other_real_clips(experiment)
     batches: list[Iterator[RealClips]] = []
 
@@ -197,19 +197,19 @@ def score_all(
     path: pathlib.Path,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, ScoredVideos]:
-    """Scores every candidate on the same real clips.
+    """Score every candidate on the same real clips.
 
     Args:
-        experiment: as it is scored.
-        candidates: by the names of their rows.
+        experiment: the experiment, configured for scoring.
+        candidates: predictions by the names of their rows.
         extractor: I3D.
-        identity: of everything that candidates depend on besides `experiment`, for the key of the
-            unfinished result.
-        path: file of the unfinished result.
-        should_stop: asked between batches.
+        identity: everything that candidates depend on besides `experiment`, for the key of the
+            partial result.
+        path: file of the partial result.
+        should_stop: polled between batches.
 
     Raises:
-        EvaluationStopped: `should_stop` said so; the next call resumes from there.
+        EvaluationStopped: `should_stop` returned True; the next call resumes from there.
     """
     options = experiment.evaluation
     data = experiment.data
@@ -252,7 +252,7 @@ def score_all(
 
 
 def _resume_logits(scored: list[ScoredVideos], stored: Arrays, total: int) -> bool:
-    """Whether the logits of an unfinished result are all there."""
+    """Whether the logits of a partial result are complete."""
     done = int(stored["done"])
     return all(
         videos.logits.resume(str(stored[f"{index}/logits"]), done, complete=done == total)
@@ -261,7 +261,7 @@ def _resume_logits(scored: list[ScoredVideos], stored: Arrays, total: int) -> bo
 
 
 def work_key(experiment: Experiment) -> list[Any]:
-    """What scores depend on besides the candidates, for keys of unfinished results."""
+    """Return what scores depend on besides the candidates, for keys of partial results."""
     options = experiment.evaluation
     return [
         experiment.data.fingerprint(experiment.clip, options.split),

@@ -1,4 +1,4 @@
-"""The score on the training set that chooses the `best` model while it trains (section 6)."""
+"""Score on the training set that selects the `best` checkpoint during training (section 6)."""
 
 import dataclasses
 import pathlib
@@ -29,18 +29,18 @@ _PARTIAL = "unfinished_training_score"
 
 
 class TrainingScore:
-    """Scores a checkpoint on the training set and keeps the best: `on_score` of `training.train`.
+    """Scores checkpoints on the training set and keeps the best; `on_score` of `training.train`.
 
-    Everything is as in `trivd evaluate` but the split: the first `num_samples` evaluation clips of
-    the training videos. A step that was scored is not scored again; one that was interrupted is
-    resumed.
+    Scoring is as in `trivd evaluate` except for the split: it uses the first `num_samples`
+    evaluation clips of the training videos. A scored step is not scored again; an interrupted score
+    is resumed.
 
     Args:
-        experiment: what is trained.
-        model_dir: of the run.
-        strategy: that it is trained under.
-        should_stop: asked between batches; the score is then left unfinished.
-        extractor: I3D; made at the first score when left out.
+        experiment: the experiment in training.
+        model_dir: model directory of the run.
+        strategy: strategy of the training.
+        should_stop: polled between batches; stopping leaves the score unfinished.
+        extractor: I3D; created at the first score by default.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class TrainingScore:
         options = dataclasses.replace(experiment.evaluation, split="train", num_runs=1)
         self._experiment = dataclasses.replace(experiment, evaluation=options)
         self._model_dir = pathlib.Path(model_dir)
-        # Several workers each hold all of the model: the first scores it on its own.
+        # Every worker has the whole model, so the chief scores it alone.
         self._is_chief = strategy is None or Workers(strategy).is_chief
         of_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
         self._strategy = None if of_workers else strategy
@@ -73,21 +73,21 @@ class TrainingScore:
         strategy: tf.distribute.Strategy | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> "TrainingScore | None":
-        """The score that a training asks for, checked; None where it trains without one.
+        """Return the checked score of a training, or None if it trains without one.
 
-        Scores are optional: too few clips cost no step, and a run that resumes continues without
-        scores whatever has made them impossible.
+        Scores are optional: too few clips do not prevent training, and a resumed run continues
+        without scores for whatever reason they are impossible.
 
         Args:
-            experiment: what is trained.
-            model_dir: of the run.
+            experiment: the experiment to train.
+            model_dir: model directory of the run.
             resume: whether the run has a checkpoint.
-            report: gets a line that says what is left out, and why.
-            strategy: that it is trained under.
-            should_stop: asked between batches.
+            report: called with a line that states what is left out and why.
+            strategy: strategy of the training.
+            should_stop: polled between batches.
 
         Raises:
-            InputError: the configuration of the scores is wrong, and the run is about to begin.
+            InputError: the configuration of the scores is invalid, and the run is new.
         """
         if not experiment.training.evaluate_every_steps:
             return None
@@ -104,14 +104,14 @@ class TrainingScore:
         return score
 
     def check(self) -> None:
-        """Raises TooFewClips, or InputError where I3D cannot be loaded."""
+        """Raise TooFewClips, or InputError if I3D cannot be loaded."""
         self._experiment.data.prepare(self._experiment.clip)
         check_enough_clips(self._experiment, in_training=True)
         if self._extractor is None:
             self._extractor = make_extractor(self._experiment, self._strategy)
 
     def __call__(self, step: int) -> None:
-        """Scores the checkpoint of `step`, unless that was done."""
+        """Score the checkpoint of `step`, unless that is already done."""
         if not self._is_chief:
             return
         record = read_best(self._model_dir)
@@ -172,9 +172,9 @@ class TrainingScore:
         print(line, flush=True)
 
     def _drop_old_weights(self, scored_step: int) -> None:
-        """Evaluation weights are as large as the model: keeps those of checkpoints that are there.
+        """Delete evaluation weights, which are as large as the model, of deleted checkpoints.
 
-        A step that was scored without being the best can estimate them again.
+        A step that was scored without being the best can estimate its weights again.
         """
         folder = self._model_dir / model_files.EVALUATION_WEIGHTS
         best = (record := read_best(self._model_dir)) and record.best

@@ -1,4 +1,4 @@
-"""An evaluation in progress, score by score: each can be interrupted and resumed."""
+"""An evaluation in progress; each of its scores can be interrupted and resumed."""
 
 import dataclasses
 import functools
@@ -33,7 +33,7 @@ _OTHER_REAL = "real against real"
 
 @dataclasses.dataclass(frozen=True)
 class Untrained:
-    """The model before its first step: the seed that it depends on, and how to make it."""
+    """The model before its first step: its seed, and a function that builds it."""
 
     seed: int
     predictor: Callable[[], Predictor]
@@ -41,18 +41,18 @@ class Untrained:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What is scored, on what, and where it is written.
+    """A model to score, its data and the folder of the report.
 
-    Its methods raise `EvaluationStopped` where `should_stop` says so. What was done until then lies
-    in `folder`; the same calls resume from there.
+    Methods raise `EvaluationStopped` if `should_stop` returns True. Partial results are kept in
+    `folder`, and the same calls resume from there.
 
     Attributes:
-        scored: as it is scored.
-        model: what is scored.
+        scored: the experiment, configured for scoring.
+        model: the model to score.
         extractor: I3D.
-        pictures: what else is measured for them.
-        folder: where the report goes.
-        should_stop: asked between batches.
+        pictures: pictures for which more is measured.
+        folder: folder of the report.
+        should_stop: polled between batches.
     """
 
     scored: Experiment
@@ -64,17 +64,17 @@ class Work:
 
     @functools.cached_property
     def predictor(self) -> Predictor:
-        """The model of the first run."""
+        """The model with the statistics of the first run."""
         return self.model.predictor(self.scored.evaluation.seed)
 
     @functools.cached_property
     def real(self) -> RealFeatures:
-        """The logits of the real clips and their statistics."""
+        """Logits of the real clips and their statistics."""
         return real_features(self.scored, self.extractor, self.should_stop)
 
     def first_run(self, untrained: Untrained | None = None) -> list[Row]:
-        """The model, with other truncations and untrained where asked for, and the baselines."""
-        real = self.real  # before the model, which may take long to make
+        """Score the model, its requested variants (truncated, untrained) and the baselines."""
+        real = self.real  # before the model, which may take long to build
         seed = self.scored.evaluation.seed
         candidates = {f"{MODEL_ROW} {self.model.step}": self._candidate(self.predictor)}
         if "truncation" in self.pictures.kinds:
@@ -92,7 +92,7 @@ class Work:
         return [_row(videos, real) for videos in scored.values()]
 
     def best_of(self) -> dict[int, list[float]]:
-        """See `best_of_draws`; empty where no picture shows it."""
+        """Return `best_of_draws`; empty if no picture shows it."""
         if "best_of" not in self.pictures.kinds:
             return {}
         return best_of_draws(
@@ -105,7 +105,7 @@ class Work:
         )
 
     def all_runs(self, row: Row) -> Row:
-        """The model's row with means over all runs: each has latents and statistics of its own."""
+        """Average the model's row over all runs, each with its own latents and statistics."""
         options = self.scored.evaluation
         if options.num_runs == 1:
             return row
@@ -123,7 +123,7 @@ class Work:
         )
 
     def forget(self) -> None:
-        """Removes what was kept for resuming."""
+        """Delete the partial results."""
         shutil.rmtree(self.folder / _PARTIAL, ignore_errors=True)
 
     def _score(
@@ -145,7 +145,7 @@ class Work:
         return model_candidate(self.scored, predictor, seed=seed, truncation=options.truncation)
 
     def _seeded(self, seed: int) -> Candidate:
-        """A run's; its model is made when the first clip comes: a finished run needs none."""
+        """Return a run's candidate, which builds its model only when a first clip comes."""
         made: list[Candidate] = []
 
         def candidate(real: RealClips) -> np.ndarray:
@@ -158,7 +158,7 @@ class Work:
 
 def _row(videos: ScoredVideos, real: RealFeatures) -> Row:
     by_samples = videos.fvd(real)
-    # A prediction belongs to the real clip whose first frames conditioned it.
+    # A prediction belongs to the real clip with its conditioning frames.
     estimate = videos.fvd_estimate(real, paired=videos.name != _OTHER_REAL)
     infinite = estimate.infinite
     return Row(

@@ -1,6 +1,6 @@
-"""Scores of predicted videos: FVD, KVD, Inception Score, PSNR, SSIM, best of l, baselines.
+"""Metrics of predicted videos: FVD, KVD, Inception Score, PSNR, SSIM, best of l, baselines.
 
-Importing this reads no weights, no TF-GAN and no TF-Hub; what needs them loads them when called.
+Importing this loads no weights, no TF-GAN and no TF-Hub; functions load them when called.
 """
 
 from trivd_tf.metrics.baselines import copy_last_frame

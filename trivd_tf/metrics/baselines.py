@@ -8,17 +8,17 @@ from trivd_tf.base.errors import InputError
 
 
 def copy_last_frame(conditioning: Any, num_predicted: int) -> np.ndarray:
-    """Predicts that nothing moves any more.
+    """Predict a static scene.
 
     Args:
-        conditioning: ``[B, Tc, H, W, C]`` of any type, Tc at least 1.
+        conditioning: ``[B, Tc, H, W, C]`` of any dtype, Tc at least 1.
         num_predicted: frames to predict.
 
     Returns:
-        ``[B, num_predicted, H, W, C]`` of the same type: the last conditioning frame each time.
+        ``[B, num_predicted, H, W, C]`` of the same dtype: copies of the last conditioning frame.
 
     Raises:
-        InputError: another shape, or a negative number.
+        InputError: wrong shape, or a negative number of frames.
     """
     conditioning = np.asarray(conditioning)
     if conditioning.ndim != 5 or conditioning.shape[1] < 1:

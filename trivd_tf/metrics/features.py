@@ -1,4 +1,4 @@
-"""From uint8 videos to I3D logits, a bounded number of clips at a time."""
+"""Extraction of I3D logits from uint8 videos, with bounded memory."""
 
 import functools
 import hashlib
@@ -18,19 +18,19 @@ from trivd_tf.metrics.resize import check_rule, resize_frames
 
 @functools.cache
 def default_i3d() -> keras.Model:
-    """`I3D.from_pretrained()`, read once a process."""
+    """Return `I3D.from_pretrained()`, loaded once per process."""
     return I3D.from_pretrained()
 
 
 class FeatureExtractor:
-    """Resizes videos, scales them to [-1, 1] and runs I3D on them.
+    """Resizes videos, scales them to [-1, 1] and runs I3D.
 
     Args:
         model: ``[B, T, 224, 224, 3]`` in [-1, 1] -> ``[B, 400]``; None: `I3D.from_pretrained()`.
         resize: one of `trivd_tf.metrics.resize.RESIZE_RULES`.
-        batch_size: clips at a time on each replica, which bounds the memory: about 0.2 GB a clip of
+        batch_size: clips per replica and call, which bounds the memory: about 0.2 GB per clip of
             16 frames.
-        strategy: shares the clips out between its replicas; `model` was made under its scope.
+        strategy: divides the clips among its replicas; `model` must be built under its scope.
 
     Example:
         >>> extractor = FeatureExtractor()
@@ -53,8 +53,8 @@ class FeatureExtractor:
         self.model = model if model is not None else default_i3d()
         self.resize = resize
         self.batch_size = batch_size
-        # Two functions: frames of a new size trace the resizing alone. The batch dimension stays
-        # unknown, so that a last, smaller batch needs no new graph.
+        # Two functions, so that frames of a new size retrace the resizing only. The batch dimension
+        # stays unknown, so that a smaller last batch needs no new graph.
         self._resized = tf.function(self._resize, reduce_retracing=True, autograph=False)
         self._compiled = tf.function(self._classify, reduce_retracing=True, autograph=False)
         self._replicas: OverReplicas | None = None
@@ -67,14 +67,14 @@ class FeatureExtractor:
 
     def _resize(self, videos: tf.Tensor) -> tf.Tensor:
         frames = resize_frames(videos, self.resize, FRAME_SIZE)
-        # The reference's own order of operations; these are resized floats, not bytes.
+        # The reference's order of operations; these are resized floats, not bytes.
         return frames * (2.0 / 255.0) - 1.0
 
     def _classify(self, frames: tf.Tensor) -> tf.Tensor:
         return self.model(frames)
 
     def __call__(self, videos: Any) -> np.ndarray:
-        """Logits of videos that are in memory.
+        """Return the logits of videos in memory.
 
         Args:
             videos: uint8 ``[N, T, H, W, 3]``, T at least 9.
@@ -83,7 +83,7 @@ class FeatureExtractor:
             float32 ``[N, 400]``.
 
         Raises:
-            InputError: another shape or type.
+            InputError: wrong shape or dtype.
         """
         check_videos(videos)
         chunks = [
@@ -103,11 +103,11 @@ class FeatureExtractor:
         batches: Iterable[Any],
         progress: Callable[[int], None] | None = None,
     ) -> Iterator[np.ndarray]:
-        """Logits of batches as they come, in order; holds no more than one batch.
+        """Yield the logits of batches in order, holding no more than one batch in memory.
 
         Args:
-            batches: uint8 arrays or tensors ``[b, T, H, W, 3]``, or dicts with such a ``"video"``,
-                of any b: for example a `tf.data.Dataset`.
+            batches: uint8 arrays or tensors ``[b, T, H, W, 3]`` with any b, or dicts with them as
+                ``"video"``, such as a `tf.data.Dataset`.
             progress: called after each batch with the number of clips done so far.
 
         Yields:
@@ -123,7 +123,7 @@ class FeatureExtractor:
 
 
 def _run_any_batch(function: Any, videos: tf.Tensor) -> tf.Tensor:
-    """A tf.function of videos, traced once for all batch sizes."""
+    """Call a tf.function of videos that is traced once for all batch sizes."""
     concrete = function.get_concrete_function(
         tf.TensorSpec([None, *videos.shape[1:]], videos.dtype)
     )
@@ -131,7 +131,7 @@ def _run_any_batch(function: Any, videos: tf.Tensor) -> tf.Tensor:
 
 
 def weights_digest(model: Any) -> str | None:
-    """Changes with the weights of a Keras model; None where it has none that could be read."""
+    """Return a digest of a Keras model's weights; None if it has no readable weights."""
     weights = getattr(model, "weights", None)
     if not weights:
         return None
@@ -144,7 +144,7 @@ def weights_digest(model: Any) -> str | None:
 
 
 def check_videos(videos: Any) -> None:
-    """Raises InputError unless `videos` is uint8 ``[N, T >= 9, H, W, 3]``."""
+    """Raise InputError unless `videos` is uint8 ``[N, T >= 9, H, W, 3]``."""
     shape = tuple(getattr(videos, "shape", ()))
     dtype = tf.as_dtype(videos.dtype).name if hasattr(videos, "dtype") else type(videos).__name__
     if len(shape) != 5 or shape[-1] != 3 or shape[1] < MIN_FRAMES or dtype != "uint8":

@@ -1,4 +1,4 @@
-"""Scores of single frames (PSNR, SSIM, summed errors), and the choice of the best prediction."""
+"""Per-frame metrics (PSNR, SSIM, summed errors), and the choice of the best prediction."""
 
 import math
 from typing import Any
@@ -9,23 +9,23 @@ import tensorflow as tf
 from trivd_tf.base.errors import InputError
 
 SSIM_WINDOW = 11
-# Frames at a time, which bounds the memory of SSIM's intermediate images.
+# Pixels per chunk, which bounds the memory of SSIM's intermediate images.
 _CHUNK_PIXELS = 2**22
 
 
 def psnr(real: Any, predicted: Any, *, ceiling: float = math.inf) -> np.ndarray:
-    """Peak signal-to-noise ratio of each frame: ``10 log10(255^2 / mean squared error)``.
+    """Compute the peak signal-to-noise ratio of each frame, ``10 log10(255^2 / MSE)``.
 
     Args:
         real, predicted: uint8 ``[B, T, H, W, 3]``.
-        ceiling: no frame gets more. Equal frames have an infinite PSNR, and so has any mean with
-            one of them in it; a finite ceiling keeps such means usable.
+        ceiling: upper bound of each frame's value. Equal frames have an infinite PSNR, which makes
+            any mean over them infinite; a finite ceiling keeps such means usable.
 
     Returns:
         float64 ``[B, T]`` in dB; the mean squared error is over a frame's pixels and channels.
 
     Raises:
-        InputError: other shapes or types.
+        InputError: wrong shapes or dtypes.
 
     Example:
         >>> black = np.zeros([1, 2, 16, 16, 3], np.uint8)
@@ -43,13 +43,13 @@ def psnr(real: Any, predicted: Any, *, ceiling: float = math.inf) -> np.ndarray:
 
 
 def ssim(real: Any, predicted: Any) -> np.ndarray:
-    """Structural similarity of each frame (Wang et al., 2004).
+    """Compute the structural similarity of each frame (Wang et al., 2004).
 
-    The rule: Gaussian window of 11 x 11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03, data range
-    255, population covariances, only windows that lie wholly inside the frame, each colour channel
-    alone, then the mean over positions and channels. It is that of `tf.image.ssim`, and of
-    scikit-image's ``structural_similarity(gaussian_weights=True, sigma=1.5, data_range=255,
-    use_sample_covariance=False, channel_axis=-1)``.
+    Settings: Gaussian window of 11 x 11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03, data range
+    255, population covariances, only windows wholly inside the frame, each color channel
+    separately, then the mean over positions and channels. These are the settings of
+    `tf.image.ssim`, and of scikit-image's ``structural_similarity(gaussian_weights=True,
+    sigma=1.5, data_range=255, use_sample_covariance=False, channel_axis=-1)``.
 
     Args:
         real, predicted: uint8 ``[B, T, H, W, 3]``, H and W at least 11.
@@ -58,7 +58,7 @@ def ssim(real: Any, predicted: Any) -> np.ndarray:
         float64 ``[B, T]``, at most 1.
 
     Raises:
-        InputError: other shapes or types.
+        InputError: wrong shapes or dtypes.
 
     Example:
         >>> black = np.zeros([1, 2, 16, 16, 3], np.uint8)
@@ -89,10 +89,10 @@ def ssim(real: Any, predicted: Any) -> np.ndarray:
 
 
 def mse_sum(real: Any, predicted: Any) -> np.ndarray:
-    """Squared error of each frame, summed over pixels and channels, of frames in [0, 1].
+    """Compute the squared error of each frame in [0, 1], summed over pixels and channels.
 
-    As OpenSTL's tables give MSE: their figure is the mean of this over frames and videos. It grows
-    with the frame: figures of one frame size compare.
+    The mean over frames and videos is the MSE of OpenSTL's tables. It grows with the frame size, so
+    compare values of one frame size only.
 
     Args:
         real, predicted: uint8 ``[B, T, H, W, 3]``.
@@ -101,13 +101,13 @@ def mse_sum(real: Any, predicted: Any) -> np.ndarray:
         float64 ``[B, T]``.
 
     Raises:
-        InputError: other shapes or types.
+        InputError: wrong shapes or dtypes.
     """
     return _error_sums(real, predicted, np.square)
 
 
 def mae_sum(real: Any, predicted: Any) -> np.ndarray:
-    """Absolute error of each frame, summed over pixels and channels: see `mse_sum`."""
+    """Compute the absolute error of each frame, summed over pixels and channels; see `mse_sum`."""
     return _error_sums(real, predicted, np.abs)
 
 
@@ -121,20 +121,20 @@ def _error_sums(real: Any, predicted: Any, of_difference: Any) -> np.ndarray:
 
 
 def best_of(scores: Any) -> np.ndarray:
-    """Per sample, the scores of the draw with the best mean over time.
+    """Return, per sample, the scores of the draw with the best mean over time.
 
     See docs/architecture.md, section 7.
 
-    The mean of the result never falls as draws are added.
+    The mean of the result never decreases with more draws.
 
     Args:
-        scores: ``[l, B, T]``: l draws for each of B samples; higher is better.
+        scores: ``[l, B, T]``, l draws for each of B samples; higher is better.
 
     Returns:
         ``[B, T]``.
 
     Raises:
-        InputError: another shape, or NaN.
+        InputError: wrong shape, or NaN.
     """
     scores = np.asarray(scores)
     if scores.ndim != 3 or 0 in scores.shape:

@@ -1,12 +1,12 @@
-"""The Frechet distance between Gaussians that are fitted to two sets of vectors.
+"""Frechet distance between Gaussians fitted to two sets of vectors.
 
 Heusel et al., "GANs Trained by a Two Time-Scale Update Rule" (2017), Eq. 6, in float64::
 
     |m_a - m_b|^2 + Tr(C_a + C_b - 2 (C_a C_b)^(1/2))
 
-A Gaussian is kept as its mean and a factor F with C = F^T F. Then Tr (C_a C_b)^(1/2) is the sum of
-the singular values of F_a F_b^T, so that no matrix root is taken: fewer samples than dimensions
-need no special case, the result does not depend on the order of the two, and it cannot be negative.
+A Gaussian is stored as its mean and a factor F with C = F^T F. Then Tr (C_a C_b)^(1/2) is the sum
+of the singular values of F_a F_b^T, so no matrix square root is needed. Fewer samples than
+dimensions need no special case, the result is symmetric, and it cannot be negative.
 """
 
 import dataclasses
@@ -17,32 +17,32 @@ import numpy as np
 from trivd_tf.base.errors import InputError
 from trivd_tf.metrics.moments import StreamedMoments
 
-# Divisors of a covariance: of N - 1 (the reference code's), of N (StyleGAN-V's, FID's of NVIDIA).
+# Divisors of a covariance: N - 1 (the reference code) or N (StyleGAN-V, NVIDIA's FID).
 COVARIANCES = ("unbiased", "biased")
-# Vectors in memory at a time.
+# Vectors in memory at once.
 _ROWS = 8192
 
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """A mean ``[D]`` and a factor ``[R, D]`` of the covariance, ``factor.T @ factor``."""
+    """A mean ``[D]`` and a factor ``[R, D]`` with the covariance ``factor.T @ factor``."""
 
     mean: np.ndarray
     factor: np.ndarray
 
     @property
     def variance(self) -> float:
-        """The trace of the covariance."""
+        """Trace of the covariance."""
         return float(np.sum(self.factor**2))
 
 
 def fit(activations: Any, covariance: str = "unbiased", counts: Any = None) -> Gaussian:
-    """The Gaussian of vectors that are in memory.
+    """Fit a Gaussian to vectors in memory.
 
     Args:
         activations: ``[N, D]``, finite.
         covariance: one of `COVARIANCES`.
-        counts: ``[N]``, how often each vector is there (a bootstrap sample); None: once.
+        counts: ``[N]``, multiplicity of each vector (a bootstrap sample); None: one each.
 
     Raises:
         InputError: fewer than two vectors, or an unknown covariance.
@@ -62,7 +62,7 @@ def fit(activations: Any, covariance: str = "unbiased", counts: Any = None) -> G
 
 
 def _fit_in_pieces(activations: Any, counts: np.ndarray, covariance: str) -> Gaussian:
-    """`fit` of many vectors, which may lie in a file, some rows at a time."""
+    """Run `fit` on many vectors, possibly in a file, a number of rows at a time."""
     total, dim = counts.sum(), activations.shape[1]
     pieces = [slice(start, start + _ROWS) for start in range(0, len(counts), _ROWS)]
     mean = sum(counts[piece] @ np.asarray(activations[piece], np.float64) for piece in pieces)
@@ -75,7 +75,7 @@ def _fit_in_pieces(activations: Any, counts: np.ndarray, covariance: str) -> Gau
 
 
 def fit_moments(moments: StreamedMoments, covariance: str = "unbiased") -> Gaussian:
-    """The Gaussian of vectors of which the moments are kept."""
+    """Return the Gaussian of accumulated moments."""
     scale = (moments.count - 1) / _divisor(moments.count, covariance)
     return Gaussian(moments.mean.copy(), _factor(moments.covariance * scale))
 
@@ -86,10 +86,10 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
 
 
 def distance(a: Gaussian, b: Gaussian) -> float:
-    """The Frechet distance: 0 for equal Gaussians at any scale, never below.
+    """Return the Frechet distance: 0 for equal Gaussians at any scale, never negative.
 
-    With the singular value decomposition F_a F_b^T = U S V^T the spread is |F_a - U V^T F_b|^2, a
-    sum of squares, which loses no digits where the two are alike.
+    With the singular value decomposition F_a F_b^T = U S V^T, the covariance term is
+    |F_a - U V^T F_b|^2, a sum of squares, which keeps its precision if the two are similar.
     """
     if len(a.factor) < len(b.factor):
         a, b = b, a
@@ -99,14 +99,14 @@ def distance(a: Gaussian, b: Gaussian) -> float:
 
 
 def quick_distance(a: Gaussian, b: Gaussian) -> float:
-    """`distance` from singular values alone, several times faster; 1e-13 of the variance off."""
+    """Compute `distance` from singular values: several times faster, off by 1e-13 variance."""
     root_trace = np.linalg.svd(a.factor @ b.factor.T, compute_uv=False).sum()
     spread = a.variance + b.variance - 2.0 * root_trace
     return float(max(0.0, spread + np.sum((a.mean - b.mean) ** 2)))
 
 
 def check_activations(activations_a: Any, activations_b: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Both sets in float64.
+    """Return both sets in float64.
 
     Raises:
         InputError: not ``[N >= 2, D]`` and ``[M >= 2, D]``, or values that are not finite.
@@ -125,18 +125,18 @@ def check_activations(activations_a: Any, activations_b: Any) -> tuple[np.ndarra
 def frechet_distance(
     activations_a: Any, activations_b: Any, *, covariance: str = "unbiased"
 ) -> float:
-    """The Frechet distance between Gaussians fitted to two sets of vectors.
+    """Compute the Frechet distance between Gaussians fitted to two sets of vectors.
 
     Args:
         activations_a, activations_b: ``[N, D]`` and ``[M, D]``, N and M at least 2; computed in
-            float64 whatever their type.
+            float64 for any dtype.
         covariance: ``unbiased`` divides by N - 1, ``biased`` by N.
 
     Returns:
         0 or more; 0 for a set and itself.
 
     Raises:
-        InputError: other shapes, or values that are not finite.
+        InputError: wrong shapes, or values that are not finite.
     """
     a, b = check_activations(activations_a, activations_b)
     return distance(fit(a, covariance), fit(b, covariance))
@@ -145,7 +145,7 @@ def frechet_distance(
 def frechet_distance_from_moments(
     a: StreamedMoments, b: StreamedMoments, *, covariance: str = "unbiased"
 ) -> float:
-    """`frechet_distance` of the activations that `a` and `b` have seen, without holding them."""
+    """Compute `frechet_distance` from the accumulated moments of both sets."""
     if a.dim != b.dim:
         raise InputError(f"moments of dimensions {a.dim} and {b.dim} cannot be compared")
     return distance(fit_moments(a, covariance), fit_moments(b, covariance))

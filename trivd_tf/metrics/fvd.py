@@ -1,8 +1,8 @@
-"""Frechet and Kernel Video Distance of videos that are in memory.
+"""Frechet and Kernel Video Distance of videos in memory.
 
 Unterthiner et al., "Towards Accurate Generative Models of Video" (2018): distances between the I3D
-logits of real and predicted videos. FVD is biased upwards at small sample counts: compare scores of
-the same count only, and state count and resize rule beside each. KVD has no such bias.
+logits of real and predicted videos. FVD is biased upwards at small sample counts: compare scores
+of the same count only, and state count and resize rule with each. KVD has no such bias.
 """
 
 from typing import Any
@@ -27,28 +27,28 @@ def fvd(
     model: keras.Model | None = None,
     batch_size: int = 4,
 ) -> float:
-    """Frechet Video Distance between two sets of videos that are in memory.
+    """Compute the Frechet Video Distance between two sets of videos in memory.
 
-    For sets that are not, use `trivd score`, or stream `FeatureExtractor` into `StreamedMoments`
-    and give these to `frechet_distance_from_moments`; the result is the same.
+    For larger sets, use `trivd score`, or stream `FeatureExtractor` into `StreamedMoments` and pass
+    these to `frechet_distance_from_moments`; the result is the same.
 
     Args:
-        real: ``[N, T, H, W, 3]``, T at least 9, N at least 2; uint8, or floats of `value_range`.
-            Grey videos, ``[N, T, H, W, 1]``, are repeated for the three channels.
-        predicted: ``[M, T, h, w, 3]``, the same T. Conditioning frames belong in both or in
-            neither (docs/architecture.md, section 7: in both).
-        resize: the rule by which frames get 224 x 224, see `resize_frames`.
-        value_range: of floats: the values of black and white, such as ``(0, 1)`` or ``(-1, 1)``.
-        covariance: ``unbiased`` (the reference code's), or ``biased``, divided by N (StyleGAN-V's).
-        model: an I3D; None: `I3D.from_pretrained()`, read once a process.
-        batch_size: clips at a time.
+        real: ``[N, T, H, W, 3]``, T at least 9, N at least 2; uint8, or floats in `value_range`.
+            Gray videos, ``[N, T, H, W, 1]``, are repeated for the three channels.
+        predicted: ``[M, T, h, w, 3]`` with the same T. Include conditioning frames in both sets or
+            in neither (docs/architecture.md, section 7: in both).
+        resize: rule for resizing frames to 224 x 224; see `resize_frames`.
+        value_range: values of black and white in float videos, such as ``(0, 1)`` or ``(-1, 1)``.
+        covariance: ``unbiased`` (reference code), or ``biased``, divided by N (StyleGAN-V).
+        model: an I3D; None: `I3D.from_pretrained()`, loaded once per process.
+        batch_size: clips per call of I3D.
 
     Returns:
         0 or more; 0 for a set and itself. The order of the two does not matter.
 
     Raises:
-        InputError: shapes, types, ranges or counts that do not fit, with a line of code that mends
-            them where one does; the weights are not found.
+        InputError: shapes, dtypes, ranges or counts do not fit (the message has a line of code that
+            fixes it, if one does), or the weights are not found.
 
     Example:
         >>> fvd(real, predicted)                           # uint8
@@ -67,16 +67,16 @@ def kvd(
     model: keras.Model | None = None,
     batch_size: int = 4,
 ) -> float:
-    """Kernel Video Distance between two sets of videos that are in memory; unbiased.
+    """Compute the unbiased Kernel Video Distance between two sets of videos in memory.
 
-    Args: as of `fvd`.
+    Args: as in `fvd`.
 
     Returns:
-        See `kernel_distance`: around 0 for two samples of one distribution, and slightly negative
-        as often as not; exactly 0 for a set and itself.
+        As `kernel_distance`: around 0 for two samples of one distribution, slightly negative about
+        half of the time; exactly 0 for a set and itself.
 
     Raises:
-        InputError: as `fvd`.
+        InputError: as in `fvd`.
     """
     return kernel_distance(*_logits(real, predicted, "KVD", resize, value_range, model, batch_size))
 

@@ -14,19 +14,18 @@ from trivd_tf.base.errors import InputError
 
 
 def inception_score(logits: Any, splits: int = 1) -> tuple[float, float]:
-    """Inception Score of samples that are in memory.
+    """Compute the Inception Score of samples in memory.
 
     Args:
         logits: ``[N, K]``.
-        splits: the samples are cut, in order, into this many parts of (nearly) equal size, each
-            with its own p(y).
+        splits: number of parts of (nearly) equal size, in order, each with its own p(y).
 
     Returns:
-        Mean and standard deviation (that of the population of parts, as in the reference code: 0
-        for one part) of the parts' scores. A score lies between 1 and K.
+        Mean and standard deviation of the parts' scores. The deviation is that of a population, as
+        in the reference code: 0 for one part. A score lies between 1 and K.
 
     Raises:
-        InputError: another shape, more splits than samples, values that are not finite.
+        InputError: wrong shape, more splits than samples, or values that are not finite.
 
     Example:
         >>> import numpy as np
@@ -43,11 +42,11 @@ def inception_score(logits: Any, splits: int = 1) -> tuple[float, float]:
 
 
 def inception_scores_of_samples(logits: Any, counts: np.ndarray) -> np.ndarray:
-    """Inception Scores, one split, of bootstrap samples.
+    """Compute the Inception Scores of bootstrap samples, with one split.
 
     Args:
         logits: ``[N, K]``, finite.
-        counts: ``[R, N]``: how often each of them is in each of R samples.
+        counts: ``[R, N]``: multiplicity of each of the N logits in each of R samples.
 
     Returns:
         ``[R]``.
@@ -62,19 +61,19 @@ def inception_scores_of_samples(logits: Any, counts: np.ndarray) -> np.ndarray:
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """The logarithm of the softmax over the last axis."""
+    """Compute the log-softmax over the last axis."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 class StreamedInceptionScore:
-    """`inception_score` of samples that arrive in batches; holds sums, not samples.
+    """`inception_score` of samples that arrive in batches; stores sums instead of samples.
 
     The score of a part is ``exp(mean_x sum_y p(y|x) log p(y|x) - sum_y p(y) log p(y))``, which
-    takes two sums over samples: of ``sum_y p log p`` and of p.
+    needs two sums over samples: of ``sum_y p log p`` and of p.
 
     Args:
-        num_samples: how many there will be, which fixes the parts.
+        num_samples: total number of samples, which fixes the parts.
         splits: number of parts.
         num_classes: K.
     """
@@ -92,7 +91,7 @@ class StreamedInceptionScore:
         self._probability = np.zeros((splits, num_classes))
 
     def update(self, logits: Any) -> None:
-        """Adds a batch ``[n, K]``."""
+        """Add a batch ``[n, K]``."""
         logits = np.asarray(logits, np.float64)
         if logits.ndim != 2 or logits.shape[1] != self._probability.shape[1]:
             raise InputError(
@@ -112,7 +111,7 @@ class StreamedInceptionScore:
         self.count += len(logits)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that was summed so far, to be kept in a file."""
+        """Return all partial sums, for storage in a file."""
         return {
             "count": np.array(self.count),
             "negative_entropy": self._negative_entropy,
@@ -120,13 +119,13 @@ class StreamedInceptionScore:
         }
 
     def set_arrays(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Resumes from what `arrays` returned."""
+        """Resume from the partial sums returned by `arrays`."""
         self.count = int(arrays["count"])
         self._negative_entropy = np.array(arrays["negative_entropy"])
         self._probability = np.array(arrays["probability"])
 
     def result(self) -> tuple[float, float]:
-        """Mean and standard deviation over the parts; InputError before the last sample."""
+        """Return mean and standard deviation over the parts; InputError before the last sample."""
         if self.count != self.num_samples:
             raise InputError(
                 f"received {self.count} samples, {self.num_samples} were announced: a score of a "

@@ -1,17 +1,17 @@
 """Kernel Video Distance: the squared maximum mean discrepancy between I3D logits of two sets.
 
-Unterthiner et al., "Towards Accurate Generative Models of Video" (2018), name it beside FVD. The
+Proposed beside FVD by Unterthiner et al., "Towards Accurate Generative Models of Video" (2018). The
 kernel is that of Binkowski et al., "Demystifying MMD GANs" (2018), and of TF-GAN::
 
     k(x, y) = (x^T y / D + 1)^3
 
-The estimate is the unbiased one, in which no vector meets itself::
+The estimate is the unbiased one, which excludes the pairs of a vector with itself::
 
     sum_{i != j} k(a_i, a_j) / (N (N - 1)) + sum_{i != j} k(b_i, b_j) / (M (M - 1))
         - 2 sum_{i, j} k(a_i, b_j) / (N M)
 
-Its mean is the same at every sample count, which FVD's is not; it falls below 0 where two sets are
-alike. FVD and KVD are of different scales.
+Unlike FVD's, its mean is the same at every sample count. It can be negative if two sets are alike.
+FVD and KVD are on different scales.
 """
 
 from typing import Any
@@ -20,32 +20,32 @@ import numpy as np
 
 from trivd_tf.metrics.frechet import check_activations
 
-# Rows of a kernel matrix at a time, which bounds the memory.
+# Rows of a kernel matrix in memory at once.
 _ROWS = 1024
 
 
 def kernel_distance(activations_a: Any, activations_b: Any, *, paired: bool = False) -> float:
-    """The unbiased squared maximum mean discrepancy with the polynomial kernel above.
+    """Compute the unbiased squared maximum mean discrepancy with the polynomial kernel above.
 
-    Unlike TF-GAN's, which averages blocks of at most 1024 vectors, it takes every pair there is;
-    below 1024 vectors they are equal.
+    TF-GAN averages over blocks of at most 1024 vectors; this uses every pair. Below 1024 vectors
+    both are equal.
 
     Args:
         activations_a, activations_b: ``[N, D]`` and ``[M, D]``, N and M at least 2; computed in
-            float64 whatever their type.
-        paired: ``b[n]`` belongs to ``a[n]``, a prediction to its video. The two are alike beyond
-            what their distributions are, so that they do not meet either (the U-statistic).
+            float64 for any dtype.
+        paired: ``b[n]`` belongs to ``a[n]``, as a prediction to its video. Such vectors are more
+            alike than their distributions, so their pairs are excluded too (U-statistic).
 
     Returns:
-        Around 0 where both are samples of one distribution, slightly below it as often as above.
-        A set and itself give exactly 0.
+        Around 0 for two samples of one distribution, slightly negative about half of the time.
+        Exactly 0 for a set and itself.
 
     Raises:
-        InputError: other shapes, or values that are not finite.
+        InputError: wrong shapes, or values that are not finite.
     """
     a, b = check_activations(activations_a, activations_b)
     if _same_vectors(a, b):
-        return 0.0  # the estimate is for independent sets; of a set and itself it lies below 0
+        return 0.0  # the estimate assumes independent sets; here it would be negative
     ones = np.ones((1, len(a))), np.ones((1, len(b)))
     return float(weighted_kernel_distances(a, b, *ones, paired=paired)[0])
 
@@ -58,18 +58,18 @@ def weighted_kernel_distances(
     *,
     paired: bool = False,
 ) -> np.ndarray:
-    """`kernel_distance` of bootstrap samples, in one pass over the kernel matrices.
+    """Compute `kernel_distance` of bootstrap samples in one pass over the kernel matrices.
 
-    Copies of a vector do not meet each other either, else a resampled set would look closer to
-    itself than a new sample is.
+    Pairs of copies of a vector are excluded too; otherwise a resampled set would look closer to
+    itself than a new sample does.
 
     Args:
         a, b: ``[N, D]`` and ``[M, D]``, float64.
-        counts_a, counts_b: ``[R, N]`` and ``[R, M]``: how often each vector is in each sample.
-        paired: vector n of `b` belongs to vector n of `a`: the two do not meet either.
+        counts_a, counts_b: ``[R, N]`` and ``[R, M]``: multiplicity of each vector in each sample.
+        paired: vector n of `b` belongs to vector n of `a`, and their pair is excluded too.
 
     Returns:
-        ``[R]``, NaN where a sample holds copies of one vector alone.
+        ``[R]``, NaN for a sample of copies of a single vector.
     """
     within = _within(a, counts_a) + _within(b, counts_b)
     totals = counts_a.sum(axis=1) * counts_b.sum(axis=1)
@@ -83,7 +83,7 @@ def weighted_kernel_distances(
 
 
 def _same_vectors(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether both hold the same vectors, in any order."""
+    """Whether both sets contain the same vectors, in any order."""
     if a.shape != b.shape:
         return False
     return sorted(row.tobytes() for row in a) == sorted(row.tobytes() for row in b)
@@ -92,12 +92,12 @@ def _same_vectors(a: np.ndarray, b: np.ndarray) -> bool:
 def _within(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
     own = (np.einsum("nd,nd->n", x, x) / x.shape[1] + 1.0) ** 3
     pairs = (counts.sum(axis=1) ** 2 - (counts**2).sum(axis=1)).astype(np.float64)
-    pairs[pairs == 0] = np.nan  # copies of one vector alone
+    pairs[pairs == 0] = np.nan  # copies of a single vector
     return (_sums(x, x, counts, counts) - counts**2 @ own) / pairs
 
 
 def _sums(a: np.ndarray, b: np.ndarray, counts_a: np.ndarray, counts_b: np.ndarray) -> np.ndarray:
-    """Sum of the kernel over all pairs, by the product of their counts."""
+    """Sum the kernel over all pairs, weighted by the product of their counts."""
     total = np.zeros(len(counts_a))
     for start in range(0, len(a), _ROWS):
         rows = slice(start, start + _ROWS)

@@ -1,4 +1,4 @@
-"""Mean and covariance of a stream of vectors, in memory that does not grow with the stream."""
+"""Streamed mean and covariance, with memory independent of the number of vectors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +10,17 @@ from trivd_tf.base.storage import whole_file
 
 
 class StreamedMoments:
-    """Count, mean and covariance of activations that arrive in batches, in float64.
+    """Float64 count, mean and covariance of activations that arrive in batches.
 
     Batches are merged by Chan, Golub & LeVeque's pairwise rule on the mean and the sum of squared
-    deviations M2, which loses no digits to a large mean, as sums of squares would::
+    deviations M2. Unlike sums of squares, it loses no precision to a large mean::
 
         delta = mean_b - mean_a
         mean  = mean_a + delta * n_b / n
         M2    = M2_a + M2_b + delta delta^T * n_a n_b / n
 
     Attributes:
-        count: vectors seen.
+        count: number of vectors seen.
         mean: ``[D]``.
 
     Args:
@@ -38,16 +38,16 @@ class StreamedMoments:
 
     @property
     def covariance(self) -> np.ndarray:
-        """Unbiased (divided by count - 1) ``[D, D]``; InputError below two vectors."""
+        """Unbiased covariance ``[D, D]`` (divided by count - 1); InputError below two vectors."""
         if self.count < 2:
             raise InputError(f"a covariance takes at least 2 samples, received {self.count}")
         return self._m2 / (self.count - 1)
 
     def update(self, activations: np.ndarray) -> None:
-        """Adds a batch ``[N, D]``, N >= 0.
+        """Add a batch ``[N, D]``, N >= 0.
 
         Raises:
-            InputError: another shape, or a value that is not finite.
+            InputError: wrong shape, or a value that is not finite.
         """
         activations = np.asarray(activations, np.float64)
         if activations.ndim != 2 or activations.shape[1] != self.dim:
@@ -66,7 +66,7 @@ class StreamedMoments:
         self.merge(batch)
 
     def merge(self, other: "StreamedMoments") -> None:
-        """Adds what `other` has seen, as if its batches had come here."""
+        """Add the vectors that `other` has seen, as if they had been passed to `update`."""
         if other.dim != self.dim:
             raise InputError(f"cannot merge moments of dimension {other.dim} into {self.dim}")
         total = self.count + other.count
@@ -79,19 +79,19 @@ class StreamedMoments:
         self.count = total
 
     def copy(self) -> "StreamedMoments":
-        """The moments so far, which further batches leave alone."""
+        """Return a copy that later batches do not change."""
         return StreamedMoments.from_arrays(self.arrays())
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All that was summed so far, to be kept in a file."""
+        """Return all partial sums, for storage in a file."""
         return {"count": np.array(self.count), "mean": self.mean, "m2": self._m2}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "StreamedMoments":
-        """The moments that `arrays` gave.
+        """Restore the moments returned by `arrays`.
 
         Raises:
-            InputError: shapes that do not belong together.
+            InputError: inconsistent shapes.
         """
         mean, m2 = np.array(arrays["mean"]), np.array(arrays["m2"])
         moments = cls(len(mean))
@@ -101,7 +101,7 @@ class StreamedMoments:
         return moments
 
     def save(self, path: str | Path) -> None:
-        """Writes an ``.npz`` file at exactly `path`; an older one stays whole until it is done.
+        """Write an ``.npz`` file at exactly `path`, replacing an older one atomically.
 
         Raises:
             RunError: the file cannot be written.
@@ -111,13 +111,13 @@ class StreamedMoments:
 
     @classmethod
     def load(cls, path: str | Path) -> "StreamedMoments":
-        """Reads what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            InputError: no such file, or another content.
+            InputError: the file is missing or has other content.
         """
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls.from_arrays(arrays)
-        except Exception as error:  # zipfile, EOF, value, key and OS errors, by kind of damage
+        except Exception as error:  # zipfile, EOF, value, key or OS error, by type of damage
             raise InputError(f"cannot read statistics from {path}: {error}") from error

@@ -1,4 +1,4 @@
-"""Rules by which frames get I3D's 224 x 224 pixels. The rule moves FVD: state it beside a score."""
+"""Rules for resizing frames to I3D's 224 x 224. They affect FVD: state the rule with a score."""
 
 from collections.abc import Callable
 
@@ -29,20 +29,20 @@ RESIZE_RULES: dict[str, Callable[[tf.Tensor, int], tf.Tensor]] = {
 
 
 def check_rule(rule: str) -> None:
-    """Raises InputError unless `rule` is one of `RESIZE_RULES`."""
+    """Raise InputError unless `rule` is one of `RESIZE_RULES`."""
     if rule not in RESIZE_RULES:
         raise InputError(f"unknown resize rule {rule!r}; choose one of {', '.join(RESIZE_RULES)}")
 
 
 def resize_frames(videos: tf.Tensor, rule: str = "tf1_bilinear", size: int = 224) -> tf.Tensor:
-    """Resizes every frame to `size` x `size`, whatever its aspect.
+    """Resize every frame to `size` x `size`, without keeping the aspect ratio.
 
     Args:
         videos: ``[B, T, H, W, C]``, uint8 or float; the value range is kept.
         rule: ``tf1_bilinear`` is that of the reference FVD: output pixel i samples the input at
-            i * H / size, with no half-pixel centres and no antialiasing. ``tf2_bilinear`` samples
-            at (i + 0.5) * H / size - 0.5. ``antialiased`` is that with a triangle filter as wide
-            as the reduction (it equals tf2_bilinear where frames grow).
+            i * H / size, with no half-pixel centers and no antialiasing. ``tf2_bilinear`` samples
+            at (i + 0.5) * H / size - 0.5. ``antialiased`` adds a triangle filter as wide as the
+            reduction (equal to tf2_bilinear for enlarged frames).
         size: height and width of the result.
 
     Returns:

@@ -1,10 +1,10 @@
-"""TF-GAN's evaluation code without TF-GAN's package.
+"""TF-GAN's evaluation module, without importing the TF-GAN package.
 
 ``import tensorflow_gan`` (2.1.0) fails on TensorFlow 2.16 and later, because the package's
-``__init__`` reaches for ``tf.estimator``. The module with the Frechet distance does not. It is
-executed here from its file, while namespace modules stand in ``sys.modules`` for the packages
-around it and for the one function it takes from TensorFlow Probability (which would itself import
-Keras 2). Nothing of this stays behind in ``sys.modules``.
+``__init__`` uses ``tf.estimator``. The module with the Frechet distance does not. It is executed
+here from its file, while namespace modules in ``sys.modules`` replace the packages around it and
+the one function it uses of TensorFlow Probability (which would import Keras 2). They are removed
+from ``sys.modules`` afterwards.
 """
 
 import functools
@@ -35,12 +35,12 @@ def _load(name: str, path: Path) -> ModuleType:
 
 @functools.cache
 def classifier_metrics() -> ModuleType:
-    """TF-GAN's ``tensorflow_gan.python.eval.classifier_metrics``.
+    """Return TF-GAN's module ``tensorflow_gan.python.eval.classifier_metrics``.
 
     Raises:
         InputError: the package ``tensorflow-gan`` is not installed.
     """
-    spec = importlib.util.find_spec("tensorflow_gan")  # finds the files, runs nothing
+    spec = importlib.util.find_spec("tensorflow_gan")  # finds the files without importing them
     if spec is None or not spec.submodule_search_locations:
         raise InputError("TF-GAN is not installed; `pip install tensorflow-gan==2.1.0`")
     folder = Path(next(iter(spec.submodule_search_locations))) / "python" / "eval"

@@ -1,15 +1,15 @@
-"""How sure a score is: bootstrap intervals, and FVD extrapolated to infinitely many samples.
+"""Uncertainty of scores: bootstrap intervals, and FVD extrapolated to infinitely many samples.
 
-A bootstrap sample draws as many videos as there are, with replacement. Clips of one video go
-together, since they are alike; where every predicted video belongs to a real one, the two go
-together. An interval spans 95 % of the scores of the bootstrap samples, moved so that their mean
-lies on the score itself: resampling repeats videos, which biases FVD further upwards. It is the
-interval of scores that other samples of the same size would get, and says nothing of the bias
-that a small number of samples causes.
+A bootstrap sample draws as many videos as there are, with replacement. Clips of one video are drawn
+together, because they are alike; so are a predicted video and its real one, if they are paired. An
+interval spans 95 % of the scores of the bootstrap samples, shifted so that their mean is the score
+itself: resampling repeats videos, which biases FVD further upwards. It is the interval of scores
+that other samples of the same size would get. It does not account for the bias of a small number of
+samples.
 
 FVD is biased upwards by about c / N. A line in 1 / N through the scores of all samples and of
-halves of them meets 1 / N = 0 at an estimate of FVD of infinitely many (Chong and Forsyth,
-"Effectively Unbiased FID and Inception Score and where to find them", 2020).
+halves of them gives, at 1 / N = 0, an estimate of FVD for infinitely many samples (Chong and
+Forsyth, "Effectively Unbiased FID and Inception Score and where to find them", 2020).
 """
 
 import dataclasses
@@ -24,27 +24,27 @@ from trivd_tf.metrics.kernel import kernel_distance, weighted_kernel_distances
 
 LEVEL = 0.95
 REPLICATES = 200
-# How often each clip of either set counts: `[N]` and `[M]`.
+# Multiplicity of each clip in either set: `[N]` and `[M]`.
 Counts = tuple[np.ndarray, np.ndarray]
 
-# Random halvings of which the mean is taken: their noise is then small beside that of the samples.
+# Number of random halvings to average, so that their noise is small beside that of the samples.
 _HALVINGS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A score and its interval of 95 %; the interval is None where nothing can be resampled."""
+    """A score and its 95 % interval, which is None if nothing can be resampled."""
 
     value: float
     low: float | None = None
     high: float | None = None
 
     def text(self, digits: int) -> str:
-        """`31.8 [29.0, 34.9]`."""
+        """Format as `31.8 [29.0, 34.9]`."""
         return f"{self.value:z.{digits}f} {self.interval_text(digits)}".rstrip()
 
     def interval_text(self, digits: int) -> str:
-        """`[29.0, 34.9]`, or nothing."""
+        """Format as `[29.0, 34.9]`, or as an empty string without an interval."""
         if self.low is None or self.high is None:
             return ""
         return f"[{self.low:z.{digits}f}, {self.high:z.{digits}f}]"
@@ -54,11 +54,11 @@ class Resampling:
     """Draws bootstrap samples of two sets of clips.
 
     Args:
-        videos_a: the number of each clip's video, ``[N]``: clips of one video are drawn together.
+        videos_a: ``[N]``, the number of each clip's video; clips of one video are drawn together.
         videos_b: likewise ``[M]``.
-        paired: a number means the same in both: the two are drawn together.
-        replicates: bootstrap samples.
-        seed: of their choice.
+        paired: equal numbers in both sets belong together and are drawn together.
+        replicates: number of bootstrap samples.
+        seed: seed of their choice.
     """
 
     def __init__(
@@ -80,20 +80,20 @@ class Resampling:
 
     @property
     def possible(self) -> bool:
-        """Whether both sides have several videos to choose from."""
+        """Whether both sets have several videos to draw from."""
         return self._replicates > 1 and min(len(names) for names, _ in self._videos) > 1
 
     def samples(self) -> list[Counts]:
-        """How often each clip is in each bootstrap sample."""
+        """Return the multiplicity of each clip in each bootstrap sample."""
         rng = np.random.default_rng([self._seed, 1])
         return [self._draw(rng) for _ in range(self._replicates)]
 
     def halves(self, counts: Counts | None, number: int) -> list[Counts]:
-        """Two halves of the videos of all clips, or of a bootstrap sample.
+        """Split the videos of all clips, or of a bootstrap sample, into two random halves.
 
         Args:
-            counts: the sample; None: every clip once.
-            number: changes the choice.
+            counts: the bootstrap sample; None for every clip once.
+            number: selects the random split.
         """
         rng = np.random.default_rng([self._seed, 2, number])
         orders = [rng.permutation(len(names)) for names, _ in self._videos]
@@ -110,7 +110,7 @@ class Resampling:
         return halves
 
     def extrapolate(self, whole: float, half: float) -> float:
-        """Where the line in 1 / N through the scores of all videos and of half of them ends."""
+        """Extrapolate the line in 1 / N through the scores of all and of half of the videos."""
         number = min(len(names) for names, _ in self._videos)
         ratio = number / (number // 2)
         return (ratio * whole - half) / (ratio - 1.0)
@@ -126,12 +126,12 @@ class Resampling:
 
 @dataclasses.dataclass(frozen=True)
 class FvdEstimate:
-    """FVD with its interval, and extrapolated to infinitely many samples, with its own.
+    """FVD, and FVD extrapolated to infinitely many samples, each with its interval.
 
     Attributes:
-        fvd: at the number of samples that there are.
-        infinite: the same without the bias of the first order in 1 / N; None below four videos.
-            Noise may bring it below 0.
+        fvd: FVD at the available number of samples.
+        infinite: FVD without the bias of first order in 1 / N; None below four videos. Noise can
+            make it negative.
     """
 
     fvd: Estimate
@@ -141,11 +141,11 @@ class FvdEstimate:
 def estimate_fvd(
     real: Any, predicted: Any, resampling: Resampling, *, covariance: str = "unbiased"
 ) -> FvdEstimate:
-    """FVD of two sets of activations, with how sure it is.
+    """Estimate FVD of two sets of activations with its uncertainty.
 
     Args:
         real, predicted: ``[N, D]`` and ``[M, D]``; arrays, or memory maps of files.
-        resampling: of their clips.
+        resampling: resampling of their clips.
         covariance: see `trivd_tf.metrics.frechet_distance`.
     """
 
@@ -179,7 +179,7 @@ def estimate_fvd(
 
 
 def estimate_kvd(real: np.ndarray, predicted: np.ndarray, resampling: Resampling) -> Estimate:
-    """KVD of two sets of activations, `[N, D]` and `[M, D]`, with its interval."""
+    """Estimate KVD of two sets of activations, `[N, D]` and `[M, D]`, with its interval."""
     value = kernel_distance(real, predicted, paired=resampling.paired)
     if not resampling.possible:
         return Estimate(value)
@@ -190,7 +190,7 @@ def estimate_kvd(real: np.ndarray, predicted: np.ndarray, resampling: Resampling
 
 
 def estimate_inception_score(logits: np.ndarray, resampling: Resampling) -> Estimate:
-    """The Inception Score of the second set of `resampling`, of logits `[M, K]`, one split."""
+    """Estimate the Inception Score (one split) of logits `[M, K]`, `resampling`'s second set."""
     value = float(inception_score(logits)[0])
     if not resampling.possible:
         return Estimate(value)
@@ -199,7 +199,7 @@ def estimate_inception_score(logits: np.ndarray, resampling: Resampling) -> Esti
 
 
 def estimate_mean(values: np.ndarray, resampling: Resampling) -> Estimate:
-    """The mean of a number for each clip of the second set of `resampling`, `[M]`."""
+    """Estimate the mean of one value per clip, `[M]`, of the second set of `resampling`."""
     value = float(np.mean(values))
     if not resampling.possible:
         return Estimate(value)
@@ -210,7 +210,7 @@ def estimate_mean(values: np.ndarray, resampling: Resampling) -> Estimate:
 def interval(
     value: float, resampled: Sequence[float] | np.ndarray, lowest: float = -np.inf
 ) -> Estimate:
-    """95 % of resampled scores, moved so that their mean lies on `value`."""
+    """Return the 95 % interval of resampled scores, shifted so that their mean is `value`."""
     scores = np.asarray(resampled, np.float64)
     scores = scores[np.isfinite(scores)]
     if len(scores) < 2:

@@ -1,4 +1,4 @@
-"""Videos that are scored, as arrays: what is taken, and the line of code that mends the rest."""
+"""Checks and conversion of videos to score, with code that fixes wrong input in the messages."""
 
 from typing import Any
 
@@ -8,25 +8,24 @@ import tensorflow as tf
 from trivd_tf.base.errors import InputError
 from trivd_tf.metrics.i3d.shapes import MIN_FRAMES
 
-# How far beyond the stated range floats may lie: rounding, as in 16-bit numbers.
+# Tolerance of floats beyond the stated range: rounding, as in 16-bit numbers.
 _SLACK = 1e-3
 
 Range = tuple[float, float]
 
 
 def as_uint8_videos(videos: Any, value_range: Range | None = None, name: str = "videos") -> Any:
-    """Videos as I3D's input is made of: uint8 ``[N, T, H, W, 3]``.
+    """Convert videos to the input format of I3D preprocessing, uint8 ``[N, T, H, W, 3]``.
 
     Args:
-        videos: ``[N, T, H, W, 3]``, or grey ``[N, T, H, W, 1]``, which is repeated for the three
-            channels; uint8, or floats of `value_range`, which are rounded to 8 bits, as they would
-            be in a file.
-        value_range: of floats: the values of black and white, such as ``(0, 1)`` or ``(-1, 1)``.
+        videos: ``[N, T, H, W, 3]``, or gray ``[N, T, H, W, 1]``, which is repeated for the three
+            channels; uint8, or floats in `value_range`, which are rounded to 8 bits, as in a file.
+        value_range: values of black and white in float videos, such as ``(0, 1)`` or ``(-1, 1)``;
             uint8 always spans 0 to 255.
-        name: of the argument, for messages.
+        name: name of the argument, for messages.
 
     Raises:
-        InputError: anything else. The message holds a line of code that mends it, where one does.
+        InputError: any other input. The message has a line of code that fixes it, if one does.
     """
     if not (hasattr(videos, "shape") and hasattr(videos, "dtype")):
         videos = np.asarray(videos)
@@ -50,7 +49,7 @@ def as_uint8_videos(videos: Any, value_range: Range | None = None, name: str = "
 
 
 def _wrong_shape(shape: tuple[int, ...], name: str) -> str | None:
-    """What is wrong, and the line that mends it."""
+    """Return the error and the line of code that fixes it, or None."""
     expected = "expected videos [N, T, H, W, 3]"
     if len(shape) == 4 and shape[-1] in (1, 3):
         return f"{expected}, this is one video: {name} = {name}[None]"
@@ -75,7 +74,7 @@ def _wrong_shape(shape: tuple[int, ...], name: str) -> str | None:
 
 
 def _refuse_binary(videos: Any, name: str) -> None:
-    """uint8 of nothing but 0 and 1 was cast from [0, 1]; a black video is all 0."""
+    """Reject uint8 videos of only 0 and 1, cast from [0, 1]; a black video is all 0."""
     if len(videos) and int(np.max(videos)) == 1:
         raise InputError(
             f"{name}: uint8 with no value above 1, cast from [0, 1]: {name} = (255 * "
@@ -100,7 +99,7 @@ def _from_floats(videos: np.ndarray, value_range: Range | None, name: str) -> np
             f"{value_range}: state theirs, or clip them, {name} = np.clip({name}, *value_range)"
         )
     scaled = np.empty(videos.shape, np.uint8)
-    for index, video in enumerate(videos):  # one at a time: no second set of floats in memory
+    for index, video in enumerate(videos):  # one at a time: no second float copy in memory
         grey = (video.astype(np.float64) - black) * (255.0 / (white - black))
         scaled[index] = np.rint(np.clip(grey, 0.0, 255.0))
     return scaled

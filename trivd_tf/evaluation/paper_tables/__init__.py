@@ -1,1 +1,1 @@
-"""The paper's tables with what was measured."""
+"""The paper's tables, filled with measured results."""

@@ -1,8 +1,8 @@
-"""The paper's figures (Tables 1 to 4 and the text), beside which measured ones are put.
+"""The paper's figures (Tables 1 to 4 and the text), for comparison with measured ones.
 
-One entry a row. `run` names the gin file of `gin/runs/` that reproduces it, `protocol` what it is
-scored by (`trivd evaluate --protocol`); the pair identifies rows, for one model may be scored on
-several sets.
+One entry per row. `run` names the gin file in `gin/runs/` that reproduces it, `protocol` the
+protocol of its score (`trivd evaluate --protocol`). The pair identifies a row, because one model
+may be scored on several data sets.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A figure as printed, with its standard deviation where the paper gives one."""
+    """A printed score, with its standard deviation if the paper has one."""
 
     mean: float
     deviation: float | None = None
@@ -24,15 +24,15 @@ class PaperRow:
     """A row of the paper.
 
     Attributes:
-        table: `Table 1`, ..., or `Text` for what stands outside of tables.
-        name: of the row, as the paper calls the model.
-        run: the gin file that reproduces it, without `.gin`; None for works of others and for rows
-            that need no training.
+        table: `Table 1`, ..., or `Text` for figures outside the tables.
+        name: name of the model in the paper.
+        run: gin file that reproduces it, without `.gin`; None for other authors' models and for
+            rows that need no training.
         protocol: a name in `trivd_tf.evaluation.protocols`.
-        fvd, inception_score: None where the paper gives none.
-        steps: generator updates, in thousands; None where the paper does not say.
-        step_ms, memory_gb: of a step on a TPUv3 replica (Table 1).
-        baseline: the row of a report that this row is, where it is no model of its own.
+        fvd, inception_score: None if the paper has none.
+        steps: generator updates, in thousands; None if the paper does not state them.
+        step_ms, memory_gb: time and memory of a step on a TPUv3 replica (Table 1).
+        baseline: the row of a report with the same meaning, if this row is no model of its own.
     """
 
     table: str
@@ -197,17 +197,17 @@ TABLES = tuple(dict.fromkeys(row.table for row in PAPER_ROWS))
 
 
 def rows_of_table(table: str) -> list[PaperRow]:
-    """The rows of one of `TABLES`, in the paper's order."""
+    """Return the rows of one of `TABLES`, in the paper's order."""
     return [row for row in PAPER_ROWS if row.table == table]
 
 
 def rows_of_run(run: str) -> list[PaperRow]:
-    """The rows that a gin file of `gin/runs/` (its name without `.gin`) reproduces, if any."""
+    """Return the rows that a gin file of `gin/runs/` (name without `.gin`) reproduces, if any."""
     return [row for row in PAPER_ROWS if row.run == run]
 
 
 def describe(row: PaperRow) -> str:
-    """One line, such as `Table 2, TSRU_p: FVD 43.7, IS 11.5`."""
+    """Return one line, such as `Table 2, TSRU_p: FVD 43.7, IS 11.5`."""
     figures = [("FVD", row.fvd), ("IS", row.inception_score)]
     shown = ", ".join(f"{name} {score}" for name, score in figures if score is not None)
     return f"{row.table}, {row.name}: {shown}"

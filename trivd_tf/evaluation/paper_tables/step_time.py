@@ -1,4 +1,4 @@
-"""How long a step of a run took, out of its TensorBoard log."""
+"""Time per training step, read from a run's TensorBoard log."""
 
 import pathlib
 import statistics
@@ -11,13 +11,13 @@ TAG = "time/seconds_a_step"
 
 
 def seconds_a_step(model_dir: str | pathlib.Path) -> float | None:
-    """Seconds of a generator update with its discriminator updates: the median of all logged.
+    """Return the median seconds of a generator update including its discriminator updates.
 
     Args:
-        model_dir: a run's directory.
+        model_dir: a model directory.
 
     Returns:
-        None where nothing is logged.
+        None if no times are logged.
     """
     values: list[float] = []
     for path in sorted(
@@ -31,6 +31,6 @@ def seconds_a_step(model_dir: str | pathlib.Path) -> float | None:
                     for value in event.summary.value
                     if value.tag == TAG
                 ]
-        except tf.errors.DataLossError:  # its end, where a run was killed while it wrote
+        except tf.errors.DataLossError:  # truncated end of an interrupted run's log
             continue
     return statistics.median(values) if values else None

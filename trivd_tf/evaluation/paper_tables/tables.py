@@ -1,4 +1,4 @@
-"""Tables 1 to 4 of the paper with what runs measured beside its figures."""
+"""Tables 1 to 4 of the paper with the measured results of runs."""
 
 import dataclasses
 import json
@@ -31,11 +31,11 @@ class Measured:
 
     Attributes:
         run: the model directory.
-        folder: of the report.
-        names: of the run, see `run_record.gin_names`.
-        protocol: by which it was scored, empty for the run's own options.
-        step: of the checkpoint.
-        content: of `report.json`.
+        folder: folder of the report.
+        names: names of the run, see `run_record.gin_names`.
+        protocol: its protocol; empty for the run's own options.
+        step: step of the checkpoint.
+        content: content of `report.json`.
     """
 
     run: str
@@ -46,7 +46,7 @@ class Measured:
     content: dict[str, Any]
 
     def row(self, beginning: str) -> dict[str, Any] | None:
-        """The row of the report whose name begins so."""
+        """Return the row of the report whose name starts with `beginning`."""
         rows = self.content["rows"]
         return next((row for row in rows if row["name"].startswith(beginning)), None)
 
@@ -56,14 +56,14 @@ class Measured:
 
 
 def read_runs(paths: list[pathlib.Path]) -> list[Measured]:
-    """The evaluations below `paths`: of each run and protocol that of its best step, or its last.
+    """Read evaluations below `paths`: per run and protocol, that of the best or the last step.
 
     Args:
-        paths: directories of runs, or directories that hold such, at any depth.
+        paths: model directories, or directories that contain some at any depth.
 
     Raises:
-        InputError: one is no directory, or holds no evaluation that can be read. Beside others that
-            can, a damaged one is passed over with a warning.
+        InputError: a path is no directory, or has no readable evaluation. An unreadable evaluation
+            beside readable ones is skipped with a warning.
     """
     found: list[Measured] = []
     for path in paths:
@@ -82,13 +82,13 @@ def read_runs(paths: list[pathlib.Path]) -> list[Measured]:
 
 
 def _runs_below(path: pathlib.Path) -> list[pathlib.Path]:
-    """Runs with evaluations; not those that `trivd train --restart` moved aside."""
+    """Return the runs with evaluations, without those moved aside by `trivd train --restart`."""
     folders = [folder for folder in path.glob("**/evaluations") if folder.is_dir()]
     return sorted({f.parent for f in folders if "earlier" not in f.relative_to(path).parts})
 
 
 def _chosen(run: pathlib.Path, problems: list[InputError]) -> list[Measured]:
-    """One evaluation for each protocol; adds what cannot be read to `problems`."""
+    """Return one evaluation per protocol; append errors to `problems`."""
     best = None
     try:
         record = read_best(run)
@@ -127,18 +127,18 @@ def _read(run: pathlib.Path, file: pathlib.Path) -> Measured:
 
 @dataclasses.dataclass(frozen=True)
 class TableRow:
-    """A row of the paper and what was measured of it.
+    """A row of the paper with its measured values.
 
     Attributes:
-        paper: the row.
-        fvd, inception_score: a run's, with the deviation over its evaluation runs; of several
-            trainings their mean and unbiased standard deviation; None where nothing was measured.
-        trainings: how many were measured.
-        steps: of each, in generator updates.
-        step_ms: of one step where the runs were trained, the mean of their medians; for rows of
-            which the paper gives one.
-        deviations: from the protocol, of any of them.
-        folders: of the reports.
+        paper: row of the paper.
+        fvd, inception_score: of one run, with the standard deviation over its evaluation runs; of
+            several trainings, mean and unbiased standard deviation; None if not measured.
+        trainings: number of measured trainings.
+        steps: generator updates of each training.
+        step_ms: time of a training step, the mean of the runs' medians; only for rows where the
+            paper has it.
+        deviations: deviations from the protocol, of any of them.
+        folders: folders of the reports.
     """
 
     paper: PaperRow
@@ -152,13 +152,13 @@ class TableRow:
 
 
 def fill_row(paper: PaperRow, runs: list[Measured]) -> TableRow:
-    """Puts beside a row of the paper what the runs measured of it."""
+    """Combine a row of the paper with the matching results of `runs`."""
     fitting = [run for run in runs if run.protocol == paper.protocol and _belongs(run, paper)]
     beginning = paper.baseline or MODEL_ROW
     rows = [row for run in fitting if (row := run.row(beginning)) is not None]
     if not rows:
         return TableRow(paper)
-    if paper.baseline:  # the same whatever the model
+    if paper.baseline:  # independent of the model
         fitting = sorted(fitting, key=lambda run: run.deviates)[:1]
         rows = [row for run in fitting if (row := run.row(beginning)) is not None]
     return TableRow(
@@ -181,7 +181,7 @@ def _step_ms(runs: list[Measured]) -> float | None:
 
 
 def _belongs(run: Measured, paper: PaperRow) -> bool:
-    """A baseline is the same in every run; else the first name that the paper knows counts."""
+    """Whether a run belongs to a row: every run for a baseline, else by its first known name."""
     if paper.baseline:
         return True
     known = [name for name in run.names if rows_of_run(name)]
@@ -197,12 +197,12 @@ def _score(rows: list[dict[str, Any]], key: str) -> Score:
 
 
 def tables(runs: list[Measured]) -> dict[str, list[TableRow]]:
-    """Every table of the paper, filled with what the runs measured."""
+    """Return every table of the paper, filled with the results of `runs`."""
     return {table: [fill_row(row, runs) for row in rows_of_table(table)] for table in TABLES}
 
 
 def markdown(runs: list[Measured]) -> str:
-    """All tables in Markdown, then the runs that belong to no row."""
+    """Return all tables in Markdown, then the runs that belong to no row."""
     parts = ["# The paper's tables, and what was measured", ""]
     filled = tables(runs)
     for table, rows in filled.items():
@@ -285,7 +285,7 @@ def _other_cells(runs: list[Measured]) -> list[list[str]]:
 
 
 def to_json(runs: list[Measured]) -> dict[str, Any]:
-    """The same as data."""
+    """Return the content of `markdown` as data."""
     return {
         "tables": {
             table: [dataclasses.asdict(row) for row in rows] for table, rows in tables(runs).items()

