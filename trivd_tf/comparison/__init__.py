@@ -1,4 +1,4 @@
-"""Several configurations trained under one budget, scored alike and put side by side."""
+"""Comparison of several configurations, trained under one budget and scored alike."""
 
 from trivd_tf.comparison.budget import Budget, TimeLimit
 from trivd_tf.comparison.cell import CellResult, run_cell

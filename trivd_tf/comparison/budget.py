@@ -1,4 +1,4 @@
-"""How long every cell of a comparison trains: a number of steps, or of minutes."""
+"""Training budget of every cell of a comparison: a number of steps, or of minutes."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from trivd_tf.training.loop import Stop
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """Exactly one of the two.
+    """Training budget; exactly one of the two is set.
 
     Attributes:
         steps: generator updates.
@@ -32,7 +32,7 @@ class Budget:
         return f"{self.minutes:g} minute{'s' * (self.minutes != 1)} of training"
 
     def applied(self, experiment: Experiment) -> Experiment:
-        """The same experiment, with as many steps as the budget allows."""
+        """Return the experiment with as many steps as the budget allows."""
         steps = ENDLESS if self.steps is None else self.steps
         training = dataclasses.replace(experiment.training, num_steps=steps)
         return dataclasses.replace(experiment, training=training)
@@ -41,16 +41,15 @@ class Budget:
 class TimeLimit:
     """Ends training after some minutes in the compiled loop, over all starts of a run.
 
-    Counted is the time of the compiled loops alone, not that of checkpoints and sample videos. The
-    first loop of a process holds tracing and compilation, so its steps are charged at the rate of
-    the loop after it. What was used is kept beside the run, so that a killed run resumes with what
-    is left.
+    Only the time of the compiled loops counts, not that of checkpoints and sample videos. The first
+    loop of a process includes tracing and compilation, so its steps are charged at the rate of the
+    next loop. The time used is stored beside the run, so an interrupted run resumes with the rest.
 
     Args:
-        path: of the file that keeps the time used, a JSON object a line.
-        resume_at: the step that training resumes from.
-        minutes: the limit; None counts only.
-        outer: also stops the run, for example on a signal.
+        path: file that stores the time used, one JSON object per line.
+        resume_at: step that training resumes from.
+        minutes: the limit; None only measures.
+        outer: another reason to stop, such as a signal.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class TimeLimit:
             try:
                 lines.append(json.loads(text))
             except ValueError:
-                continue  # truncated by a kill
+                continue  # truncated by an interruption
         return lines
 
     def is_set(self) -> bool:
@@ -90,7 +89,7 @@ class TimeLimit:
         return self._limit is not None and self.seconds >= self._limit
 
     def add(self, steps: int, seconds: float) -> None:
-        """Takes the time of one compiled loop; for `train(on_loop=...)`."""
+        """Add the time of one compiled loop; for `train(on_loop=...)`."""
         self._step += steps
         if self._is_first:
             self._is_first, self._uncharged = False, steps

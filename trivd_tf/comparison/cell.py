@@ -29,18 +29,18 @@ NUM_CLIPS = 4
 
 @dataclasses.dataclass(frozen=True)
 class CellResult:
-    """What a finished cell is kept as.
+    """Stored result of a finished cell.
 
     Attributes:
-        name: of the configuration.
-        title: the experiment's.
-        seed: of the run.
-        budget: as text.
+        name: name of the configuration.
+        title: title of the experiment.
+        seed: seed of the run.
+        budget: budget as text.
         step: generator updates done.
-        minutes: of training, as `TimeLimit` counts them.
-        parameters: of the generator, encoder included.
-        rows: the report's: the model first, then the baselines.
-        protocol: what the scores depend on.
+        minutes: training time, as counted by `TimeLimit`.
+        parameters: parameters of the generator, encoder included.
+        rows: rows of the report: the model first, then the baselines.
+        protocol: everything that the scores depend on.
     """
 
     name: str
@@ -59,12 +59,12 @@ class CellResult:
         return self.rows[0]
 
     def save(self, directory: pathlib.Path) -> None:
-        """Writes the file whose being there means that the cell is finished."""
+        """Write the result file, which marks the cell as finished."""
         write_whole(directory / RESULT, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, directory: pathlib.Path) -> "CellResult | None":
-        """The result of a finished cell, None where there is none yet.
+        """Read the result of a cell, or None if it is not finished.
 
         Raises:
             InputError: the file is damaged.
@@ -91,18 +91,18 @@ def run_cell(
     budget: Budget,
     stop: Stop | None = None,
 ) -> CellResult | None:
-    """Trains from the newest checkpoint in `directory` to the end of the budget, then scores.
+    """Train from the newest checkpoint in `directory` to the end of the budget, then score.
 
     Args:
-        experiment: what to train.
-        directory: the cell's model directory.
-        name: of the configuration.
-        seed: of the run.
+        experiment: experiment to train.
+        directory: model directory of the cell.
+        name: name of the configuration.
+        seed: seed of the run.
         budget: when training ends.
         stop: ends training early; the run is saved.
 
     Returns:
-        The result, or None when it was stopped.
+        The result, or None if the run was stopped.
     """
     limited = budget.applied(experiment)
     limit = TimeLimit(
@@ -144,7 +144,7 @@ def _newest_step(directory: pathlib.Path) -> int:
 
 
 def _save_samples(experiment: Experiment, predictor: Predictor, path: pathlib.Path) -> None:
-    """The first test clips and what the model makes of their beginnings, as uint8."""
+    """Save the first test clips and their predicted continuations as uint8."""
     clip, options = experiment.clip, experiment.evaluation
     count = min(NUM_CLIPS, experiment.data.num_evaluation_clips(clip, options.split))
     real = next(

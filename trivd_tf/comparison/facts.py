@@ -1,4 +1,4 @@
-"""What the scores of a cell depend on besides its own configuration: data, evaluation, code."""
+"""What a cell's scores depend on besides its own configuration: data, evaluation, code."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from trivd_tf.experiment import Experiment
 
 FILE_NAME = "facts.json"
 _PACKAGE = pathlib.Path(__file__).resolve().parent.parent
-# Rooms whose code decides what a cell's scores are.
+# Packages whose code affects a cell's scores.
 _ROOMS = (
     *("base", "data", "evaluation", "experiment", "inference", "layers"),
     *("metrics", "models", "ops", "runs", "training"),
@@ -22,7 +22,7 @@ _ROOMS = (
 
 
 def facts_of(experiment: Experiment) -> dict[str, Any]:
-    """The facts of a cell of this experiment, as JSON gives them back."""
+    """Return the facts for a cell of this experiment, as read back from JSON."""
     data, clip = experiment.data, experiment.clip
     facts = {
         "data": {split: data.fingerprint(clip, split) for split in SPLITS},
@@ -34,7 +34,7 @@ def facts_of(experiment: Experiment) -> dict[str, Any]:
 
 @functools.cache
 def code_digest() -> str:
-    """A key of the code that decides scores; documentation and commands do not change it."""
+    """Return a digest of the code that affects scores; documentation and commands do not count."""
     digest = hashlib.sha256()
     for room in _ROOMS:
         for path in sorted((_PACKAGE / room).rglob("*.py")):
@@ -44,7 +44,7 @@ def code_digest() -> str:
 
 
 def read_facts(directory: pathlib.Path) -> dict[str, Any] | None:
-    """What a cell was begun with; None where it is not known."""
+    """Return the facts recorded when a cell was started, or None if unknown."""
     try:
         found = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -53,13 +53,13 @@ def read_facts(directory: pathlib.Path) -> dict[str, Any] | None:
 
 
 def write_facts(directory: pathlib.Path, facts: dict[str, Any]) -> None:
-    """Records what a cell is begun with."""
+    """Record the facts when a cell is started."""
     directory.mkdir(parents=True, exist_ok=True)
     write_whole(directory / FILE_NAME, json.dumps(facts, indent=1) + "\n")
 
 
 def differences(before: dict[str, Any] | None, now: dict[str, Any]) -> list[str]:
-    """What differs, a few words each; empty where nothing does."""
+    """Describe each difference in a few words; empty if there is none."""
     if before is None:
         return ["data, evaluation and code were not recorded"]
     found = []
@@ -75,7 +75,7 @@ def differences(before: dict[str, Any] | None, now: dict[str, Any]) -> list[str]
 
 
 def move_aside(directory: pathlib.Path) -> pathlib.Path:
-    """Moves a cell to `<directory>-earlier-<n>`, which no comparison reads."""
+    """Move a cell to `<directory>-earlier-<n>`, which comparisons ignore."""
     number = 1
     while (target := directory.with_name(f"{directory.name}-earlier-{number}")).exists():
         number += 1

@@ -1,4 +1,4 @@
-"""Plots of a comparison: scores with error bars over seeds, and scores by predicted frame."""
+"""Plots of a comparison: scores with error bars over seeds, and scores per predicted frame."""
 
 import pathlib
 
@@ -18,7 +18,7 @@ def _style(index: int) -> dict[str, str]:
 
 
 def scores_figure(comparison: Comparison) -> Figure:
-    """A panel a score: mean and standard deviation over seeds, each seed, and the baselines."""
+    """Draw a panel per score: mean and deviation over seeds, each seed, and the baselines."""
     names, keys = list(comparison.cells), comparison.keys
     height = 1.6 + 0.35 * len(names)
     figure = Figure(figsize=(3.2 * len(keys) + 1.5, height + 0.6), layout="constrained")
@@ -31,7 +31,7 @@ def scores_figure(comparison: Comparison) -> Figure:
             panel.errorbar(mean, place, xerr=deviation, capsize=4, markersize=7, **_style(index))
             panel.plot(values, [place] * len(values), "|", color="black", markersize=9)
         for row, line in zip(comparison.baselines, _LINES, strict=False):
-            # PSNR and SSIM of unrelated clips are a floor that squeezes the rest together.
+            # PSNR and SSIM of unrelated clips are so low that they would compress the scale.
             if row.name.startswith("real") and key not in ("fvd", "inception_score"):
                 continue
             panel.axvline(score_of(row, key), color="gray", linestyle=line, label=row.name)
@@ -47,7 +47,7 @@ def scores_figure(comparison: Comparison) -> Figure:
 
 
 def by_frame_figure(comparison: Comparison) -> Figure:
-    """A panel a score by frame: mean over seeds, the deviation as a band, and the copy."""
+    """Draw a panel per per-frame score: mean over seeds, deviation as a band, last-frame copy."""
     keys = comparison.keys[2:]
     figure = Figure(figsize=(4.4 * len(keys), 4.2), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(keys)))
@@ -74,7 +74,7 @@ def by_frame_figure(comparison: Comparison) -> Figure:
 
 
 def save_plots(comparison: Comparison, directory: pathlib.Path) -> None:
-    """Writes `scores.png` and `by_frame.png`."""
+    """Write `scores.png` and `by_frame.png`."""
     figures = {"scores": scores_figure(comparison), "by_frame": by_frame_figure(comparison)}
     for name, figure in figures.items():
         FigureCanvasAgg(figure)

@@ -1,4 +1,4 @@
-"""The report of a comparison: one table over configurations, means and deviations over seeds."""
+"""Report of a comparison: one table over configurations, means and deviations over seeds."""
 
 import dataclasses
 import json
@@ -24,18 +24,18 @@ _DIGITS = {"fvd": 1, "inception_score": 2, "psnr": 2, "ssim": 3, "center_distanc
 
 
 def score_of(row: Row, key: str) -> float:
-    """A score of a row; of those by frame the mean over frames."""
+    """Return a score of a row; for per-frame scores the mean over frames."""
     return row.mean(key) if key in row.by_frame else float(getattr(row, key))
 
 
 def mean_and_deviation(values: list[float]) -> tuple[float, float | None]:
-    """Mean, and the unbiased standard deviation where there are at least two values."""
+    """Return the mean, and the unbiased standard deviation for at least two values."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return float(np.mean(values)), deviation
 
 
 def paper_row(name: str) -> PaperRow | None:
-    """The row of the paper that a gin file reproduces, or is a small form of."""
+    """Return the row of the paper that a gin file, or its `_small` form, reproduces."""
     rows = rows_of_run(name.removesuffix("_small"))
     return rows[0] if rows else None
 
@@ -45,10 +45,10 @@ class Comparison:
     """Finished cells, in the order of the configurations.
 
     Attributes:
-        cells: by name of the configuration, one result a seed.
-        budget: as text.
-        set_apart: cells of other data, evaluation or code, a line each with the reason; they are
-            listed, and neither ranked nor averaged.
+        cells: results by name of the configuration, one per seed.
+        budget: budget as text.
+        set_apart: cells with other data, evaluation or code, one line each with the reason. They
+            are listed, but neither ranked nor averaged.
     """
 
     cells: dict[str, list[CellResult]]
@@ -57,30 +57,30 @@ class Comparison:
 
     @property
     def keys(self) -> list[str]:
-        """Scores that every cell has."""
+        """Return the scores that every cell has."""
         first = next(iter(self.cells.values()))[0].model
         return ["fvd", "inception_score", *first.by_frame]
 
     def scores(self, name: str, key: str) -> list[float]:
-        """A score of one configuration, one value a seed."""
+        """Return a score of one configuration, one value per seed."""
         return [score_of(cell.model, key) for cell in self.cells[name]]
 
     @property
     def baselines(self) -> list[Row]:
-        """Rows that have nothing to do with training, of the first cell."""
+        """Return the rows that do not depend on training, from the first cell."""
         return next(iter(self.cells.values()))[0].rows[1:]
 
     def order(self) -> list[str]:
-        """Names, the best mean FVD first."""
+        """Return the names, lowest mean FVD first."""
         return sorted(self.cells, key=lambda name: np.mean(self.scores(name, "fvd")))
 
     def _with_figures(self) -> list[tuple[str, float]]:
-        """Configurations whose row of the paper has an FVD."""
+        """Return the configurations whose row of the paper has an FVD, with that FVD."""
         rows = [(name, paper_row(name)) for name in self.cells]
         return [(name, row.fvd.mean) for name, row in rows if row and row.fvd]
 
     def agreement(self) -> float | None:
-        """Spearman's correlation of measured FVD and the paper's; None for fewer than three."""
+        """Spearman's correlation of measured and published FVD; None for fewer than three."""
         pairs = self._with_figures()
         if len(pairs) < 3:
             return None
@@ -88,7 +88,7 @@ class Comparison:
         return float(spearmanr(measured, [figure for _, figure in pairs]).statistic)
 
     def summary(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """Return the complete content for JSON."""
         found = {}
         for name, cells in self.cells.items():
             row = paper_row(name)
@@ -116,7 +116,7 @@ class Comparison:
         }
 
     def table(self) -> list[list[str]]:
-        """Cells of the table, the header first."""
+        """Return the cells of the table, header first."""
         has_paper = any(paper_row(name) for name in self.cells)
         header = ["", *(TITLES[key] for key in self.keys), "steps", "parameters"]
         rows = [header + (["paper: FVD", "paper: IS"] if has_paper else [])]
@@ -133,7 +133,7 @@ class Comparison:
         return rows
 
     def markdown(self) -> str:
-        """The report, with the pictures that stand beside it."""
+        """Return the report, with links to the pictures beside it."""
         rows = self.table()
         lines = [f"# Comparison of {len(self.cells)} configurations", "", self._how(), ""]
         rule = ["---", *["---:"] * (len(rows[0]) - 1)]
@@ -182,7 +182,7 @@ class Comparison:
         return text
 
     def save(self, directory: pathlib.Path) -> None:
-        """Writes `comparison.md` and `comparison.json`; each appears whole."""
+        """Write `comparison.md` and `comparison.json`, each atomically."""
         texts = {
             "comparison.md": self.markdown(),
             "comparison.json": json.dumps(self.summary(), indent=1) + "\n",

@@ -1,4 +1,4 @@
-"""The same clips continued by each compared model, side by side (paper, appendix D.1)."""
+"""Side-by-side continuations of the same clips by each compared model (paper, appendix D.1)."""
 
 import pathlib
 
@@ -27,12 +27,12 @@ _FRAME_RATE = 6.0
 def side_by_side(
     real: np.ndarray, predicted: dict[str, np.ndarray], *, frame_side: int = 96
 ) -> np.ndarray:
-    """An animation: a row a clip, a column for what really happened and for each model.
+    """Return an animation with a row per clip and a column for the real video and each model.
 
     Args:
         real: uint8 `[N, Tc + T, S, S, 3]`.
-        predicted: by title, uint8 `[N, T, S, S, 3]`.
-        frame_side: side of a drawn frame in pixels, at least.
+        predicted: uint8 `[N, T, S, S, 3]` by title.
+        frame_side: minimum side of a drawn frame in pixels.
 
     Returns:
         uint8 `[Tc + T, H, W, 3]`; borders are blue in conditioning frames, then green (real) and
@@ -65,7 +65,7 @@ def side_by_side(
 def side_by_side_sheet(
     real: np.ndarray, predicted: dict[str, np.ndarray], *, frame_side: int = 64, clips: int = 2
 ) -> np.ndarray:
-    """The same as one picture: for each of some clips a row of frames for real and each model."""
+    """Return `side_by_side` as one picture: per clip, a row of frames for real and each model."""
     given = real.shape[1] - next(iter(predicted.values())).shape[1]
     side, across = _cell(real, frame_side)
     times = [given - 1, *range(given, real.shape[1])]
@@ -93,7 +93,7 @@ def side_by_side_sheet(
 def save_videos(
     real: np.ndarray, predicted: dict[str, np.ndarray], directory: pathlib.Path
 ) -> None:
-    """Writes `side_by_side.gif`, `.mp4` and `.png`."""
+    """Write `side_by_side.gif`, `.mp4` and `.png`."""
     frames = side_by_side(real, predicted)
     write_gif(directory / "side_by_side.gif", frames, frame_rate=_FRAME_RATE)
     write_mp4(directory / "side_by_side.mp4", frames, frame_rate=_FRAME_RATE)
@@ -101,9 +101,9 @@ def save_videos(
 
 
 def _cell(frames: np.ndarray, frame_side: int) -> tuple[int, int]:
-    """Height and width that a drawn frame takes."""
+    """Return height and width of a drawn frame."""
     height, width = frames.shape[-3:-1]
-    # Whole enlargement, as `upscale` does.
+    # Integer enlargement, as in `upscale`.
     factor = max(1, -(-frame_side // min(height, width)))
     return cell(height * factor), cell(width * factor)
 

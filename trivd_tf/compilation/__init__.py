@@ -1,5 +1,5 @@
-"""Compiling the train step and the prediction for a TPU on a machine that has none.
+"""Compilation of the train step and the prediction for a TPU, on a machine without one.
 
-`compile.compile_experiment` is the way in. Nothing is imported here: the process that talks to
+The entry point is `compile.compile_job`. Nothing is imported here, because the process that uses
 libtpu (`tpu_compiler`) must not load TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""What replicas say to each other, read off a compiled program."""
+"""Communication between replicas, read from a compiled program."""
 
 import collections
 import dataclasses
@@ -16,10 +16,10 @@ class Collective:
     """All collectives of one kind in a program.
 
     Attributes:
-        kind: for example `all-reduce`.
-        count: instructions; each is one exchange over the links.
-        num_bytes: of all their results together.
-        largest: bytes of the largest one.
+        kind: kind of the collective, for example `all-reduce`.
+        count: number of instructions; each is one exchange over the links.
+        num_bytes: total bytes of their results.
+        largest: bytes of the largest result.
     """
 
     kind: str
@@ -29,7 +29,7 @@ class Collective:
 
 
 def array_bytes(shape: str) -> int:
-    """Bytes of an HLO shape, `f32[3,8]{1,0}` or a tuple of them, without padding."""
+    """Return the bytes of an HLO shape, `f32[3,8]{1,0}` or a tuple of them, without padding."""
     total = 0
     for dtype, sides in _ARRAY.findall(shape):
         count = 1
@@ -41,10 +41,10 @@ def array_bytes(shape: str) -> int:
 
 
 def find_collectives(lines: Iterable[str]) -> list[Collective]:
-    """Counts the collectives of an optimised HLO module.
+    """Count the collectives of an optimized HLO module.
 
     Args:
-        lines: of its text. Instructions inside a loop count once.
+        lines: lines of its text. Instructions inside a loop count once.
     """
     sizes: dict[str, list[int]] = collections.defaultdict(list)
     for line in lines:
@@ -52,7 +52,7 @@ def find_collectives(lines: Iterable[str]) -> list[Collective]:
         if match is None:
             continue
         shape = match["shape"]
-        # An asynchronous start returns its operands and its results.
+        # An asynchronous start returns both its operands and its results.
         size = array_bytes(shape) // (2 if match["start"] else 1)
         sizes[match["kind"]].append(size)
     return [Collective(kind, len(own), sum(own), max(own)) for kind, own in sizes.items()]

@@ -1,4 +1,4 @@
-"""From an experiment and a topology to what its programs need on each replica."""
+"""Compilation of an experiment for a topology: what its programs need on each replica."""
 
 import dataclasses
 import datetime
@@ -25,12 +25,12 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What is compiled: an experiment as one replica of a slice sees it.
+    """The compilation job: an experiment on one replica of a slice.
 
     Attributes:
-        experiment: with the global batch size.
-        topology: what libtpu compiles for.
-        num_replicas: at most those of the topology.
+        experiment: the experiment, with the global batch size.
+        topology: topology that libtpu compiles for.
+        num_replicas: number of replicas, at most those of the topology.
     """
 
     experiment: Experiment
@@ -45,16 +45,17 @@ class Job:
         num_replicas: int | None = None,
         replica_batch: int | None = None,
     ) -> "Job":
-        """A job on all of the topology, or on `num_replicas` of it.
+        """Create a job on all of the topology, or on `num_replicas` of it.
 
         Args:
-            experiment: its global batch is shared by the replicas, unless `replica_batch` is given.
-            topology: of the slice.
-            num_replicas: all of the topology's when left out.
-            replica_batch: samples on each replica.
+            experiment: its global batch is divided among the replicas, unless `replica_batch` is
+                set.
+            topology: topology of the slice.
+            num_replicas: number of replicas; all of the topology by default.
+            replica_batch: samples per replica.
 
         Raises:
-            InputError: more replicas than there are, or a batch that they cannot share evenly.
+            InputError: too many replicas, or a batch that cannot be divided evenly.
         """
         replicas = num_replicas or topology.num_replicas
         if replicas > topology.num_replicas:
@@ -71,7 +72,7 @@ class Job:
         return cls(experiment, topology, replicas).with_batch(replica_batch or batch // replicas)
 
     def with_batch(self, replica_batch: int) -> "Job":
-        """The same with another batch on each replica."""
+        """Return the job with another batch per replica."""
         training = dataclasses.replace(
             self.experiment.training, batch_size=replica_batch * self.num_replicas
         )
@@ -80,11 +81,11 @@ class Job:
 
     @property
     def replica_batch(self) -> int:
-        """Samples on each replica."""
+        """Samples per replica."""
         return self.experiment.training.batch_size // self.num_replicas
 
     def key(self, program: str) -> str:
-        """The fingerprint of one of its programs."""
+        """Return the fingerprint of one of the job's programs."""
         return fingerprint(
             {
                 "program": program,
@@ -114,18 +115,18 @@ def compile_job(
     while_they_fit: bool = False,
     say: Say = lambda line: None,
 ) -> dict[str, Record]:
-    """Compiles what of `programs` is not yet recorded.
+    """Compile those of `programs` that are not recorded yet.
 
     Args:
-        job: what to compile.
-        records: looked at first; gets every new figure as soon as it is there.
-        programs: of `programs.PROGRAMS`.
-        again: compile what is recorded too, unless its program is still the same.
-        while_they_fit: leave out those after the first that does not fit.
-        say: called with a line about what is being done.
+        job: job to compile.
+        records: checked first; every new result is added as soon as it is available.
+        programs: some of `programs.PROGRAMS`.
+        again: also compile recorded programs, unless the program has not changed.
+        while_they_fit: stop after the first program that does not fit.
+        say: called with lines that report progress.
 
     Returns:
-        A record for each program; one that does not fit has `fits` False.
+        A record per program; one that does not fit has `fits` False.
 
     Raises:
         InputError: jax or libtpu is not installed, or the networks cannot be built.
@@ -181,10 +182,10 @@ def _compile_program(
 
 
 def run_compiler(path: Path, topology: str, num_replicas: int) -> dict[str, Any]:
-    """Compiles a StableHLO file in a process of its own.
+    """Compile a StableHLO file in a separate process.
 
     Raises:
-        RunError: it failed otherwise than by running out of the TPU's memory.
+        RunError: it failed for another reason than exceeding the TPU's memory.
     """
     result = path.with_suffix(".json")
     command = [sys.executable, "-m", "trivd_tf.compilation.tpu_compiler"]
@@ -203,18 +204,17 @@ def run_compiler(path: Path, topology: str, num_replicas: int) -> dict[str, Any]
 
 
 def find_batch(job: Job, records: Records, *, say: Say = lambda line: None) -> list[Job]:
-    """Looks for the largest batch on each replica with which all training programs fit.
+    """Find the largest batch per replica for which all training programs fit.
 
-    Memory grows with the batch on a straight line above what variables take, so that one compile
-    indicates where to look; each guess is compiled, the program that needs most first, and the
-    answer is a batch that fits beside one more sample that does not.
+    Memory grows linearly with the batch above what variables take, so each compilation predicts
+    where to search next. Every guess is compiled, the most demanding program first, until a batch
+    fits and one with one more sample does not.
 
     Returns:
-        The jobs that were compiled, the largest that fits last; without one that fits only those
-        that do not.
+        The compiled jobs, with the largest that fits last; if none fits, only those that do not.
     """
     tried: dict[int, dict[str, Record]] = {}
-    # The generator's needs more in the paper's models.
+    # The generator's program needs more in the paper's models.
     programs: tuple[str, ...] = TRAINING_PROGRAMS[::-1]
     batch = job.replica_batch
     while batch not in tried:
@@ -242,14 +242,14 @@ def _peak(found: dict[str, Record]) -> int:
 
 
 def _next_batch(tried: dict[int, dict[str, Record]], hbm_bytes: int) -> int:
-    """The batch to try after these; one that was tried when the answer is known."""
+    """Return the next batch to try, or one already tried if the search is over."""
     below = max((size for size in tried if _fits(tried[size])), default=0)
     above = min((size for size in tried if not _fits(tried[size])), default=None)
     if above is not None and above - below <= 1:
         return below or above
     if above is None:
         return min(max(_on_the_line(tried, hbm_bytes), below + 1), 4 * below)
-    # Halving now and then where the line has misled for long.
+    # Bisect now and then if the line keeps misleading.
     if len(tried) > 5 and len(tried) % 2:
         return (below + above) // 2
     failed = next(record for record in tried[above].values() if not record.fits)
@@ -258,11 +258,11 @@ def _next_batch(tried: dict[int, dict[str, Record]], hbm_bytes: int) -> int:
 
 
 def _on_the_line(tried: dict[int, dict[str, Record]], limit: int) -> int:
-    """The batch whose memory would be `limit`.
+    """Return the batch whose predicted memory is `limit`.
 
-    The line goes through the two batches nearest to it, those that fit before others: the
-    compiler moves work about when memory is short. With one batch it starts at what this batch's
-    largest program takes and keeps whatever the batch is, or at nothing where that is not known.
+    The line goes through the two batches closest to the limit, preferring those that fit, because
+    the compiler rearranges work when memory is short. With a single batch it starts at the
+    batch-independent memory of that batch's largest program, or at zero if that is unknown.
     """
     sizes = sorted(
         tried, key=lambda size: (not _fits(tried[size]), abs(_peak(tried[size]) - limit))

@@ -1,10 +1,10 @@
-"""Traces a job's programs in a process of its own, which takes its memory with it.
+"""Tracing of a job's programs in a separate process, to release its memory.
 
-TensorFlow keeps what networks took after they are gone: 9 GB at ch 120, for as long as the process
-lives. The compiler, and the next batch that is tried, would have to do without.
+TensorFlow keeps the memory of deleted networks, 9 GB at ch 120, until the process ends. The
+compiler and the next batch size need that memory.
 
-`python -m trivd_tf.compilation.emission FOLDER` is that process: it reads `request.pickle` there,
-writes the programs and `emitted.pickle` beside it, and ends.
+The process is `python -m trivd_tf.compilation.emission FOLDER`: it reads `request.pickle` in the
+folder and writes the programs and `emitted.pickle` there.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.compilation.programs import Emitted
 from trivd_tf.experiment import Experiment
 
-_INPUT_ERROR = 2  # the exit status of a process whose input was at fault
+_INPUT_ERROR = 2  # exit status for invalid input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,17 +32,17 @@ class _Request:
 def emit(
     experiment: Experiment, num_replicas: int, programs: Sequence[str], folder: Path
 ) -> dict[str, "Emitted"]:
-    """Writes `programs` of an experiment into `folder`.
+    """Write `programs` of an experiment into `folder`.
 
     Args:
-        experiment: its batch size is the global one.
-        num_replicas: of the synchronous job.
-        programs: of `programs.PROGRAMS`.
-        folder: of this call alone.
+        experiment: the experiment, with the global batch size.
+        num_replicas: replicas of the synchronous job.
+        programs: some of `programs.PROGRAMS`.
+        folder: a folder used by this call alone.
 
     Raises:
         InputError: the networks cannot be built as configured.
-        RunError: the process failed otherwise.
+        RunError: the process failed for another reason.
     """
     request = _Request(experiment, num_replicas, tuple(programs))
     (folder / "request.pickle").write_bytes(pickle.dumps(request))
@@ -62,7 +62,7 @@ def emit(
 
 
 def why(done: subprocess.CompletedProcess[str]) -> str:
-    """The reason that a process which failed gave, in one line."""
+    """Return the reason that a failed process printed, in one line."""
     if done.returncode < 0:
         return f"signal {-done.returncode} ended it; is there enough memory?"
     lines = [line for line in done.stderr.splitlines() if line.strip()]
@@ -70,7 +70,7 @@ def why(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Does what the request in the folder asks for."""
+    """Process the request in the folder."""
     from trivd_tf.compilation.programs import Emitter
 
     folder = Path(arguments[0])
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # As the module that the other process knows: pickle goes by names.
+    # Import by the name that the other process uses: pickle stores names.
     from trivd_tf.compilation import emission
 
     sys.exit(emission.main(sys.argv[1:]))

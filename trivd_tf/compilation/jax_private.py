@@ -1,16 +1,16 @@
-"""The private parts of JAX that `trivd compile` uses, each with the reason.
+"""Private parts of JAX that `trivd compile` uses, each with the reason.
 
-`tests/compilation/test_jax_private.py` fails where an upgrade changes one of them, and says what to
-look at. Nothing here is imported before `tpu_compiler` has set the environment of libtpu.
+`tests/compilation/test_jax_private.py` fails if an upgrade changes one of them, and states what to
+check. Nothing here is imported before `tpu_compiler` has set the environment of libtpu.
 """
 
 from typing import Any
 
 
 def mlir_context() -> Any:
-    """A context in which the StableHLO and MHLO dialects are registered.
+    """Return a context with the StableHLO and MHLO dialects registered.
 
-    `jaxlib.mlir.ir.Context()` alone knows neither.
+    A plain `jaxlib.mlir.ir.Context()` has neither.
     """
     from jax._src.interpreters import mlir
 
@@ -18,9 +18,9 @@ def mlir_context() -> Any:
 
 
 def xla_client() -> Any:
-    """The module with CompileOptions, DeviceAssignment and DeviceList.
+    """Return the module with CompileOptions, DeviceAssignment and DeviceList.
 
-    JAX compiles what it traced itself; a program of another framework needs the client below it.
+    JAX itself only compiles what it traced; a program of another framework needs this client.
     """
     from jax._src.lib import xla_client as client
 

@@ -1,8 +1,8 @@
-"""A strategy that traces one replica of a synchronous job of N, without having N devices.
+"""Strategy that traces one replica of a synchronous job of N without N devices.
 
-What a replica does is the same on every one of them, so its program can be written down anywhere.
-Where TPUStrategy would reduce over replicas, this emits the same XLA collective; the program that
-comes out is what each core of a TPU would be given.
+Every replica runs the same program, so it can be traced on any machine. Where TPUStrategy would
+reduce over replicas, this strategy emits the same XLA collective. The result is the program of each
+core of a TPU.
 """
 
 import tensorflow as tf
@@ -11,10 +11,10 @@ from trivd_tf.base.tensorflow_private import OneOfManyExtended
 
 
 class OneReplicaStrategy(tf.distribute.Strategy):
-    """Traces what one of `num_replicas` replicas runs.
+    """Traces the program of one of `num_replicas` replicas.
 
-    Only good for lowering a program: run, it would wait for replicas that do not exist. Reductions
-    are what it knows; gathering, which only `mix_over_replicas` needs, has not been tried.
+    For lowering a program only: if run, it would wait for replicas that do not exist. Reductions
+    are supported; gathering, which only `mix_over_replicas` needs, is untested.
     """
 
     def __init__(self, num_replicas: int):

@@ -1,4 +1,4 @@
-"""Compiled steps beside the milliseconds and GB of the paper's Table 1."""
+"""Comparison of compiled steps with the milliseconds and GB of the paper's Table 1."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from trivd_tf.evaluation.paper_tables.paper_figures import PAPER_ROWS, PaperRow
 
 
 def paper_row(run: str) -> PaperRow | None:
-    """The row of Table 1 that the gin file `run` reproduces."""
+    """Return the row of Table 1 that the gin file `run` reproduces."""
     for row in PAPER_ROWS:
         if row.run == run and row.step_ms is not None:
             return row
@@ -17,13 +17,13 @@ def paper_row(run: str) -> PaperRow | None:
 
 
 def beside_the_paper(costs: Mapping[str, StepCost]) -> str:
-    """A table of the runs that the paper gives time and memory of, with the rank correlation.
+    """Return a table of the runs with published time and memory, and the rank correlation.
 
     Args:
-        costs: name of a gin file, such as `table1_clip` -> its step.
+        costs: name of a gin file, such as `table1_clip` -> cost of its step.
 
     Returns:
-        Lines; none where the paper gives nothing.
+        Lines; none if the paper has no figures for these runs.
     """
     known = [(paper_row(run), cost) for run, cost in costs.items()]
     pairs = [(row, cost) for row, cost in known if row is not None]

@@ -1,15 +1,14 @@
-"""The programs that a TPU is given, written as StableHLO on a machine that has none.
+"""The programs of a TPU replica, written as StableHLO on a machine without a TPU.
 
-The training loop hands each update to `strategy.run` by itself, so TPUStrategy makes two programs
-of a train step, and these are they (`training.replica_programs`, with the same precision and
-determinism):
+The training loop passes each update to `strategy.run` separately, so TPUStrategy compiles two
+programs for a train step (`training.replica_programs`, with the same precision and determinism):
 
-    discriminators   one update of all discriminators; runs `discriminator_steps` times a step
-    generator        one update of generator and encoder, and the average of their weights; once
+    discriminators   one update of all discriminators; runs `discriminator_steps` times per step
+    generator        one update of generator and encoder, and of the weight average; once per step
 
-and `prediction` is the generator's forward with its standing statistics, as an exported model and
-evaluation run it. What differs from the running job: the batch is an argument instead of what the
-host feeds, and metrics are summed over replicas in one all-reduce.
+`prediction` is the generator's forward pass with standing statistics, as in an exported model and
+in evaluation. Two things differ from the running job: the batch is an argument instead of host
+input, and metrics are summed over replicas in one all-reduce.
 """
 
 import dataclasses
@@ -30,7 +29,7 @@ from trivd_tf.training.replica_programs import ReplicaPrograms
 TRAINING_PROGRAMS = ("discriminators", "generator")
 PROGRAMS = (*TRAINING_PROGRAMS, "prediction")
 
-# A function that runs in a replica, and what it takes.
+# A function that runs in a replica, and its arguments.
 _Traced = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
@@ -39,11 +38,11 @@ class Emitted:
     """One program, written to a file.
 
     Attributes:
-        path: StableHLO, serialised.
-        digest: of its text.
-        runs_a_step: how often a train step runs it; 0 for the prediction.
-        resident_bytes: of the job's variables that this program does not take, and that lie in
-            memory beside it.
+        path: file with the serialized StableHLO.
+        digest: digest of its text.
+        runs_a_step: number of runs per train step; 0 for the prediction.
+        resident_bytes: bytes of the job's variables that are not arguments of this program, but
+            occupy memory beside it.
     """
 
     path: Path
@@ -53,11 +52,11 @@ class Emitted:
 
 
 class Emitter:
-    """Builds a job's networks and optimisers once, and writes its programs.
+    """Builds a job's networks and optimizers once, and writes its programs.
 
     Args:
-        experiment: what is trained; its batch size is the global one.
-        num_replicas: of the synchronous job.
+        experiment: the experiment, with the global batch size.
+        num_replicas: replicas of the synchronous job.
     """
 
     def __init__(self, experiment: Experiment, num_replicas: int):
@@ -68,7 +67,7 @@ class Emitter:
         self._clip = experiment.clip
 
     def emit(self, name: str, folder: Path) -> Emitted:
-        """Traces the program `name`, one of `PROGRAMS`, and writes it into `folder`."""
+        """Trace the program `name`, one of `PROGRAMS`, and write it into `folder`."""
         function, arguments = self._traced(name)
         compiled = tf.function(
             lambda *given: self._strategy.run(function, args=given),
@@ -113,7 +112,7 @@ class Emitter:
         models = [step.generator, *step.discriminators]
         owners = [*models, step.generator_optimizer, step.discriminator_optimizer]
         variables = [variable.value for owner in owners for variable in owner.variables]
-        # A network's variables may be listed twice.
+        # A network may list a variable twice.
         left = {
             id(variable.handle): variable.shape.num_elements() * variable.dtype.size
             for variable in [*variables, *step.average.averages]
@@ -122,7 +121,7 @@ class Emitter:
 
 
 def _summed(program: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """`program` with its metrics summed over replicas."""
+    """Return `program` with its metrics summed over replicas."""
 
     def run(video: tf.Tensor, label: tf.Tensor, *numbers: tf.Tensor) -> tf.Tensor:
         metrics = program({"video": video, "label": label}, *numbers)

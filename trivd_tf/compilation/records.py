@@ -1,4 +1,4 @@
-"""Figures of compiled programs, kept so that nothing is compiled twice."""
+"""Records of compiled programs, so that nothing is compiled twice."""
 
 import contextlib
 import dataclasses
@@ -15,18 +15,18 @@ from trivd_tf.compilation.topologies import parse_topology
 
 FILE_NAME = "compiled.json"
 
-# A change in these may change a program.
+# Packages whose changes may change a program.
 _SOURCES = ("ops", "layers", "models", "experiment", "training", "compilation")
 
 
 def fingerprint(description: dict[str, Any]) -> str:
-    """A name for whatever decides a program: the same for equal descriptions."""
+    """Return a hash of everything that determines a program."""
     text = json.dumps(description, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def describe(experiment: Any) -> dict[str, Any]:
-    """What of an experiment decides its programs; numbers that only scale a loss do not."""
+    """Return what determines an experiment's programs, without numbers that only scale a loss."""
     options = experiment.training
     clip = experiment.clip
     return {
@@ -40,20 +40,20 @@ def describe(experiment: Any) -> dict[str, Any]:
         "batch_size": options.batch_size,
         "discriminator_steps": options.discriminator_steps,
         "mix_over_replicas": options.mix_over_replicas,
-        # Left out where off: records made before there was recomputation stay good.
+        # Omitted if off, so that records from before recomputation stay valid.
         **({"recompute": True} if options.recompute else {}),
-        # "auto" leaves it off on a TPU.
+        # "auto" disables it on a TPU.
         **({"deterministic": True} if options.deterministic is True else {}),
     }
 
 
 def _options(deferred: Any) -> dict[str, Any]:
-    """The arguments that `models.generator` or `models.discriminators` was given."""
+    """Return the arguments passed to `models.generator` or `models.discriminators`."""
     return dict(sorted(deferred.keywords.items()))
 
 
 def source_digest() -> str:
-    """Of the package's files that programs are traced from."""
+    """Return a digest of the package's files that programs are traced from."""
     package = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
     for folder in _SOURCES:
@@ -67,16 +67,16 @@ class Record:
     """One program compiled for one topology.
 
     Attributes:
-        program: of `programs.PROGRAMS`.
-        topology: for example `v3:2x2`.
-        num_replicas, replica_batch: how the global batch is shared.
+        program: one of `programs.PROGRAMS`.
+        topology: topology, for example `v3:2x2`.
+        num_replicas, replica_batch: how the global batch is divided.
         configuration: from `describe`.
-        runs_a_step: how often a train step runs it.
-        resident_bytes: of the job's variables that the program does not take.
+        runs_a_step: number of runs per train step.
+        resident_bytes: bytes of the job's variables that are not arguments of the program.
         figures: from `tpu_compiler`.
-        digest: of the StableHLO.
+        digest: digest of the StableHLO.
         source: from `source_digest`.
-        date: of the compile, `2026-01-31`.
+        date: date of the compilation, `2026-01-31`.
     """
 
     program: str
@@ -93,19 +93,19 @@ class Record:
 
     @property
     def compiled(self) -> bool:
-        """Whether the compiler found room for the program alone."""
+        """Whether the program alone fits in memory."""
         return "out_of_memory" not in self.figures
 
     @property
     def fits(self) -> bool:
-        """Whether the program and the job's other variables find room together."""
+        """Whether the program fits in memory together with the job's other variables."""
         return self.compiled and self.peak_bytes <= parse_topology(self.topology).hbm_bytes
 
     @property
     def peak_bytes(self) -> int:
-        """The most HBM in use at any time of the program, the job's other variables included.
+        """Peak HBM of the program, the job's other variables included.
 
-        Of a program that the compiler refused, what it would have needed.
+        For a program that does not fit, the amount that it would need.
         """
         if not self.compiled:
             return self.figures["out_of_memory"]["wanted_bytes"] + self.resident_bytes
@@ -113,20 +113,20 @@ class Record:
 
 
 class Records:
-    """The records of a folder; another process may add to the same folder meanwhile.
+    """The records of a folder, which several processes may add to at once.
 
     Args:
-        folder: made when the first record is written.
+        folder: created with the first record.
     """
 
     def __init__(self, folder: str | Path):
         self.path = Path(folder).expanduser() / FILE_NAME
 
     def read(self) -> dict[str, Record]:
-        """Fingerprint -> record.
+        """Return fingerprint -> record.
 
         Raises:
-            InputError: the file is not one of these.
+            InputError: the file is not a records file.
         """
         if not self.path.is_file():
             return {}
@@ -140,11 +140,11 @@ class Records:
             ) from error
 
     def get(self, key: str) -> Record | None:
-        """The record with this fingerprint."""
+        """Return the record with this fingerprint, or None."""
         return self.read().get(key)
 
     def add(self, key: str, record: Record) -> None:
-        """Writes a record beside those that are there, whole or not at all."""
+        """Add a record to the existing ones, atomically."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked():
             records = self.read() | {key: record}

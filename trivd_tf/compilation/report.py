@@ -1,4 +1,4 @@
-"""Tables of compiled programs, as `trivd compile` prints them. GB are 10^9 bytes."""
+"""Tables of compiled programs for `trivd compile`. GB are 10^9 bytes."""
 
 import dataclasses
 import math
@@ -12,13 +12,13 @@ from trivd_tf.compilation.topologies import parse_topology
 
 @dataclasses.dataclass(frozen=True)
 class StepCost:
-    """What one train step costs each replica.
+    """Cost of one train step per replica.
 
     Attributes:
-        peak_bytes: the most HBM in use at any time.
-        flops, accessed_bytes: of all the programs that a step runs.
-        collective_bytes: results of all collectives of a step.
-        collectives: how many of them.
+        peak_bytes: peak HBM.
+        flops, accessed_bytes: totals of all programs of a step.
+        collective_bytes: bytes of the results of a step's collectives.
+        collectives: number of collectives.
     """
 
     peak_bytes: int
@@ -29,7 +29,7 @@ class StepCost:
 
 
 def step_cost(found: Mapping[str, Record]) -> StepCost | None:
-    """The step's cost from its programs; None where one of them does not fit."""
+    """Return the step's cost from its programs; None if one of them does not fit."""
     records = [record for record in found.values() if record.runs_a_step]
     if not records or not all(record.fits for record in records):
         return None
@@ -49,7 +49,7 @@ def step_cost(found: Mapping[str, Record]) -> StepCost | None:
 
 
 def job_table(job: Job, found: Mapping[str, Record]) -> str:
-    """What each program of a job needs on each replica."""
+    """Return a table of what each program of a job needs per replica."""
     head = (
         "program",
         "a step",
@@ -109,14 +109,14 @@ def _remarks(name: str, record: Record) -> list[str]:
 
 
 def billions(amount: float) -> str:
-    """GB or GFLOP, to three digits: 3.51, 0.0123."""
+    """Format as GB or GFLOP with three digits: 3.51, 0.0123."""
     value = amount / 1e9
     digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:.{digits}f}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text as lines, the first column to the left, the others to the right."""
+    """Align rows of text as lines, the first column left, the others right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(

@@ -1,13 +1,13 @@
-"""How long a train step takes on a slice of a TPU pod, from what `trivd compile` recorded.
+"""Time of a train step on a slice of a TPU pod, modeled from the records of `trivd compile`.
 
-A step that does F operations and moves M bytes on each replica, and sums S bytes over all replicas
-in n all-reduces, takes on a slice of C chips
+A step with F operations and M bytes of memory traffic per replica, which sums S bytes over all
+replicas in n all-reduces, takes on a slice of C chips
 
     t = a F / P + b M / W + A,        A = 2 (C - 1) / C * S / R + 2 n h L
 
-P, W and R are the rates of the data sheet: operations and HBM bytes of a replica, bytes of an
-all-reduce of a chip. h is the number of hops across the torus, L the time of a hop. a and b, at
-least 0, say how much of the two rates is missed; they are fitted to the paper's milliseconds.
+P, W and R are rates from the data sheet: operations and HBM bytes of a replica, all-reduce bytes of
+a chip. h is the number of hops across the torus, L the latency of a hop. a and b, at least 0,
+scale the first two terms; they are fitted to the paper's milliseconds.
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ from trivd_tf.compilation.report import StepCost
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-    """Rates of a chip, by its data sheet.
+    """Data-sheet rates of a chip.
 
     Attributes:
-        flops: operations a second, bfloat16.
-        memory_bytes: of HBM, read or written a second.
-        reduce_bytes: of an all-reduce a second.
+        flops: bfloat16 operations per second.
+        memory_bytes: HBM bytes read or written per second.
+        reduce_bytes: all-reduce bytes per second.
         hop_seconds: latency to the next chip.
-        cores: replicas on a chip; they share its rates.
+        cores: replicas per chip, which share its rates.
     """
 
     flops: float
@@ -39,13 +39,13 @@ class Chip:
     cores: int
 
 
-# Google Cloud's page on TPU v3: 123 TFLOP/s and 900 GB/s a chip, all-reduce of a pod of 1,024 chips
-# 340 TB/s. It gives no latency; a microsecond is assumed.
+# Google Cloud's page on TPU v3: 123 TFLOP/s and 900 GB/s per chip, and 340 TB/s all-reduce for a
+# pod of 1,024 chips. It states no latency; a microsecond is assumed.
 TPU_V3 = Chip(123e12, 900e9, 340e12 / 1024, 1e-6, cores=2)
 
 
 def hops(num_chips: int) -> int:
-    """Across the torus nearest to a square that `num_chips`, a power of two, can form."""
+    """Return the hops across the squarest torus of `num_chips`, a power of two."""
     exponent = num_chips.bit_length() - 1
     if num_chips < 1 or num_chips != 1 << exponent:
         raise ValueError(f"num_chips must be a power of two. Received: {num_chips}")
@@ -54,7 +54,7 @@ def hops(num_chips: int) -> int:
 
 
 def reduce_seconds(cost: StepCost, num_replicas: int, chip: Chip = TPU_V3) -> float:
-    """A: of a step's all-reduces."""
+    """Return A, the seconds of a step's all-reduces."""
     chips = max(1, num_replicas // chip.cores)
     amount = 2 * (chips - 1) / chips * cost.collective_bytes / chip.reduce_bytes
     return amount + 2 * cost.collectives * hops(chips) * chip.hop_seconds
@@ -62,12 +62,12 @@ def reduce_seconds(cost: StepCost, num_replicas: int, chip: Chip = TPU_V3) -> fl
 
 @dataclasses.dataclass(frozen=True)
 class StepTime:
-    """The fitted equation.
+    """The fitted model of step time.
 
     Attributes:
         compute: a.
         memory: b.
-        chip: of the slice.
+        chip: chip of the slice.
     """
 
     compute: float
@@ -75,14 +75,14 @@ class StepTime:
     chip: Chip = TPU_V3
 
     def seconds(self, cost: StepCost, num_replicas: int) -> float:
-        """t: of a step on `num_replicas` replicas, each with the batch that `cost` is of."""
+        """Return t for a step on `num_replicas` replicas, each with the batch of `cost`."""
         rates = _at_full_rate(cost, self.chip)
         local = float(np.dot([self.compute, self.memory], rates))
         return local + reduce_seconds(cost, num_replicas, self.chip)
 
 
 def _at_full_rate(cost: StepCost, chip: Chip) -> tuple[float, float]:
-    """Seconds of the operations and of the bytes, each alone."""
+    """Return the seconds of the operations and of the memory traffic, each at full rate."""
     return (
         cost.flops * chip.cores / chip.flops,
         cost.accessed_bytes * chip.cores / chip.memory_bytes,
@@ -95,13 +95,13 @@ def fit(
     num_replicas: int,
     chip: Chip = TPU_V3,
 ) -> StepTime:
-    """The `a` and `b` with the least sum of squares of relative errors.
+    """Fit `a` and `b` by least squares of the relative errors.
 
     Args:
-        costs: a step of each row.
-        measured: seconds of a step of each row.
-        num_replicas: that `measured` is of.
-        chip: of the slice.
+        costs: cost of each row's step.
+        measured: measured seconds of each row's step.
+        num_replicas: number of replicas in `measured`.
+        chip: chip of the slice.
 
     Raises:
         ValueError: fewer than two rows.
@@ -123,9 +123,9 @@ def errors(
     num_replicas: int,
     chip: Chip = TPU_V3,
 ) -> dict[str, tuple[float, float]]:
-    """Of each row: the relative error of the fit to all rows, and of the fit to the others.
+    """Return per row the relative error of the fit to all rows, and of the fit to the others.
 
-    The second is what to expect of a row that was never measured; NaN with fewer than three rows.
+    The second is the expected error for an unmeasured row; NaN with fewer than three rows.
     """
     whole = fit(costs, measured, num_replicas, chip)
     found = {}

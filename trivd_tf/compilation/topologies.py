@@ -1,4 +1,4 @@
-"""The TPUs that a program can be compiled for."""
+"""TPU topologies that programs can be compiled for."""
 
 import dataclasses
 import re
@@ -8,16 +8,16 @@ from trivd_tf.base.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Generation:
-    """One generation of TPU.
+    """A generation of TPUs.
 
     Attributes:
-        axes: of the torus that its chips form, 2 or 3.
-        default: the topology that a bare generation name stands for: one host.
-        cores: replicas on one chip.
-        gibibytes: of HBM that a replica's program may use, as libtpu 0.0.52 says when one does
-            not fit; the data sheets have a little more.
-        chip: libtpu's name for how the chip's cores are used. The two of a v4 work as one, which
-            is how a Cloud TPU VM offers them.
+        axes: dimensions of the torus of its chips, 2 or 3.
+        default: topology for a bare generation name: one host.
+        cores: replicas per chip.
+        gibibytes: HBM available to a replica's program, as reported by libtpu 0.0.52 when one
+            does not fit; the data sheets state a little more.
+        chip: libtpu's name for the mode of the chip's cores. The two of a v4 work as one, as on a
+            Cloud TPU VM.
     """
 
     axes: int
@@ -39,24 +39,24 @@ GENERATIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """A slice, for example `v3:2x2`: four chips, eight replicas."""
+    """A slice; `v3:2x2` for example has four chips and eight replicas."""
 
     generation: str
     shape: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        """As libtpu wants it, for example `v4:2x2x1`."""
+        """Name for libtpu, for example `v4:2x2x1`."""
         return f"{self.generation}:{'x'.join(str(side) for side in self.shape)}"
 
     @property
     def hbm_bytes(self) -> int:
-        """What a replica's program may use."""
+        """HBM bytes available to a replica's program."""
         return int(GENERATIONS[self.generation].gibibytes * 2**30)
 
     @property
     def num_replicas(self) -> int:
-        """Cores that run a replica each."""
+        """Number of cores that run a replica each."""
         chips = 1
         for side in self.shape:
             chips *= side
@@ -64,10 +64,10 @@ class Topology:
 
 
 def parse_topology(text: str) -> Topology:
-    """`v3:2x2`, `v4:2x2x1`, or a generation alone for one host of it.
+    """Parse `v3:2x2`, `v4:2x2x1`, or a generation alone for one host of it.
 
     Raises:
-        InputError: no such generation, or a shape that does not go with it.
+        InputError: unknown generation, or a shape that does not fit it.
     """
     name, _, shape = text.partition(":")
     generation = GENERATIONS.get(name)

@@ -1,8 +1,8 @@
-"""Compiles one StableHLO program for a TPU, through libtpu, on a machine that has none.
+"""Compile one StableHLO program for a TPU through libtpu, on a machine without a TPU.
 
-Runs as a process of its own, `python -m trivd_tf.compilation.tpu_compiler FILE TOPOLOGY REPLICAS
-RESULT`: libtpu ends the process when it meets a program that it cannot compile, and gives memory
-back only then. The result is a JSON file; nothing here imports TensorFlow.
+Runs in a separate process, `python -m trivd_tf.compilation.tpu_compiler FILE TOPOLOGY REPLICAS
+RESULT`, because libtpu aborts the process on a program that it cannot compile, and releases memory
+only at exit. The result is a JSON file. Nothing here imports TensorFlow.
 """
 
 import json
@@ -17,7 +17,7 @@ from trivd_tf.compilation import jax_private
 from trivd_tf.compilation.collectives import find_collectives
 from trivd_tf.compilation.topologies import GENERATIONS, parse_topology
 
-# libtpu would look for a TPU, and for the host that it belongs to.
+# Otherwise libtpu would search for a TPU and its host.
 ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -27,7 +27,8 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-# Older releases say the first, newer ones the second; "temporaries" are arguments and results too.
+# Older releases print the first form, newer ones the second; "temporaries" include arguments and
+# results.
 _OUT_OF_MEMORY = (
     re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm"),
     re.compile(
@@ -37,14 +38,14 @@ _OUT_OF_MEMORY = (
 
 
 def _module(text: bytes) -> Any:
-    """The program as an MLIR module that libtpu takes."""
+    """Convert the program to an MLIR module that libtpu accepts."""
     from jaxlib.mlir import ir
 
     with jax_private.mlir_context():
         module = ir.Module.parse(text)
         copies: list[Any] = []
         _collect_copies(module.operation, copies)
-        # TensorFlow copies the variables that it returns; StableHLO has no such operation.
+        # TensorFlow copies the variables that it returns; StableHLO lacks that operation.
         for copy in copies:
             copy.results[0].replace_all_uses_with(copy.operands[0])
             copy.erase()
@@ -82,7 +83,7 @@ def _compile(text: bytes, topology: str, num_replicas: int) -> Any:
 
 
 def out_of_memory(message: str) -> dict[str, int] | None:
-    """Bytes that a program wanted and that the TPU has, from the compiler's complaint."""
+    """Return the bytes that a program needs and that the TPU has, from the compiler's error."""
     for pattern in _OUT_OF_MEMORY:
         match = pattern.search(message)
         if match:
@@ -95,7 +96,7 @@ def out_of_memory(message: str) -> dict[str, int] | None:
 
 
 def figures(executable: Any) -> dict[str, Any]:
-    """What the compiler knows of one replica's program."""
+    """Return the compiler's analysis of one replica's program."""
     memory = executable.get_compiled_memory_stats()
     analysis = executable.cost_analysis()
     analysis = analysis[0] if isinstance(analysis, list) else analysis
@@ -107,7 +108,7 @@ def figures(executable: Any) -> dict[str, Any]:
         "temporary_bytes": memory.temp_size_in_bytes,
         "peak_bytes": memory.peak_memory_in_bytes,
         "code_bytes": memory.generated_code_size_in_bytes,
-        # `optimal_seconds`, which stands beside these, is a marker and no time.
+        # `optimal_seconds`, listed beside these, is a marker and no time.
         "flops": analysis["flops"],
         "accessed_bytes": analysis["bytes accessed"],
         "collectives": [vars(found) for found in find_collectives(text.splitlines())],
@@ -115,7 +116,7 @@ def figures(executable: Any) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Compiles and writes what came of it, an out-of-memory too."""
+    """Compile, and write the result or the out-of-memory error."""
     path, topology, num_replicas, result = arguments
     os.environ.update(ENVIRONMENT)
     os.environ.setdefault("TPU_ACCELERATOR_TYPE", "")
