@@ -1,1 +1,1 @@
-"""The `trivd` command: `main` chooses, every subcommand is a short file of its own."""
+"""The `trivd` command: `main` dispatches to subcommands, each a small module."""

@@ -1,4 +1,4 @@
-"""What a failure prints: one line on stderr, and the exit status that goes with it."""
+"""Report of a failure: one line on stderr, and the exit status."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PIPE_CLOSED = 1, 2, 130, 141
 
 
 def report(error: BaseException, *, debug: bool) -> int:
-    """Prints what went wrong, with `debug` the traceback before it.
+    """Print the error, preceded by the traceback if `debug`.
 
     Returns:
-        1 for a run that failed; 2 for usage, configuration or input; 130, 141 and 143 after Ctrl-C,
-        a closed stdout and SIGTERM.
+        1 for a failed run; 2 for invalid usage, configuration or input; 130, 141 and 143 after
+        Ctrl-C, a closed stdout and SIGTERM.
     """
     if isinstance(error, BrokenPipeError):
-        # Who reads has read enough; nothing failed. Python must not try to flush the rest.
+        # The reader closed the pipe, which is no failure. Keep Python from flushing the rest.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE_CLOSED
@@ -44,14 +44,14 @@ def report(error: BaseException, *, debug: bool) -> int:
 
 @contextlib.contextmanager
 def leaving_at_once(*, wanted: bool, debug: bool) -> Iterator[None]:
-    """Reports any failure in it and ends the process then and there.
+    """Report any failure inside the context and end the process immediately.
 
-    For a job of several workers: at an ordinary exit TensorFlow waits for the others, which may be
-    gone, or wait for this one.
+    For a job of several workers: at a normal exit TensorFlow waits for the other workers, which may
+    be gone, or be waiting for this one.
 
     Args:
-        wanted: False lets errors pass.
-        debug: of `report`.
+        wanted: False disables this.
+        debug: argument of `report`.
     """
     try:
         yield
@@ -74,5 +74,5 @@ def _print_error(line: str) -> None:
     try:
         print(f"trivd: error: {line}", file=sys.stderr, flush=True)
     except OSError:
-        # stderr itself is gone (a closed pipe); the exit status remains.
+        # stderr itself is closed; the exit status remains.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -1,4 +1,4 @@
-"""Flags that several subcommands share, and what becomes of them."""
+"""Flags shared by several subcommands, and their conversion to objects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def add_config_flags(parser: argparse.ArgumentParser) -> None:
-    """`--gin_file`, `--gin_bindings` and `--data_dir`."""
+    """Add `--gin_file`, `--gin_bindings` and `--data_dir`."""
     group = parser.add_argument_group("configuration")
     group.add_argument(
         "--gin_file",
@@ -49,7 +49,7 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_compared_flags(parser: argparse.ArgumentParser) -> None:
-    """The configuration flags of commands that look at several configurations, each by itself."""
+    """Add the configuration flags of commands that process several configurations separately."""
     group = parser.add_argument_group("configurations")
     group.add_argument(
         "--gin_file",
@@ -70,12 +70,12 @@ def add_compared_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_dir_flag(parser: argparse.ArgumentParser, help_text: str, *other_names: str) -> None:
-    """`--model_dir`, required, perhaps under other names too."""
+    """Add `--model_dir`, required, with optional other names."""
     parser.add_argument("--model_dir", *other_names, metavar="DIR", required=True, help=help_text)
 
 
 def add_standing_flags(parser: argparse.ArgumentParser) -> None:
-    """`--standing_batches` and `--standing_batch_size`, of a model directory."""
+    """Add `--standing_batches` and `--standing_batch_size`, for a model directory."""
     for name, text in (
         ("standing_batches", "batches that a model directory's standing statistics come from"),
         ("standing_batch_size", "clips in each of them"),
@@ -89,7 +89,7 @@ def add_standing_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_step_flag(parser: argparse.ArgumentParser, verb: str) -> None:
-    """`--step`, a number or `best`."""
+    """Add `--step`, a number or `best`."""
     parser.add_argument(
         "--step",
         metavar="N",
@@ -100,12 +100,12 @@ def add_step_flag(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def add_seed_flag(parser: argparse.ArgumentParser, help_text: str, default: int | None) -> None:
-    """`--seed`, a number from 0 on."""
+    """Add `--seed`, a number from 0 on."""
     parser.add_argument("--seed", metavar="N", type=natural_number, default=default, help=help_text)
 
 
 def add_strategy_flags(parser: argparse.ArgumentParser) -> None:
-    """`--strategy`, `--tpu` and `--logical_devices`; `strategy_from` builds what they say."""
+    """Add `--strategy`, `--tpu` and `--logical_devices`, which `strategy_from` reads."""
     group = parser.add_argument_group("devices (docs/scaling.md)")
     group.add_argument(
         "--strategy",
@@ -128,7 +128,7 @@ def add_strategy_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def add_runner_flag(parser: argparse.ArgumentParser) -> None:
-    """`--runner` of Apache Beam; `beam_flags_from` takes what belongs to it."""
+    """Add `--runner` of Apache Beam, which `beam_flags_from` reads."""
     group = parser.add_argument_group("workers")
     group.add_argument(
         "--runner",
@@ -140,10 +140,10 @@ def add_runner_flag(parser: argparse.ArgumentParser) -> None:
 
 
 def beam_flags_from(args: argparse.Namespace, others: list[str]) -> list[str]:
-    """The flags for Apache Beam: `--runner`, and `others`, which no one else knew.
+    """Return the flags for Apache Beam: `--runner`, and the unknown flags `others`.
 
     Raises:
-        InputError: there are others without a runner, or they are no flags.
+        InputError: there are others without a runner, or they are not flags.
     """
     if args.runner is None:
         if others:
@@ -151,7 +151,7 @@ def beam_flags_from(args: argparse.Namespace, others: list[str]) -> list[str]:
                 f"unrecognized arguments: {' '.join(others)}; Apache Beam's flags need --runner"
             )
         return []
-    # The value of `--name value` would be lost, or taken for one of our own arguments.
+    # The value in `--name value` would be lost, or taken for an argument of this command.
     loose = [flag for flag in others if not flag.startswith("--")]
     if loose:
         raise InputError(f"{loose[0]!r} is no flag; write Beam's as --name=value")
@@ -159,10 +159,10 @@ def beam_flags_from(args: argparse.Namespace, others: list[str]) -> list[str]:
 
 
 def strategy_from(args: argparse.Namespace) -> tf.distribute.Strategy:
-    """The strategy that the flags ask for; before TensorFlow computes anything.
+    """Return the strategy set by the flags; call it before TensorFlow computes anything.
 
     Raises:
-        InputError: flags that contradict each other, no such TPU, a wrong TF_CONFIG.
+        InputError: contradictory flags, no such TPU, or an invalid TF_CONFIG.
     """
     from trivd_tf.training.distribution.strategy import make_strategy
 
@@ -170,7 +170,7 @@ def strategy_from(args: argparse.Namespace) -> tf.distribute.Strategy:
 
 
 def natural_number(text: str) -> int:
-    """An argparse type: 0, 1, 2, ..., below 2**31, which every random generator takes."""
+    """Argparse type: 0, 1, 2, ..., below 2**31, which every random generator accepts."""
     try:
         number = int(text)
     except ValueError:
@@ -181,7 +181,7 @@ def natural_number(text: str) -> int:
 
 
 def frame_rate(text: str) -> float:
-    """An argparse type: frames a second, above 0 and up to 1000."""
+    """Argparse type: frames per second, above 0 and up to 1000."""
     try:
         rate = float(text)
     except ValueError:
@@ -194,7 +194,7 @@ def frame_rate(text: str) -> float:
 
 
 def step_number(text: str) -> int | str:
-    """An argparse type: `best`, or a number from 0 on."""
+    """Argparse type: `best`, or a number from 0 on."""
     if text == "best":
         return text
     try:
@@ -204,7 +204,7 @@ def step_number(text: str) -> int | str:
 
 
 def positive_number(text: str) -> int:
-    """An argparse type: 1, 2, 3, ..."""
+    """Argparse type: 1, 2, 3, ..."""
     number = natural_number(text)
     if number == 0:
         raise argparse.ArgumentTypeError("0 is too few; give 1 or more")
@@ -212,10 +212,10 @@ def positive_number(text: str) -> int:
 
 
 def local_path(flag: str, text: str) -> Path:
-    """The path on this machine that an output flag names.
+    """Return the local path in an output flag.
 
     Raises:
-        InputError: it is an address, of which pathlib would make a local folder.
+        InputError: it is a URL, which pathlib would turn into a local folder.
     """
     if is_address(text):
         raise InputError(
@@ -226,11 +226,11 @@ def local_path(flag: str, text: str) -> Path:
 
 
 def local_output(flag: str, text: str) -> Path:
-    """The folder of this machine that an output flag names, tried by writing to it.
+    """Return the local folder in an output flag, after checking that it is writable.
 
     Raises:
-        InputError: it is an address or a file.
-        RunError: it cannot be written.
+        InputError: it is a URL or a file.
+        RunError: it is not writable.
     """
     path = local_path(flag, text)
     if path.exists() and not path.is_dir():
@@ -240,10 +240,10 @@ def local_output(flag: str, text: str) -> Path:
 
 
 def new_model_dir(text: str) -> RunPath:
-    """The model directory that `trivd train` may make.
+    """Return the model directory that `trivd train` may create.
 
     Raises:
-        InputError: it is a file, or lies below one.
+        InputError: it is a file, or is inside one.
     """
     folder = run_folder(text)
     if isinstance(folder, Path):
@@ -254,10 +254,10 @@ def new_model_dir(text: str) -> RunPath:
 
 
 def existing_model_dir(text: str) -> Path:
-    """The model directory that `text` names.
+    """Return an existing model directory by path or name.
 
     Raises:
-        InputError: it is no directory, or holds no trained model.
+        InputError: it is no directory, or contains no trained model.
     """
     if is_address(text):
         raise InputError(
@@ -278,19 +278,19 @@ def existing_model_dir(text: str) -> Path:
 def load_config(
     args: argparse.Namespace, model_dir: RunPath, *, report: bool = True, restart: bool = False
 ) -> tuple[ParsedConfig, Experiment]:
-    """Parses, checks and builds what the flags configure.
+    """Parse, check and build the configuration of the flags.
 
-    Without `--gin_file` the configuration that `model_dir` holds is used; `--gin_bindings` apply to
+    Without `--gin_file`, the configuration in `model_dir` is used. `--gin_bindings` apply to
     either.
 
     Args:
-        args: with the configuration flags.
-        model_dir: of a run that may not have begun yet.
-        report: print what changed since the run began.
-        restart: the run in `model_dir`, if any, is not continued.
+        args: parsed configuration flags.
+        model_dir: model directory of a run that may not have started yet.
+        report: print what changed since the run started.
+        restart: do not resume the run in `model_dir`, if any.
 
     Raises:
-        InputError: there is no configuration, it is wrong, or it contradicts the model in
+        InputError: there is no configuration, it is invalid, or it contradicts the model in
             `model_dir`.
     """
     from trivd_tf import config
@@ -315,7 +315,7 @@ def load_config(
 
 @contextlib.contextmanager
 def _local_copies(files: Sequence[str | RunPath]) -> Iterator[list[str | Path]]:
-    """The files, for gin, which reads those of this machine only."""
+    """Yield local copies of the files, because gin reads only local files."""
     with tempfile.TemporaryDirectory() as folder:
         local: list[str | Path] = []
         for file in files:
@@ -329,13 +329,13 @@ def _local_copies(files: Sequence[str | RunPath]) -> Iterator[list[str | Path]]:
 
 
 def changes_of_config(parsed: ParsedConfig, saved: RunPath) -> dict[str, str]:
-    """What changed since the run began, see `runs.resume.changes_of_run`."""
+    """Return the changes since the run started; see `runs.resume.changes_of_run`."""
     from trivd_tf.runs import resume
 
     return resume.changes_of_run(saved.parent, parsed.operative_text)
 
 
 def report_changes(changes: dict[str, str]) -> None:
-    """Prints what `changes_of_config` found."""
+    """Print the changes found by `changes_of_config`."""
     for text in changes.values():
         print(f"trivd: changed: {text}", file=sys.stderr)

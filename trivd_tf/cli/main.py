@@ -1,4 +1,4 @@
-"""Parses the command line, runs a subcommand, and turns failures into one line and a status."""
+"""Command line: parses arguments, runs a subcommand, and reports failures with a status."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from trivd_tf.base.errors import InputError
 from trivd_tf.cli import failures
 from trivd_tf.cli.signals import Terminated, raise_on_sigterm
 
-# Modules of trivd_tf.cli, in the order in which --help lists them. They import nothing heavy
-# before they run, so that --help and a mistyped flag are answered at once.
+# Modules of trivd_tf.cli, in the order of --help. They import nothing heavy before they run, so
+# that --help and a mistyped flag are answered at once.
 COMMANDS = (
     "inspect",
     "prepare",
@@ -53,14 +53,14 @@ Predict the future frames of a video with TrIVD-GAN.
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a wrong flag in one line, like every other wrong input."""
+    """Reports a wrong flag in one line, like any other invalid input."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}{_HELP.format(self.prog)}")
 
     @property
     def flags(self) -> list[str]:
-        """The long flags that it knows."""
+        """Return the long flags of this parser."""
         return [name for name in self._option_string_actions if name.startswith("--")]
 
 
@@ -68,7 +68,7 @@ _HELP = "; `{} --help` shows what it takes"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+    """Return the parser of the whole command line."""
     formatter = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
         prog="trivd", description=_DESCRIPTION, formatter_class=formatter, allow_abbrev=False
@@ -97,10 +97,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parses the command line; a subcommand may take unknown flags: `take_other_flags`.
+    """Parse the command line; a subcommand with `take_other_flags` may accept unknown flags.
 
     Raises:
-        InputError: the usage is wrong.
+        InputError: invalid usage.
     """
     parser = build_parser()
     try:
@@ -119,7 +119,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _suggestions(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
-    """What was probably meant by a command or flags that there are not."""
+    """Suggest existing commands or flags for unknown ones."""
     name = next((word for word in arguments if not word.startswith("-")), None)
     if name is None:
         return []
@@ -137,25 +137,25 @@ def _suggestions(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> l
 
 
 def subparser_of(parser: argparse.ArgumentParser, name: str) -> _Parser:
-    """The parser of one command."""
+    """Return the parser of one command."""
     action = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     return action.choices[name]
 
 
 def command_module(name: str) -> ModuleType:
-    """The module of a subcommand: `add_flags(parser)` and `run(args) -> exit status`."""
+    """Import the module of a subcommand: `add_flags(parser)` and `run(args) -> exit status`."""
     return importlib.import_module(f"trivd_tf.cli.commands.{name}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line.
+    """Run the command line.
 
     Returns:
-        0; 1 for a run that failed; 2 for usage, configuration or input; 130, 141 and 143 after
+        0; 1 for a failed run; 2 for invalid usage, configuration or input; 130, 141 and 143 after
         Ctrl-C, a closed stdout (as in `trivd report runs | head`) and SIGTERM.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Known before parsing, because parsing itself can fail.
+    # Read before parsing, because parsing itself can fail.
     debug = "--debug" in arguments
     try:
         if not arguments:
@@ -165,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(arguments)
         with raise_on_sigterm():
             status = command_module(args.command).run(args)
-        sys.stdout.flush()  # here a closed pipe can be reported still
+        sys.stdout.flush()  # a closed pipe can still be reported here
         return status
     except (Exception, KeyboardInterrupt, Terminated) as error:
         return failures.report(error, debug=debug)

@@ -1,4 +1,4 @@
-"""Notices when Google Cloud announces maintenance or preemption of this machine."""
+"""Detection of maintenance or preemption announced by Google Cloud for this machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import Protocol
 
 _SECONDS_BETWEEN_LOOKS = 5.0
-# What the metadata server answers where nothing is announced.
+# Answers of the metadata server if nothing is announced.
 _QUIET = {"instance/preempted": "FALSE", "instance/maintenance-event": "NONE"}
 
 
 class Stoppable(Protocol):
-    """What can be stopped."""
+    """Object that can be asked to stop."""
 
     def set(self, reason: str) -> None: ...
 
@@ -25,12 +25,12 @@ class Stoppable(Protocol):
 def watching_maintenance(
     stop: Stoppable, *, wanted: bool, every: float = _SECONDS_BETWEEN_LOOKS
 ) -> Iterator[None]:
-    """Within it `stop` is set as soon as the metadata server announces something.
+    """Set `stop` as soon as the metadata server announces something.
 
     Args:
         stop: set once.
-        wanted: False does nothing.
-        every: seconds between two looks.
+        wanted: False disables this.
+        every: seconds between two requests.
     """
     if not wanted:
         yield
@@ -56,7 +56,7 @@ def watching_maintenance(
 
 
 def _ask(name: str) -> str | None:
-    """The metadata server's answer, or None where there is none (another cloud, a short outage)."""
+    """Return the metadata server's answer, or None (another cloud, a short outage)."""
     host = os.environ.get("GCE_METADATA_HOST", "metadata.google.internal")
     request = urllib.request.Request(
         f"http://{host}/computeMetadata/v1/{name}", headers={"Metadata-Flavor": "Google"}

@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do."""
+"""Handling of Ctrl-C and SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 class Terminated(BaseException):
-    """SIGTERM came; like KeyboardInterrupt, not for `except Exception` to catch."""
+    """SIGTERM was received; like KeyboardInterrupt, `except Exception` does not catch it."""
 
 
 @contextlib.contextmanager
 def raise_on_sigterm() -> Iterator[None]:
-    """Within it SIGTERM raises `Terminated`, so that files are closed and partial ones removed."""
+    """Raise `Terminated` on SIGTERM, so that files are closed and partial ones removed."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         raise Terminated
@@ -28,7 +28,7 @@ def raise_on_sigterm() -> Iterator[None]:
 
 
 class StopSignal:
-    """Notes the first SIGTERM or Ctrl-C for a loop that saves and leaves; a second leaves at once.
+    """Records a first SIGTERM or Ctrl-C for a loop that saves and exits; a second exits at once.
 
     with StopSignal() as stop:
         while not stop.is_set():
@@ -41,18 +41,18 @@ class StopSignal:
         self._stack = contextlib.ExitStack()
 
     def is_set(self) -> bool:
-        """Whether a signal came."""
+        """Whether a signal was received."""
         return self._number is not None
 
     def set(self, reason: str) -> None:
-        """Asks to stop as SIGTERM does, for a reason that is printed."""
+        """Request a stop as SIGTERM does, and print the reason."""
         if self._number is None:
             self._number = signal.SIGTERM
             print(f"trivd: stopping: {reason}; the run is saved", file=sys.stderr, flush=True)
 
     @property
     def exit_status(self) -> int:
-        """130 after Ctrl-C, 143 after SIGTERM, 0 without either."""
+        """Exit status: 130 after Ctrl-C, 143 after SIGTERM, 0 without either."""
         return 0 if self._number is None else 128 + self._number
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -76,7 +76,7 @@ class StopSignal:
 
 @contextlib.contextmanager
 def _handlers(handlers: dict) -> Iterator[None]:
-    # Python lets only the main thread set handlers; elsewhere (tests, notebooks) they stay as is.
+    # Only the main thread may set handlers; elsewhere (tests, notebooks) they are unchanged.
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,9 +1,9 @@
-"""Imports TensorFlow without its log lines.
+"""Import of TensorFlow without its log lines.
 
-TensorFlow prints to file descriptor 2 while it loads, before any of its settings count ("oneDNN
-custom operations are on", "Could not find cuda drivers"). Only what a command says itself belongs
-on stderr, so the descriptor is held back for that long; were the import to fail, everything held
-back is printed.
+While loading, TensorFlow prints to file descriptor 2 before any of its settings apply ("oneDNN
+custom operations are on", "Could not find cuda drivers"). Only a command's own messages belong on
+stderr, so the descriptor is redirected meanwhile. If the import fails, the captured output is
+printed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
-# Linux has this file where the driver of an NVIDIA GPU is loaded.
+# Exists on Linux if the driver of an NVIDIA GPU is loaded.
 NVIDIA_DRIVER = "/proc/driver/nvidia/version"
 
 
 def import_tensorflow(*, debug: bool = False) -> None:
-    """Imports TensorFlow and Keras; silently, unless `debug`."""
+    """Import TensorFlow and Keras, silently unless `debug`."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    # Otherwise one process takes all of a GPU's memory, and predicting beside a training fails.
+    # Otherwise one process takes all GPU memory, and predicting during a training run fails.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     logging.basicConfig(format="trivd: %(levelname)s: %(message)s", level=logging.WARNING)
     for level in ("warning", "error"):
@@ -33,7 +33,7 @@ def import_tensorflow(*, debug: bool = False) -> None:
         importlib.import_module("keras")
         _warn_of_an_unused_gpu()
         return
-    # 2 leaves errors; warnings and information of the C++ side are for those who debug it.
+    # 2 leaves errors; warnings and information of the C++ code are for debugging.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
@@ -41,7 +41,7 @@ def import_tensorflow(*, debug: bool = False) -> None:
         importlib.import_module("keras")
         import tensorflow as tf
 
-        # Looking for devices is what prints the complaints about missing GPU drivers.
+        # Listing the devices prints the warnings about missing GPU drivers.
         tf.config.list_physical_devices()
     tf.get_logger().setLevel(logging.ERROR)
     logging.getLogger("absl").setLevel(logging.ERROR)
@@ -49,7 +49,7 @@ def import_tensorflow(*, debug: bool = False) -> None:
 
 
 def _warn_of_an_unused_gpu() -> None:
-    """One line where the machine has an NVIDIA GPU that TensorFlow has no libraries for."""
+    """Warn if the machine has an NVIDIA GPU but TensorFlow lacks its libraries."""
     import tensorflow as tf
 
     is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in ("", "-1")
@@ -65,12 +65,12 @@ def _warn_of_an_unused_gpu() -> None:
 
 @contextlib.contextmanager
 def held_back_stderr() -> Iterator[None]:
-    """Keeps file descriptor 2 quiet; what was written to it is printed only after an exception."""
+    """Capture file descriptor 2; the captured output is printed only after an exception."""
     try:
         sys.stderr.flush()
         saved = os.dup(2)
     except (OSError, AttributeError, ValueError):
-        yield  # there is no stderr to hold back
+        yield  # there is no stderr to capture
         return
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)

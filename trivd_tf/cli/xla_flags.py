@@ -1,6 +1,6 @@
-"""Flags of XLA, which it reads from the environment when it is first used.
+"""XLA flags, which XLA reads from the environment when it is first used.
 
-XLA ends the process at a flag that it does not know: those here are known to TensorFlow 2.19.1 and
+XLA aborts the process on an unknown flag. Those used here are known to TensorFlow 2.19.1 and
 2.21.
 """
 
@@ -16,16 +16,16 @@ _DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu")
 
 
 def keep_autotuning(folder: Path, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Has XLA keep in `folder` which GPU kernels it measured to be fastest, and look there first.
+    """Make XLA store GPU kernel autotuning results in `folder` and reuse them.
 
-    What was measured holds for one version of XLA, which does not check it: every version of
-    TensorFlow has a folder of its own. Several processes may share it
-    (https://openxla.org/xla/persisted_autotuning). To be called before TensorFlow is imported; a
-    folder that the environment names already stays.
+    The results are valid for one version of XLA, which does not check it, so every version of
+    TensorFlow has its own folder. Several processes may share it
+    (https://openxla.org/xla/persisted_autotuning). Call this before TensorFlow is imported. A
+    folder already set in the environment is kept.
 
     Args:
-        folder: made where it is missing.
-        environment: whose XLA_FLAGS are extended.
+        folder: created if missing.
+        environment: environment with the XLA_FLAGS to extend.
     """
     before = environment.get("XLA_FLAGS", "")
     if AUTOTUNE_CACHE in before:

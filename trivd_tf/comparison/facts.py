@@ -34,7 +34,7 @@ def facts_of(experiment: Experiment) -> dict[str, Any]:
 
 @functools.cache
 def code_digest() -> str:
-    """Return a digest of the code that affects scores; documentation and commands do not count."""
+    """Return a digest of the source files that affect scores: no docs, no commands."""
     digest = hashlib.sha256()
     for room in _ROOMS:
         for path in sorted((_PACKAGE / room).rglob("*.py")):

@@ -1,8 +1,8 @@
-"""The web server: the page's files, the examples, predictions and downloads.
+"""Web server of the demo: the page's files, examples, predictions and downloads.
 
-The page is the only client. It and all that it needs come from here, and its headers forbid
-requests to any other host. Requests that compute something carry a header that other sites' pages
-cannot send unasked.
+The page is the only client. The server provides everything it needs, and its headers forbid
+requests to other hosts. Requests that compute something carry a header that pages of other sites
+cannot send without permission.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from trivd_tf.demo.service import UPLOAD, Service, Settings, png, wheel
 from trivd_tf.pictures.video_io import Clip, upscale
 
 OWN_HEADER = "x-trivd"
-_WAITING = 8  # requests that may wait for the model; more are asked to retry
+_WAITING = 8  # requests that may wait for the model; further ones are asked to retry
 _FILES = {"": "index.html", "style.css": "style.css", "page.js": "page.js", "icon.svg": "icon.svg"}
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _HEADERS = {
@@ -41,7 +41,7 @@ _HEADERS = {
 
 
 class _Refusal(Exception):
-    """An answer with a status and one line for the visitor."""
+    """An error response with a status and one line for the visitor."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -49,12 +49,12 @@ class _Refusal(Exception):
 
 
 def make_app(service: Service, allowed_hosts: Sequence[str] = ("*",)) -> Starlette:
-    """The application.
+    """Create the application.
 
     Args:
-        service: what answers.
-        allowed_hosts: names by which the page may be called; others are refused, so that no page
-            elsewhere can take this server for its own.
+        service: service that answers requests.
+        allowed_hosts: host names under which the page may be requested. Others are rejected, to
+            prevent DNS rebinding by other pages.
     """
     handlers = _Handlers(service)
     routes = [
@@ -73,7 +73,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def _answered(handler: Callable[["_Handlers", Request], Awaitable[Response]]) -> Any:
-    """Turns refusals into JSON that the page shows, and sets the headers of every answer."""
+    """Convert refusals to JSON for the page, and set the headers of every response."""
 
     async def answer(self: "_Handlers", request: Request) -> Response:
         try:
@@ -91,7 +91,7 @@ def _answered(handler: Callable[["_Handlers", Request], Awaitable[Response]]) ->
 
 
 class _Handlers:
-    """One method a route."""
+    """Request handlers, one method per route."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -157,7 +157,7 @@ class _Handlers:
         return await anyio.to_thread.run_sync(service.read_upload, content, settings), settings
 
     async def _receive(self, request: Request) -> bytearray:
-        """The body, which no header is believed about."""
+        """Return the request body, enforcing the limits regardless of its headers."""
         limits = self.service.limits
         too_large = _Refusal(
             413, f"{UPLOAD} is too large; give at most {limits.upload_bytes / 2**20:.3g} MB"
@@ -180,7 +180,7 @@ class _Handlers:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; raises `InputError` where the address is taken or none."""
+    """Return a bound socket; raise `InputError` if the address is in use or invalid."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(found[0], socket.SOCK_STREAM)
@@ -195,7 +195,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: Starlette, bound: socket.socket) -> None:
-    """Answers until SIGINT or SIGTERM."""
+    """Serve until SIGINT or SIGTERM."""
     config = uvicorn.Config(
         app,
         log_level="warning",

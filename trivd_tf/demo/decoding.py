@@ -1,7 +1,7 @@
-"""Uploads become frames in a process of their own, with limits: nothing else sees the file.
+"""Decoding of uploads in a separate, limited process, the only one that opens the file.
 
-libav is C and uploads are anybody's bytes. The child may use little memory and time, writes no
-file, and its death is a refusal, not the server's end.
+libav is written in C, and uploads are untrusted. The child process has little memory and time and
+may write no file. If it dies, the upload is rejected and the server keeps running.
 """
 
 import functools
@@ -17,22 +17,22 @@ import numpy as np
 from trivd_tf.base.errors import InputError
 from trivd_tf.pictures.video_io import Clip, read_clip
 
-_MEMORY = 2**31  # bytes on top of what the process starts with
+_MEMORY = 2**31  # bytes in addition to the process's initial memory
 _OPEN_FILES = 64
 
 
 def read_untrusted(path: str, *, name: str, seconds: float, max_frames: int, **wanted: Any) -> Clip:
-    """`read_clip` in a process that is stopped after `seconds`.
+    """Run `read_clip` in a process that is stopped after `seconds`.
 
     Args:
-        path: the file.
-        name: what messages call it, instead of its path.
-        seconds: of time, and of processor time.
+        path: path of the file.
+        name: name of the file in messages, instead of its path.
+        seconds: limit of wall-clock time and of processor time.
         max_frames: longest clip that is read to its end (`window="last"`).
         wanted: further arguments of `read_clip`.
 
     Raises:
-        InputError: the clip is refused, takes too long, or killed its reader.
+        InputError: the clip is rejected, takes too long, or crashes its reader.
     """
     ours, theirs = _context().Pipe(duplex=False)
     wanted = {**wanted, "max_decoded_frames": max_frames}
@@ -68,23 +68,23 @@ def child_path(name: str) -> Any:
 
 @functools.cache
 def _context() -> Any:
-    """New processes are forked from a small server that has loaded the decoder and nothing else."""
+    """Return a context that forks from a small server process with only the decoder loaded."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context
 
 
 def warm_up() -> None:
-    """Starts that server, so that the first upload does not wait for it."""
+    """Start the fork server, so that the first upload does not wait for it."""
     child = _context().Process(target=os.getpid, daemon=True)
     child.start()
     child.join()
 
 
 def _read(connection: Connection, path: str, seconds: float, wanted: dict[str, Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's
-    # What libav prints goes nowhere. Were it a file, its first line would end this process: no file
-    # may grow here.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server handles Ctrl-C
+    # Discard libav's output. In a file, its first line would end this process, because no file may
+    # grow here.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)

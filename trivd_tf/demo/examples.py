@@ -1,4 +1,4 @@
-"""Clips to try without one of one's own: made here, or from a folder."""
+"""Example clips, generated or from a folder."""
 
 import dataclasses
 import functools
@@ -19,12 +19,12 @@ _ENDINGS = {".mp4", ".avi", ".mkv", ".webm", ".gif", ".mov", ".m4v", ".mpg", ".m
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A clip that the page offers.
+    """A clip offered by the page.
 
     Attributes:
-        key: in addresses.
-        title: for people.
-        clip: conditioning frames, and what really followed, as far as the longest future.
+        key: key in URLs.
+        title: title on the page.
+        clip: conditioning frames and their real continuation, up to the longest prediction.
     """
 
     key: str
@@ -33,10 +33,10 @@ class Example:
 
 
 def examples(predictor: Predictor, folder: Path | None, max_frames: int) -> list[Example]:
-    """The clips of a folder, or two kinds that are drawn here.
+    """Return the clips of a folder, or generated clips of two kinds.
 
     Raises:
-        InputError: the folder is none, or holds no clip that the model can use.
+        InputError: the folder does not exist, or has no clip that the model can use.
     """
     if folder is not None:
         return _of_folder(predictor, folder, max_frames)
@@ -60,14 +60,14 @@ def _example(key: str, title: str, frames: np.ndarray, spec: ClipSpec) -> Exampl
 
 
 def _digits(spec: ClipSpec, count: int) -> np.ndarray:
-    """Digits that training never showed, uint8 `[count, T, S, S, 3]`."""
+    """Draw digits that training never shows, uint8 `[count, T, S, S, 3]`."""
     source = BouncingDigits()
     batches = source.evaluation_clips(spec, split="test", num_clips=count, batch_size=count)
     return next(iter(batches))["video"].numpy()
 
 
 def _drifting_shapes(spec: ClipSpec) -> np.ndarray:
-    """Soft coloured discs that drift over a slow gradient, uint8 `[T, S, S, 3]`."""
+    """Draw soft colored discs that drift over a slow gradient, uint8 `[T, S, S, 3]`."""
     side = min(spec.height, spec.width)
     y, x = np.mgrid[0 : spec.height, 0 : spec.width].astype(np.float32) / side
     room = np.array([spec.height, spec.width], np.float32) / side
@@ -77,7 +77,7 @@ def _drifting_shapes(spec: ClipSpec) -> np.ndarray:
     for time in range(spec.num_frames):
         ground = 0.25 + 0.2 * np.stack([x / room[1], y / room[0], 1 - x / room[1]], axis=-1)
         for start, speed, color in discs:
-            # There and back between the sides.
+            # Back and forth between the sides.
             middle = room * (1 - np.abs((start + speed * time * spec.stride) % 2 - 1))
             distance = np.hypot(y - middle[0], x - middle[1])
             cover = np.clip((0.16 - distance) * 0.5 * side, 0, 1)[..., None]
@@ -115,5 +115,5 @@ def _of_folder(predictor: Predictor, folder: Path, max_frames: int) -> list[Exam
 
 @functools.cache
 def page_file(name: str) -> bytes:
-    """One of the page's own files."""
+    """Return the content of one of the page's own files."""
     return (Path(__file__).parent / "page" / name).read_bytes()

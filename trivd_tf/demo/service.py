@@ -1,4 +1,4 @@
-"""What the page asks for: settings are checked, clips read, futures predicted, pictures packed."""
+"""Service of the demo: checks settings, reads clips, predicts futures and packs pictures."""
 
 import base64
 import dataclasses
@@ -27,15 +27,15 @@ UPLOAD = "your clip"
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one visitor may ask for.
+    """Limits of one visitor's request.
 
     Attributes:
-        upload_bytes: largest upload.
-        upload_seconds: longest an upload may take to arrive.
-        decode_seconds: longest that reading a clip may take.
-        clip_frames: longest clip whose last frames are looked for.
-        samples: most futures at once.
-        frames: longest future.
+        upload_bytes: maximum size of an upload.
+        upload_seconds: maximum time for an upload to arrive.
+        decode_seconds: maximum time to read a clip.
+        clip_frames: longest clip whose last frames can be used.
+        samples: maximum number of futures at once.
+        frames: maximum length of a future.
     """
 
     upload_bytes: int = 50 * 2**20
@@ -48,7 +48,7 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the page's controls say."""
+    """Settings of the page's controls."""
 
     seed: int
     num_samples: int
@@ -59,7 +59,7 @@ class Settings:
 
     @classmethod
     def parse(cls, query: Mapping[str, str], predictor: Predictor, limits: Limits) -> "Settings":
-        """Raises `InputError` that names the control and its range."""
+        """Parse a query; raise `InputError` that names the control and its range."""
         window = query.get("window", "first")
         if window not in ("first", "last"):
             raise InputError(f"start from: choose 'first' or 'last'; received {window[:20]!r}")
@@ -106,9 +106,9 @@ def _truncation(text: str) -> float | None:
 
 
 class Service:
-    """The model behind the page; one prediction at a time, which uses every core.
+    """The model behind the page; makes one prediction at a time, which uses every core.
 
-    Keeps nothing of a request: an upload is a temporary file until its frames are read.
+    Nothing of a request is kept: an upload is a temporary file until its frames are read.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Service:
         self._one_at_a_time = threading.Lock()
 
     def describe(self) -> dict[str, Any]:
-        """What the page needs to draw its controls."""
+        """Return what the page needs to draw its controls."""
         predictor = self.predictor
         return {
             "title": self.title,
@@ -144,7 +144,7 @@ class Service:
         return self.examples[key]
 
     def read_upload(self, content: bytes | bytearray, settings: Settings) -> Clip:
-        """The frames of an upload, whose bytes are gone from the disk when this returns."""
+        """Read the frames of an upload, whose file is deleted when this returns."""
         if not content:
             raise InputError(f"{UPLOAD}: the file is empty; choose a video")
         with tempfile.NamedTemporaryFile(prefix="trivd-demo-") as file:
@@ -180,7 +180,7 @@ class Service:
         return dataclasses.replace(prediction, continuation=real)
 
     def panels(self, clip: Clip, settings: Settings) -> dict[str, Any]:
-        """What the page plays: a strip of frames for each panel, as a PNG in a data address."""
+        """Return the page's players: a strip of frames per panel, as a PNG in a data URL."""
         prediction = self.predict(clip, settings)
         answer: dict[str, Any] = {
             "given": _strip(prediction.conditioning),
@@ -208,7 +208,7 @@ class Service:
         return answer
 
     def download(self, clip: Clip, settings: Settings, kind: str) -> bytes:
-        """The whole prediction as one animation, `gif` or `mp4`."""
+        """Return the whole prediction as one animation, `gif` or `mp4`."""
         writers = {"gif": video_io.write_gif, "mp4": video_io.write_mp4}
         if kind not in writers:
             raise InputError(f"a download is 'gif' or 'mp4'; received {kind[:20]!r}")
@@ -222,30 +222,30 @@ class Service:
             return path.read_bytes()
 
     def warm_up(self) -> None:
-        """One prediction, so that the first visitor does not wait for compilation."""
+        """Predict once, so that the first visitor does not wait for compilation."""
         example = next(iter(self.examples.values()))
         self.predict(example.clip, Settings.parse({}, self.predictor, self.limits))
 
 
 def watchable_rate(rate: float) -> float:
-    """So few frames are over in half a second at a camera's rate; the page plays them slower."""
+    """Limit the frame rate: at a camera's rate so few frames would be over in half a second."""
     return min(rate, 8.0)
 
 
 def _overlay_scale(flow: np.ndarray) -> float:
-    """Lower than for a picture of the field alone: over a frame, weak colours are not seen."""
+    """Return a lower scale than for the field alone: over a frame, weak colors are invisible."""
     speeds = np.linalg.norm(flow, axis=-1)
     return max(float(np.percentile(speeds, 85.0)), motion.SMALLEST_FULL_SCALE)
 
 
 def _strip(frames: np.ndarray) -> str:
-    """Frames below each other in one PNG."""
+    """Stack frames vertically in one PNG."""
     image = frames.reshape(-1, *frames.shape[2:])
     return f"data:image/png;base64,{base64.b64encode(png(image)).decode()}"
 
 
 def png(image: np.ndarray) -> bytes:
-    """uint8 `[H, W, C]` as a PNG file."""
+    """Encode uint8 `[H, W, C]` as a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG")
     return buffer.getvalue()
@@ -253,5 +253,5 @@ def png(image: np.ndarray) -> bytes:
 
 @functools.cache
 def wheel() -> bytes:
-    """The legend of the motion colours."""
+    """Return the legend of the motion colors as a PNG file."""
     return png(motion.color_wheel(96))

@@ -1,4 +1,4 @@
-"""What a configuration stands for: its networks, what they cost, and what they look at."""
+"""Description of a configuration: its networks, their costs, and the discriminators' views."""
 
 from trivd_tf.description.costs import Cost, Description, LayerCost, describe, describe_layers
 from trivd_tf.description.tables import layer_table, part_table

@@ -1,7 +1,7 @@
-"""Parameters, output shapes, FLOPs and bytes of an experiment's networks; nothing is computed.
+"""Parameters, output shapes, FLOPs and bytes of an experiment's networks, without running them.
 
-The networks are built in a plain graph, where weights are symbols: a model of 250 million
-parameters is described without a byte of them.
+The networks are built symbolically in a plain graph, so a model of 250 million parameters is
+described without allocating any of them.
 """
 
 import dataclasses
@@ -25,10 +25,10 @@ class LayerCost:
     """One row of a network's table.
 
     Attributes:
-        name: for example `stage_1/unit`.
-        shape: of the output for one sample, without the batch axis.
-        parameters: trainable ones.
-        flops: of one forward of one sample, two for each multiply-add.
+        name: name of the layer, for example `stage_1/unit`.
+        shape: output shape for one sample, without the batch axis.
+        parameters: trainable parameters.
+        flops: FLOPs of one sample's forward pass, two per multiply-add.
     """
 
     name: str
@@ -39,14 +39,14 @@ class LayerCost:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one part of a training step costs.
+    """Cost of one part of a training step.
 
     Attributes:
-        parameters: trainable ones.
-        forward_flops: one forward of one sample.
+        parameters: trainable parameters.
+        forward_flops: FLOPs of one sample's forward pass.
         step_flops: the part's share of a whole step of the global batch.
-        step_bytes: what its operations read and write in a step, each by itself, optimiser and
-            average included.
+        step_bytes: bytes that its operations read and write in a step, counted per operation,
+            including optimizer and weight average.
     """
 
     parameters: int
@@ -61,14 +61,14 @@ class Cost:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """All that is known of an experiment's networks without running them.
+    """Static description of an experiment's networks.
 
     Attributes:
-        title: of the experiment.
-        batch_size: global batch of the step.
-        layers: rows of each network, in the order of its forward: `encoder`, `generator`, and each
+        title: title of the experiment.
+        batch_size: global batch size of the step.
+        layers: rows of each network, in forward order: `encoder`, `generator`, and each
             discriminator by its name.
-        parts: cost of `generator` (without encoder), `encoder`, each discriminator.
+        parts: cost of `generator` (without encoder), `encoder` and each discriminator.
     """
 
     title: str
@@ -78,15 +78,15 @@ class Description:
 
     @property
     def total(self) -> Cost:
-        """The sum over the parts."""
+        """Sum the costs of the parts."""
         return sum(self.parts.values(), Cost(0, 0, 0, 0))
 
 
 def describe(experiment: Experiment) -> Description:
-    """Builds an experiment's networks as symbols and counts.
+    """Build an experiment's networks symbolically and count.
 
     Args:
-        experiment: any; its data is not read.
+        experiment: any experiment; its data is not read.
 
     Raises:
         InputError: the model cannot be built.
@@ -103,7 +103,7 @@ def describe(experiment: Experiment) -> Description:
 
 
 def describe_layers(experiment: Experiment) -> dict[str, list[LayerCost]]:
-    """`Description.layers` alone, which takes a few traces of a forward only."""
+    """Compute `Description.layers` alone, which needs only a few traces of the forward pass."""
     with tf.Graph().as_default():
         generator, models = experiment.build_generator(), experiment.build_discriminators()
         return _layers(experiment, generator, models)
@@ -119,12 +119,12 @@ def _layers(
 
 
 def parameters(layer: keras.layers.Layer) -> int:
-    """Trainable parameters of a built layer."""
+    """Count the trainable parameters of a built layer."""
     return sum(math.prod(weight.shape) for weight in layer.trainable_weights)
 
 
 def view_shape(experiment: Experiment, model: Discriminator) -> tuple[int, ...]:
-    """`(frames, height, width, 3)` of what a discriminator sees of one video."""
+    """Return the `(frames, height, width, 3)` of a discriminator's view of one video."""
     clip = experiment.clip
     height, width = (
         side // model.downsample_factor for side in model.window(clip.height, clip.width)
@@ -133,7 +133,7 @@ def view_shape(experiment: Experiment, model: Discriminator) -> tuple[int, ...]:
 
 
 class _Recorder:
-    """Writes down output shape and operations of layers while a forward is traced."""
+    """Records output shapes and operations of layers while a forward pass is traced."""
 
     def __init__(self, parts: dict[str, keras.layers.Layer]) -> None:
         self.rows: dict[str, LayerCost] = {}
@@ -157,12 +157,12 @@ class _Recorder:
 
 
 def _normalization_flops(layer: keras.layers.Layer) -> int:
-    """A product of each kernel with a vector: once a forward, whatever the number of samples."""
+    """Count one matrix-vector product per kernel: once per forward pass, for any batch size."""
     return sum(2 * math.prod(one.kernel.shape) for one in spectral_layers(layer))
 
 
 def _shape_of_sample(tensor: tf.Tensor) -> tuple[int, ...]:
-    # Traced with one sample: the batch axis is a 1 in front, or behind the axis of time.
+    # Traced with one sample: the batch axis is a 1, either first or after the time axis.
     shape = tensor.shape.as_list()
     leading = [size for size in shape[:2] if size != 1]
     return tuple(leading + shape[2:])
@@ -198,7 +198,7 @@ def _generator_rows(generator: Generator) -> list[LayerCost]:
     )
     rows = recorder.rows
     for stage in generator.stages:
-        # The unit is unrolled, not called: its share is what the stage's layers leave.
+        # The unit is unrolled, not called: its cost is that of the stage minus its other layers.
         whole = rows[stage.name]
         inner = [rows[f"{stage.name}/{name}"] for name in ("conv", "block", "up")]
         rows[f"{stage.name}/unit"] = LayerCost(
@@ -214,7 +214,7 @@ def _generator_rows(generator: Generator) -> list[LayerCost]:
 
 
 def discriminator_rows(experiment: Experiment, model: Discriminator) -> list[LayerCost]:
-    """Cost of each part of a discriminator on one sample that it sees."""
+    """Return the cost of each part of a discriminator for one sample of its view."""
     parts: list[keras.layers.Layer] = [*model.blocks, model.score, model.embedding]
     named = {layer.name: layer for layer in parts}
     recorder = _Recorder(named)
@@ -235,7 +235,7 @@ def _latents_of(generator: Generator, batch: int) -> tf.TensorSpec:
 def _with_gradients(
     forward: Callable[..., Any], sources: list[Any], *, by_inputs: bool = False
 ) -> Callable[..., Any]:
-    """`forward` and the gradients of its outputs by `sources`, and by its inputs on request."""
+    """Return `forward` with the gradients of its outputs by `sources`, optionally by its inputs."""
 
     def run(*inputs: tf.Tensor) -> Any:
         targets = [*sources, *(inputs if by_inputs else ())]
@@ -253,7 +253,7 @@ def _values(weights: list[keras.Variable]) -> list[tf.Variable]:
 
 
 def _costs(parts: Iterator[tuple[int, tf.Graph]]) -> tuple[int, int]:
-    """FLOPs and bytes of graphs, each run so many times."""
+    """Sum the FLOPs and bytes of graphs, each times its number of runs."""
     flops = moved = 0
     for times, graph in parts:
         flops += times * graph_costs.flops(graph)
@@ -264,7 +264,7 @@ def _costs(parts: Iterator[tuple[int, tf.Graph]]) -> tuple[int, int]:
 def _generator_parts(
     experiment: Experiment, generator: Generator, forward: dict[str, int]
 ) -> dict[str, Cost]:
-    """Generator and encoder: a forward for each discriminator update, then a whole update."""
+    """Cost of generator and encoder: a forward pass per discriminator update, and one update."""
     options = experiment.training
     encoder = generator.encoder
     of_encoder = encoder.trainable_weights
@@ -304,7 +304,7 @@ def _generator_parts(
 
 
 def _penalty(kernels: list[keras.Variable]) -> tuple[int, int]:
-    """FLOPs and bytes of the orthogonality penalty and its gradients."""
+    """Return FLOPs and bytes of the orthogonality penalty and its gradients."""
 
     def penalty() -> tf.Tensor:
         return tf.add_n([losses.orthogonal_penalty(tf.convert_to_tensor(k)) for k in kernels])
@@ -314,16 +314,16 @@ def _penalty(kernels: list[keras.Variable]) -> tuple[int, int]:
 
 
 def _update_bytes(weights: list[keras.Variable], *, with_average: bool) -> int:
-    """Adam reads gradient, weight and two moments and writes three; the average reads and writes.
+    """Return bytes of an update: Adam reads four values and writes three; the average adds two.
 
-    Counted by hand: the optimiser's graph has fifty operations a weight, which run as one pass.
+    Counted by hand: the optimizer's graph has fifty operations per weight, which run as one pass.
     """
     passes = 7 + (3 if with_average else 0)
     return passes * sum(math.prod(weight.shape) * weight.value.dtype.size for weight in weights)
 
 
 def _discriminator_part(experiment: Experiment, model: Discriminator, forward: int) -> Cost:
-    """Updates on real and predicted views, and the way back to the generator through this one."""
+    """Cost of updates on real and predicted views, and of the generator's gradient through it."""
     options = experiment.training
     shape = view_shape(experiment, model)
 

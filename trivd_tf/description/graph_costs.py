@@ -1,4 +1,4 @@
-"""What a TensorFlow graph costs: multiply-adds that the mathematics needs, and bytes it moves."""
+"""Cost of a TensorFlow graph: multiply-adds that the mathematics needs, and bytes moved."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -13,28 +13,28 @@ _CONVOLUTIONS = ("Conv2D", "Conv3D")
 _INPUT_GRADIENTS = ("Conv2DBackpropInput", "Conv3DBackpropInputV2")
 _KERNEL_GRADIENTS = ("Conv2DBackpropFilter", "Conv3DBackpropFilterV2")
 _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3")
-# These hand their input on, or only look at its shape.
+# These pass on their input, or only read its shape.
 _FREE = {
     *("Identity", "IdentityN", "Reshape", "ExpandDims", "Squeeze", "Const", "Shape", "NoOp"),
     *("Placeholder", "StopGradient", "PreventGradient", "ReadVariableOp", "ShapeN", "Rank"),
 }
 _NOT_RUN = {"Const", "Identity", "IdentityN", "Placeholder", "NoOp"}
-# The warp multiplies mostly zeros; what it has to do is k*k multiply-adds a value.
+# The warp's matrix products are mostly zeros; only k*k multiply-adds per value are needed.
 _WARP = "pixelwise_warp"
 
 
 def traced(function: Callable[..., Any], *specs: Any) -> tf.Graph:
-    """The graph of `function` for inputs of these `tf.TensorSpec`s; nothing is computed."""
+    """Return the graph of `function` for inputs of these `tf.TensorSpec`s, without running it."""
     return tf.function(function, autograph=False).get_concrete_function(*specs).graph
 
 
 def operations(graph: tf.Graph) -> Iterator[tf.Operation]:
-    """Every operation of a graph, those of the functions that it calls once for each call."""
+    """Iterate over every operation of a graph, including called functions, once per call."""
     yield from expanded(graph.get_operations())
 
 
 def expanded(listed: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
-    """`listed`, with the operations of a function in place of each call of it."""
+    """Iterate over operations, replacing each function call by the function's operations."""
     for operation in listed:
         if operation.type in _CALLS:
             yield from operations(called_graph(operation))
@@ -43,7 +43,7 @@ def expanded(listed: Iterable[tf.Operation]) -> Iterator[tf.Operation]:
 
 
 def count_operations(graph: tf.Graph) -> int:
-    """Operations that a device is given to run: one for a function that XLA compiles.
+    """Count the operations launched on a device; a function that XLA compiles counts as one.
 
     Constants, identities and arguments are left out.
     """
@@ -71,7 +71,7 @@ def _size(tensor: tf.Tensor) -> int:
 def _product_flops(operation: tf.Operation) -> int:
     inner = operation.inputs[0].shape
     if _WARP in operation.name:
-        # [.., W, k W] times [.., k W, C] stands for k*k multiply-adds of each of [.., W, C].
+        # [.., W, k W] times [.., k W, C] counts as k*k multiply-adds for each of [.., W, C].
         taps = inner[-1] // inner[-2]
         return 2 * taps**2 * _size(operation.outputs[0])
     transposed = "transpose_a" if operation.type == "MatMul" else "adj_x"
@@ -80,7 +80,7 @@ def _product_flops(operation: tf.Operation) -> int:
 
 
 def operation_flops(operation: tf.Operation) -> int:
-    """Two for each multiply-add of a convolution, its gradients or a matrix product; else 0."""
+    """Return two per multiply-add of a convolution, its gradients or a matrix product; else 0."""
     if operation.type in _CONVOLUTIONS:
         return 2 * _size(operation.outputs[0]) * math.prod(operation.inputs[1].shape[:-1])
     if operation.type in _INPUT_GRADIENTS:
@@ -93,17 +93,17 @@ def operation_flops(operation: tf.Operation) -> int:
 
 
 def flops(graph: tf.Graph) -> int:
-    """Floating point operations of all convolutions and matrix products of a graph."""
+    """Count the floating-point operations of all convolutions and matrix products of a graph."""
     return flops_of(graph.get_operations())
 
 
 def flops_of(listed: Iterable[tf.Operation]) -> int:
-    """As `flops`, of some operations of a graph."""
+    """Count as `flops` does, for a list of operations."""
     return sum(operation_flops(operation) for operation in expanded(listed))
 
 
 def moved_bytes(graph: tf.Graph) -> int:
-    """Bytes that all operations read and write, each by itself, as they run without a compiler."""
+    """Count the bytes that all operations read and write, as if run one by one (no compiler)."""
     total = 0
     for operation in operations(graph):
         if operation.type not in _FREE:

@@ -1,4 +1,4 @@
-"""Descriptions as text: layers and costs of one or several configurations side by side."""
+"""Text tables of descriptions: layers and costs of one or several configurations."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ _GAP = "  "
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
-    """Columns as wide as their widest cell: the first to the left, numbers to the right."""
+    """Pad columns to their widest cell: the first left-aligned, numbers right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         _GAP.join(
@@ -20,7 +20,7 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _side_by_side(blocks: list[list[str]], titles: Sequence[str]) -> list[str]:
-    """Blocks of lines next to each other, under their titles where there are several."""
+    """Place blocks of lines next to each other, with titles if there are several."""
     if len(blocks) == 1:
         return blocks[0]
     columns = []
@@ -31,14 +31,14 @@ def _side_by_side(blocks: list[list[str]], titles: Sequence[str]) -> list[str]:
 
 
 def shape_text(shape: tuple[int, ...]) -> str:
-    """`11 x 8 x 8 x 384`."""
+    """Format as `11 x 8 x 8 x 384`."""
     return " x ".join(map(str, shape))
 
 
 def layer_table(descriptions: Sequence[Description]) -> str:
-    """Every network's layers: output of one sample, parameters, forward FLOPs of one sample.
+    """Tabulate each network's layers: output, parameters and forward FLOPs of one sample.
 
-    A network or layer that a configuration does not have is left blank in its column.
+    A network or layer missing in a configuration is left blank in its column.
     """
     networks = list(dict.fromkeys(name for one in descriptions for name in one.layers))
     lines: list[str] = []
@@ -74,7 +74,7 @@ def _layer_cells(names: list[str], rows: dict[str, LayerCost]) -> list[list[str]
 
 
 def part_table(descriptions: Sequence[Description]) -> str:
-    """What each part costs: parameters, a sample's forward, a step's FLOPs and bytes."""
+    """Tabulate each part's cost: parameters, forward FLOPs of a sample, FLOPs and bytes of a step."""
     names = list(dict.fromkeys(name for one in descriptions for name in one.parts))
     labels = ["", *names, "total"]
     blocks = []

@@ -1,4 +1,4 @@
-"""What each discriminator of a decomposition sees of a real clip (paper, Fig. 1)."""
+"""Views of a real clip by each discriminator of a decomposition (paper, Fig. 1)."""
 
 import math
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from trivd_tf.pictures.drawing import (
     write,
 )
 
-# One colour a discriminator; captions name them too, so no picture depends on colour alone.
+# One color per discriminator. Captions name them too, so no picture depends on color alone.
 _COLORS = ((190, 24, 93), (180, 83, 9), (109, 40, 217), (15, 118, 110))
 _MARGIN = 10
 
 
 def pixels_seen(model: Discriminator, num_frames: int, size: FrameSize) -> int:
-    """Pixels of one clip that a discriminator processes (paper, Sec. 3.1)."""
+    """Return the pixels of one clip that a discriminator processes (paper, Sec. 3.1)."""
     height, width = (side // model.downsample_factor for side in model.window(*height_width(size)))
     return (model.num_sampled_frames or num_frames) * height * width
 
@@ -37,22 +37,22 @@ def pixels_seen(model: Discriminator, num_frames: int, size: FrameSize) -> int:
 def views_sheet(
     experiment: Experiment, clip: np.ndarray, *, seed: int = 0, frame_side: int = 96
 ) -> np.ndarray:
-    """Draws a clip, and below it each discriminator's view of it at the same scale.
+    """Draw a clip, and below it each discriminator's view at the same scale.
 
-    In the clip's row the conditioning frames have a blue border, those that follow a green one;
-    outlined in a discriminator's colour is the window that it crops. Every drawn frame of a view
-    stands under the frame of the clip that it comes from.
+    In the clip's row, conditioning frames have a blue border and the following frames a green one;
+    a discriminator's crop window is outlined in its color. Each frame of a view is drawn below its
+    frame in the clip.
 
     Args:
-        experiment: whose discriminators.
+        experiment: experiment with the discriminators.
         clip: uint8 `[Tc + T, H, W, 3]`.
-        seed: of the crops and of the sampled frames.
-        frame_side: smallest side of a whole frame in the picture, in pixels.
+        seed: seed of the crops and sampled frames.
+        frame_side: minimum side of a whole frame in the picture, in pixels.
 
     Returns:
         uint8 `[H, W, 3]`.
     """
-    # Unbuilt: looking takes no weights.
+    # Not built: views need no weights.
     models = experiment.discriminators(
         num_conditioning_frames=experiment.clip.num_conditioning_frames
     )
@@ -85,7 +85,7 @@ def views_sheet(
 
 
 class _View:
-    """One discriminator's view of a clip, and where in the clip it comes from."""
+    """One discriminator's view of a clip, and its location in the clip."""
 
     def __init__(self, model: Discriminator, clip: np.ndarray, seed: int, index: int) -> None:
         num_frames, height, width = clip.shape[:3]
@@ -139,6 +139,6 @@ def _paste(
     scale: float,
 ) -> None:
     height, width = (round(side * scale) for side in frame.shape[:2])
-    # Nearest neighbours: a view's own pixels stay visible.
+    # Nearest neighbor: the view's own pixels stay visible.
     picture = Image.fromarray(frame).resize((width, height), Image.Resampling.NEAREST)
     paste(canvas, np.asarray(picture), corner, color)

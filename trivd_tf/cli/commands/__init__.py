@@ -1,1 +1,1 @@
-"""The subcommands of `trivd`, a module each."""
+"""The subcommands of `trivd`, one module each."""

@@ -46,7 +46,7 @@ _SETTINGS = "settings.json"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd compare`."""
+    """Add the flags of `trivd compare`."""
     parser.add_argument(
         "--output", metavar="DIR", required=True, help="directory of the cells and the report"
     )
@@ -72,7 +72,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="run cells again whose data, evaluation or code are no longer those of today; the "
         "earlier ones are kept under another name (default: set them apart in the report)",
     )
-    # What a cell's own process is started with.
+    # Passed to a cell's own process.
     parser.add_argument("--cell", type=natural_number, help=argparse.SUPPRESS)
 
 
@@ -88,7 +88,7 @@ def _minutes(text: str) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One configuration with one seed, and the directory of its run."""
+    """One configuration with one seed, and its model directory."""
 
     gin_file: str
     name: str
@@ -97,8 +97,8 @@ class Cell:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the cells that are not finished, each in a process of its own, and writes the report."""
-    # As `trivd train` does, for runs that repeat to the last bit.
+    """Run unfinished cells, each in its own process, and write the report."""
+    # As in `trivd train`, for runs that are repeatable to the last bit.
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
     from trivd_tf.cli.tensorflow_log import import_tensorflow
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
 def _run_cells(
     args: argparse.Namespace, cells: list[Cell], facts: dict[str, Any]
 ) -> tuple[dict[str, list[CellResult]], list[str]]:
-    """Runs what is not finished; results by name, and why other cells are set apart."""
+    """Run unfinished cells; return results by name, and the reasons for cells set apart."""
     from trivd_tf.comparison import CellResult
     from trivd_tf.comparison.facts import differences, move_aside, read_facts, write_facts
 
@@ -172,7 +172,7 @@ def _say(line: str) -> None:
 
 
 def _cells(args: argparse.Namespace) -> list[Cell]:
-    """All configurations with the first seed, then with the next: early halves are useful."""
+    """Return all configurations with the first seed, then the next: partial results are useful."""
     names = [Path(gin_file).name.removesuffix(".gin") for gin_file in args.gin_file]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -210,13 +210,13 @@ def _refuse_changes(parsed: ParsedConfig, cell: Cell) -> None:
 
 
 def _check_alike(args: argparse.Namespace, cells: list[Cell]) -> dict[str, Any]:
-    """Every configuration is right, and has the same data and evaluation as the first.
+    """Check that every configuration is valid and shares data and evaluation with the first.
 
     Returns:
-        The facts that they share.
+        The shared facts.
 
     Raises:
-        InputError: it is not.
+        InputError: a configuration is invalid or differs.
     """
     from trivd_tf.comparison.facts import facts_of
 
@@ -263,7 +263,7 @@ def _check_settings(output: Path, budget: Budget) -> None:
 
 
 def _run_in_a_process(args: argparse.Namespace, cell: Cell, label: str) -> None:
-    """A fresh process a cell: its memory, compiled functions and random state are its own."""
+    """Run a cell in a new process, with its own memory, compiled functions and random state."""
     command = [sys.executable, "-m", "trivd_tf", "compare", "--gin_file", cell.gin_file]
     command += ["--output", args.output, "--seeds", str(cell.seed), "--cell", str(cell.seed)]
     for binding in args.gin_bindings:
@@ -273,7 +273,7 @@ def _run_in_a_process(args: argparse.Namespace, cell: Cell, label: str) -> None:
     command += ["--steps", str(args.steps)] if args.steps else ["--minutes", str(args.minutes)]
     if args.debug:
         command.append("--debug")
-    # A session of its own: signals reach the cell through here only, so each once.
+    # Its own session, so that signals reach the cell only through this process, and only once.
     process = subprocess.Popen(command, start_new_session=True)
     try:
         status = process.wait()
@@ -287,7 +287,7 @@ def _run_in_a_process(args: argparse.Namespace, cell: Cell, label: str) -> None:
 
 
 class _StopWithParent:
-    """Set by a signal, or when the comparison that started this cell is gone."""
+    """Stop request: a signal came, or the comparison that started this cell has ended."""
 
     def __init__(self, signals: StopSignal) -> None:
         self._signals = signals
@@ -336,7 +336,7 @@ def _report_files(output: Path) -> list[Path]:
 def _report(
     output: Path, results: dict[str, list[CellResult]], budget: Budget, set_apart: list[str]
 ) -> str:
-    """Writes tables, plots and videos; returns the table."""
+    """Write tables, plots and videos; return the table."""
     import numpy as np
 
     from trivd_tf.comparison import Comparison

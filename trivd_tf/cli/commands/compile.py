@@ -1,6 +1,6 @@
 """Estimate a train step's TPU memory and cost without a TPU.
 
-Compiles the real train step (discriminator and generator updates, Adam, synchronised batch norm)
+Compiles the real train step (discriminator and generator updates, Adam, synchronized batch norm)
 for the topology with the TPU's own compiler, and prints, per replica, the memory of arguments and
 temporaries, the peak, FLOPs, bytes accessed and the collectives, or the out-of-memory error that a
 TPU would report. A full-size step takes minutes to compile; programs that are recorded in --output
@@ -27,7 +27,7 @@ from trivd_tf.cli.flags import add_compared_flags, positive_number
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd compile`."""
+    """Add the flags of `trivd compile`."""
     add_compared_flags(parser)
     group = parser.add_argument_group("job")
     group.add_argument(
@@ -71,7 +71,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compiles each configuration and prints its table."""
+    """Compile each configuration and print its table."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
     from trivd_tf.compilation.topologies import parse_topology
 
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         "all": programs.PROGRAMS,
     }[args.programs]
     kept = records.Records(args.output)
-    kept.read()  # a file of other origin is refused before minutes of compiling
+    kept.read()  # reject an unrelated file before minutes of compiling
     costs, fit = {}, True
     for gin_file in args.gin_file:
         job = compile.Job.of(

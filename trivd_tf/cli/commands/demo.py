@@ -23,12 +23,12 @@ from trivd_tf.base.errors import InputError
 from trivd_tf.cli.flags import add_standing_flags, natural_number, positive_number
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# What is left of [::1]:7860 where the port is cut off at the first colon; no site has such a name.
+# TrustedHostMiddleware cuts [::1]:7860 at its first colon; no site has the resulting name.
 _CALLED = (*_LOOPBACK, "[::1]", "[")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd demo`."""
+    """Add the flags of `trivd demo`."""
     parser.add_argument(
         "--model",
         metavar="DIR",
@@ -65,7 +65,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serves until it is stopped."""
+    """Serve until stopped."""
     from trivd_tf.cli.tensorflow_log import held_back_stderr, import_tensorflow
 
     if args.port > 65535:
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from trivd_tf.demo.service import Limits, Service
     from trivd_tf.inference import load_predictor
 
-    bound = listen(args.host, args.port)  # before the model takes its time to load
+    bound = listen(args.host, args.port)  # before loading the model, which takes a while
     limits = Limits(upload_bytes=args.max_upload_mb * 2**20)
     folder = None if args.examples is None else Path(args.examples).expanduser()
     predictor = load_predictor(
@@ -93,19 +93,19 @@ def run(args: argparse.Namespace) -> int:
     clips = examples(predictor, folder, limits.frames)
     service = Service(predictor, clips, _title(args.model), limits)
     print("trivd: getting the model ready", file=sys.stderr)
-    with held_back_stderr():  # what loads TensorFlow there prints its greetings again
+    with held_back_stderr():  # processes that load TensorFlow here print its messages again
         warm_up()
     service.warm_up()
     local = args.host in _LOOPBACK
     host = "localhost" if local else args.host
-    bound.listen()  # who reads the address below may ask at once
+    bound.listen()  # from here on the address printed below answers
     print(f"http://{host}:{bound.getsockname()[1]}/", flush=True)
     serve(make_app(service, _CALLED if local else ["*"]), bound)
     return 0
 
 
 def _title(model: str) -> str:
-    """What an export calls itself, or the last part of the path that is not a version."""
+    """Return the export's own name, or the last part of the path that is not a version."""
     path = shipped.find_model(model)
     try:
         record = (path / model_files.EXPORT_RECORD).read_text(encoding="utf-8")

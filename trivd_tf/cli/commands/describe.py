@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd describe`."""
+    """Add the flags of `trivd describe`."""
     add_compared_flags(parser)
     parser.add_argument(
         "--summary", action="store_true", help="show the cost per network only, without the layers"
@@ -64,7 +64,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the tables, or draws the views."""
+    """Print the tables, or draw the views."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     if args.views:
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load(args: argparse.Namespace, gin_file: str) -> Experiment:
-    """The experiment of one gin file; generated clips stand in for data that is not given."""
+    """Return the experiment of one gin file; generated clips replace missing data."""
     from trivd_tf import config
 
     parsed = config.parse(
@@ -109,7 +109,7 @@ def load(args: argparse.Namespace, gin_file: str) -> Experiment:
 
 
 def _view_files(args: argparse.Namespace) -> list[Path]:
-    """A picture for each gin file."""
+    """Return one picture file per gin file."""
     path = local_path("--output", args.output)
     if path.suffix.lower() != ".png":
         raise InputError(f"--output {args.output}: give the name of a PNG, such as views.png")

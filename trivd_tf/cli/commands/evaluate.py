@@ -1,9 +1,9 @@
 """Evaluate a trained or exported model against simple baselines.
 
 Prints a table (FVD, IS, PSNR, SSIM) of the model, of copying the last frame, and of real against
-real at the same number of samples, with all that the scores depend on, and writes it as report.md
-and report.json to MODEL_DIR/evaluations/STEP/PROTOCOL/. Without --protocol the run's own options
-count. An interrupted evaluation resumes when the same command is run again.
+real at the same number of samples, with everything that the scores depend on, and writes it as
+report.md and report.json to MODEL_DIR/evaluations/STEP/PROTOCOL/. Without --protocol the run's own
+options apply. Running the same command again resumes an interrupted evaluation.
 
 example:
   trivd evaluate --model_dir runs/mine
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from trivd_tf.evaluation import Scoring
     from trivd_tf.experiment import Experiment
 
-# Flags that change a protocol; what they change is printed as a deviation.
+# Flags that change a protocol; the changes are printed as deviations.
 _CHANGES = {
     "num_samples": "clips, predicted and real alike",
     "num_runs": "score the model this often, with other latents and standing statistics each time",
@@ -45,7 +45,7 @@ _CHANGES = {
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd evaluate`."""
+    """Add the flags of `trivd evaluate`."""
     add_model_dir_flag(parser, "what `trivd train` or `trivd export` wrote", "--model")
     add_config_flags(parser)
     add_step_flag(parser, "score")
@@ -93,10 +93,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Evaluates a checkpoint and prints the table."""
+    """Evaluate a checkpoint and print the table."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
-    if args.output is not None:  # before anything is loaded
+    if args.output is not None:  # before loading anything
         check_outputs(report_files(local_output("--output", args.output)))
     model_dir = existing_model_dir(args.model_dir)
     import_tensorflow(debug=args.debug)
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _scoring(args: argparse.Namespace, model_dir: Any) -> tuple[Experiment, Scoring]:
-    """What the model was trained by, and how it is scored."""
+    """Return the experiment of the model, and how to score it."""
     from trivd_tf.base import model_files
     from trivd_tf.evaluation import Scoring, apply_protocol, find_protocol
     from trivd_tf.evaluation.evaluate import with_options
@@ -144,12 +144,12 @@ def _scoring(args: argparse.Namespace, model_dir: Any) -> tuple[Experiment, Scor
         _, experiment = load_config(args, model_dir)
         scored = experiment = with_options(experiment, **changes)
         if args.data_dir is not None and not args.gin_file and model_files.is_model_dir(model_dir):
-            args.data_dir = None  # what is scored on, not what the model was trained on
+            args.data_dir = None  # data to score on, not the training data
             _, experiment = load_config(args, model_dir)
             experiment = with_options(experiment, **changes)
         return experiment, Scoring(scored)
     protocol = find_protocol(args.protocol)
     data_dir = args.data_dir
-    args.data_dir = None  # the protocol's, not that of the training data
+    args.data_dir = None  # data of the protocol, not the training data
     _, experiment = load_config(args, model_dir)
     return experiment, apply_protocol(protocol, experiment, data_dir=data_dir, changes=changes)

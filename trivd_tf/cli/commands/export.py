@@ -26,7 +26,7 @@ from trivd_tf.cli.flags import (
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd export`."""
+    """Add the flags of `trivd export`."""
     add_model_dir_flag(parser, "what `trivd train` wrote")
     parser.add_argument(
         "--export_dir",
@@ -53,7 +53,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exports the weights of a checkpoint."""
+    """Export the weights of a checkpoint."""
     from trivd_tf.cli.tensorflow_log import held_back_stderr, import_tensorflow
 
     model_dir = existing_model_dir(args.model_dir)
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
     from trivd_tf.exporting import export_model
 
-    # Where a processor has no arithmetic for float16, TensorFlow says that it does without.
+    # On a processor without float16 arithmetic, TensorFlow prints that it works around it.
     quiet = held_back_stderr() if args.weight_type == "float16" else contextlib.nullcontext()
     with quiet:
         result = export_model(

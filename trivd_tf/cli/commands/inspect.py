@@ -1,11 +1,11 @@
-"""Report how videos are read: one line a file, and a contact sheet.
+"""Report how videos are read: one line per file, and a contact sheet.
 
 For every video: container, codec, stored size, pixel aspect, frame rate, number of frames and of
-clips that a model could train on, and what is done to its frames (turned, pixels evened out,
-cropped, resampled, tone-mapped), or why it is skipped. Folders are looked through; a folder of
+clips that a model could train on, and how its frames are converted (rotated, square pixels,
+cropped, resampled, tone-mapped), or why it is skipped. Folders are searched for videos; a folder of
 numbered pictures is one video. Each video is decoded to its end, so damage is found. An array file
 (.npy, .npz, HDF5) has one line, with its axes, its shape and the number of its videos. The exit
-status is 2 where a video is skipped.
+status is 2 if a video is skipped.
 
 example:
   trivd inspect holiday.mp4 clips/ --output sheet.png
@@ -26,7 +26,7 @@ from trivd_tf.cli.flags import frame_rate, positive_number
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd inspect`."""
+    """Add the flags of `trivd inspect`."""
     parser.add_argument(
         "clips",
         metavar="CLIP",
@@ -70,7 +70,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Inspects video by video; nothing that is wrong with one stops the others."""
+    """Inspect video by video; a failure of one does not stop the others."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     import_tensorflow(debug=args.debug)
@@ -116,12 +116,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _short(line: str, path: str) -> str:
-    """The line with the file's name in place of its path."""
+    """Return the line with the file's name instead of its path."""
     return line.replace(path, os.path.basename(path.rstrip("/")) or path, 1)
 
 
 def _refuse_inputs(outputs: list[str | None], videos: list[Path]) -> None:
-    """No file that is read may be written to."""
+    """Raise InputError if an output would overwrite an input file."""
     from trivd_tf.data.files.arrays import file_of
 
     inputs = {os.path.realpath(file_of(video)) for video in videos}

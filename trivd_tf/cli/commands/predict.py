@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd predict`."""
+    """Add the flags of `trivd predict`."""
     parser.add_argument(
         "clips",
         metavar="CLIP",
@@ -139,7 +139,7 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def positive_seconds(text: str) -> float:
-    """An argparse type: a finite number above 0."""
+    """Argparse type: a finite number above 0."""
     try:
         number = float(text)
     except ValueError:
@@ -150,7 +150,7 @@ def positive_seconds(text: str) -> float:
 
 
 def non_negative_number(text: str) -> float:
-    """An argparse type: a number from 0 on, `inf` included."""
+    """Argparse type: a number from 0 on, including `inf`."""
     try:
         number = float(text)
     except ValueError:
@@ -161,10 +161,10 @@ def non_negative_number(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predicts clip by clip; a bad one is reported and the others continue."""
+    """Predict clip by clip; an invalid clip is reported and the others continue."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
-    # Before TensorFlow takes its seconds to load: mistyped names are the most frequent mistake.
+    # Before TensorFlow loads, which takes seconds: mistyped names are the most common error.
     _refuse_if_none_exists(args.clips)
     output = local_output("--output", args.output)
     options = _server_options(args)
@@ -197,7 +197,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _server_options(args: argparse.Namespace) -> dict[str, Any]:
-    """The flags of `--server` that were given, as arguments of `ServerPredictor`."""
+    """Return the flags set for `--server`, as arguments of `ServerPredictor`."""
     given = {
         "timeout": args.timeout,
         "retries": args.retries,
@@ -234,7 +234,7 @@ def _predictor(args: argparse.Namespace, options: dict[str, Any]) -> Predictor:
 
 
 def _refuse_if_none_exists(clips: list[str]) -> None:
-    # clips.npy:TNHW[3] is a video of clips.npy, see data/files/arrays.py.
+    # clips.npy:TNHW[3] is a video of clips.npy; see data/files/arrays.py.
     files = [
         re.sub(r"(\.(npy|npz|h5|hdf5))(:[A-Z]+)?(\[[\d:]+\])?$", r"\1", clip) for clip in clips
     ]

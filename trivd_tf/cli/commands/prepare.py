@@ -39,7 +39,7 @@ KINDS = ("kinetics600", "ucf101", "bair", "moving_mnist", "folder", "freedom_wal
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd prepare`."""
+    """Add the flags of `trivd prepare`."""
     parser.add_argument("kind", metavar="SET", choices=KINDS, help=f"one of {', '.join(KINDS)}")
     parser.add_argument(
         "--output", metavar="DIR", required=True, help="folder of the prepared set; made here"
@@ -152,7 +152,7 @@ def _add_storage(parser: argparse.ArgumentParser) -> None:
 
 
 def frame_size(text: str) -> int | tuple[int, int]:
-    """An argparse type: `64`, or `96x160` for 96 rows and 160 columns."""
+    """Argparse type: `64`, or `96x160` for 96 rows and 160 columns."""
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() and int(side) for side in sides):
         raise argparse.ArgumentTypeError(
@@ -162,13 +162,13 @@ def frame_size(text: str) -> int | tuple[int, int]:
 
 
 def take_other_flags(args: argparse.Namespace, flags: list[str]) -> bool:
-    """Takes flags that only the runner knows; False without a runner."""
+    """Accept flags that only the runner knows; return False without a runner."""
     args.other_flags = flags
     return args.runner is not None
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prepares the set, or what is left of it, and prints what the report says."""
+    """Prepare the set, or the rest of it, and print a summary of the report."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     beam_flags = beam_flags_from(args, args.other_flags)

@@ -19,7 +19,7 @@ from trivd_tf.cli.flags import local_output
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd report`."""
+    """Add the flags of `trivd report`."""
     parser.add_argument(
         "runs",
         metavar="RUN",
@@ -32,7 +32,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the tables."""
+    """Print the tables."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     folder = None if args.output is None else local_output("--output", args.output)

@@ -1,11 +1,10 @@
-"""Score videos in files: FVD, KVD, IS, and PSNR, SSIM, MSE and MAE where they belong together.
+"""Score videos in files: FVD, KVD, IS, and for paired videos PSNR, SSIM, MSE and MAE.
 
 REAL and FAKE are folders of videos, folders of folders of frames, or .npy or .npz files with an
-array [N, T, H, W, C]. Each figure is printed with the interval of 95 % that other samples of the
-same size would fall into, and with what it depends on; FVD also as it would be of infinitely many
-samples. Logits of I3D are cached by content, so that a second call takes seconds. Where every video
-of FAKE has one of the same name in REAL, frames are compared too. docs/evaluation.md explains what
-each rule does.
+array [N, T, H, W, C]. Each score is printed with its settings and the 95 % interval of scores of
+other samples of the same size; FVD also extrapolated to infinitely many samples. Logits of I3D are
+cached by content, so a second call takes seconds. If every video of FAKE has one of the same name
+in REAL, frames are compared too. docs/evaluation.md explains each rule.
 
 example:
   trivd score data/test predictions/test --output scores
@@ -25,7 +24,7 @@ _RULES = ("reference", "trivd", "stylegan_v", "videogpt", "cd_fvd")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd score`."""
+    """Add the flags of `trivd score`."""
     parser.add_argument("real", metavar="REAL", help="the videos that are compared with")
     parser.add_argument("fake", metavar="FAKE", help="the videos that are scored")
     _add_rule_flags(parser.add_argument_group("rule"))
@@ -135,7 +134,7 @@ def _add_output_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Scores two sets of videos and prints the figures."""
+    """Score two sets of videos and print the results."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     outputs: list[Path] = []

@@ -36,7 +36,7 @@ from trivd_tf.cli.xla_flags import keep_autotuning
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Declares the flags of `trivd train`."""
+    """Add the flags of `trivd train`."""
     add_model_dir_flag(parser, "where checkpoints, logs and the configuration are kept")
     add_config_flags(parser)
     add_seed_flag(
@@ -71,9 +71,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains until the configured number of steps or until a signal."""
-    # Convolutions on CPU add up in an order that depends on which thread starts them: with one
-    # thread that starts operations (each still uses all cores), a run repeats to the last bit.
+    """Train until the configured number of steps or until a signal."""
+    # The summation order of convolutions on CPU depends on the thread that starts them. With one
+    # thread that starts operations (each still uses all cores), a run is repeatable to the last
+    # bit.
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
     from trivd_tf.cli.tensorflow_log import import_tensorflow
@@ -102,11 +103,11 @@ def run(args: argparse.Namespace) -> int:
     start = None
     if args.start_from is not None and not resume:
         start = Start(args.start_from, parsed.operative_text, report=_to_stderr)
-    # Before anything is written: a wrong folder must not leave a run directory behind.
+    # Before anything is written: a wrong folder must not leave a model directory behind.
     experiment.data.prepare(experiment.clip)
     class_names = run_record.class_names_of(experiment)
     strategy = strategy_from(args)
-    # Refused before anything is written, too.
+    # Also checked before anything is written.
     replica_batch_size(strategy, experiment.training.batch_size)
     stop = StopSignal()
     on_score = TrainingScore.where_possible(
@@ -150,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
             "the same command resumes",
             file=sys.stderr,
         )
-        # Another worker may have got the signal; none of them has finished.
+        # Another worker may have received the signal; no worker has finished.
         return stop.exit_status or EXIT_TERMINATED
     if resume and not beginning.has_begun and workers.is_chief:
         print(nothing_to_do(model_dir, result.step, experiment.training.num_steps))
