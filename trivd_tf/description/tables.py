@@ -74,7 +74,7 @@ def _layer_cells(names: list[str], rows: dict[str, LayerCost]) -> list[list[str]
 
 
 def part_table(descriptions: Sequence[Description]) -> str:
-    """Tabulate each part's cost: parameters, forward FLOPs of a sample, FLOPs and bytes of a step."""
+    """Tabulate each part's parameters, forward FLOPs of a sample, and FLOPs and bytes of a step."""
     names = list(dict.fromkeys(name for one in descriptions for name in one.parts))
     labels = ["", *names, "total"]
     blocks = []

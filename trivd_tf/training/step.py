@@ -178,7 +178,7 @@ class GanStep:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
             for index, model in enumerate(self.discriminators):
-                # Real and predicted videos in one forward pass: the weights are normalized once.
+                # Real and predicted in one forward pass: the weights are normalized once.
                 views = [
                     self._view(model, real, seeds[1 + 2 * index]),
                     self._view(model, predicted, seeds[2 + 2 * index]),
