@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).resolve().parent
 
 
-# Compiles a train step for a TPU on a machine that has none.
+# For compiling a train step for a TPU on a machine without one.
 AOT = ["jax>=0.10,<0.11", "libtpu>=0.0.42"]
 
 
@@ -30,9 +30,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    # gin/ travels inside the package as trivd_tf/gin_files. It must not be installed under its
-    # own name: a top-level `gin` is the gin-config library; so it never holds an __init__.py.
-    # export/pretrained/ travels as trivd_tf/pretrained: the models that are found by name.
+    # gin/ is installed inside the package as trivd_tf/gin_files. It must not be installed under
+    # its own name, because a top-level `gin` is the gin-config library, and so has no __init__.py.
+    # export/pretrained/ is installed as trivd_tf/pretrained: the models found by name.
     packages=[
         *find_packages(include=["trivd_tf", "trivd_tf.*"]),
         "trivd_tf.gin_files",
@@ -47,21 +47,21 @@ setup(
     },
     install_requires=read_requirements(),
     extras_require={
-        # Cloud TPU. tensorflow-tpu brings its own `tensorflow` module, but other requirements ask
-        # for the package tensorflow: the same version of both, and docs/scaling.md says how the
-        # TPU's files are made to win.
+        # Cloud TPU. tensorflow-tpu has its own `tensorflow` module, but other requirements depend
+        # on the package tensorflow: the same version of both is needed, and docs/scaling.md
+        # explains how to make the TPU's files take precedence.
         "tpu": ["tensorflow-tpu==2.19.1", "tensorflow==2.19.1"],
         "aot": AOT,
         "serving": ["tensorflow-serving-api>=2.19,<2.22", "grpcio>=1.66"],
         "demo": ["starlette>=0.40", "uvicorn>=0.30"],
         "beam": ["apache-beam>=2.77,<2.78"],
-        # What `trivd prepare` generates frames with; it runs through Beam like every other set.
+        # Frame generator of `trivd prepare`, which runs through Beam like every other set.
         "vizdoom": ["vizdoom>=1.2.4,<1.4", "apache-beam>=2.77,<2.78"],
         "gym": ["gymnasium>=1.0,<2", "apache-beam>=2.77,<2.78"],
         "dev": [
             *AOT,
             "apache-beam>=2.77,<2.78",
-            # docs/tour.ipynb is executed in the tests.
+            # Tests execute docs/tour.ipynb.
             "ipykernel>=6.29,<8",
             "nbclient>=0.10,<0.12",
             "nbformat>=5.10,<6",
@@ -73,7 +73,7 @@ setup(
             "scikit-image>=0.25",
             "vizdoom>=1.2.4,<1.4",
             "gymnasium[classic-control]>=1.0,<2",
-            # The demo, and what drives a browser in its test (where Chromium is installed).
+            # The demo, and a browser driver for its test (if Chromium is installed).
             "starlette>=0.40",
             "uvicorn>=0.30",
             "playwright>=1.45",

@@ -1,4 +1,4 @@
-"""Runs the commands of `check_accelerator.py` on a tiny model; needs no TensorFlow itself."""
+"""Runs the commands of `check_accelerator.py` on a tiny model, without importing TensorFlow."""
 
 import concurrent.futures
 import dataclasses
@@ -13,7 +13,7 @@ from accelerator_report import Failure
 
 TOOLS = Path(__file__).resolve().parent
 WORKER = TOOLS / "accelerator_worker.py"
-# TensorFlow's own words for "no GPU here".
+# Hides GPUs from TensorFlow.
 CPU_ONLY = {"CUDA_VISIBLE_DEVICES": "-1"}
 TINY = (
     "models.generator.channel_multiplier = 1",
@@ -36,13 +36,13 @@ TINY = (
 
 @dataclasses.dataclass
 class Machine:
-    """Runs commands in processes of their own, in one folder.
+    """Runs commands in separate processes, in one folder.
 
     Attributes:
-        folder: everything is written there.
+        folder: folder of everything written.
         kind: `CPU`, `GPU` or `TPU`.
         strategy: flags of `trivd train` for the accelerator.
-        cores: of the CPU; four for each run that trains beside others.
+        cores: CPU cores; each concurrent run needs four.
     """
 
     folder: Path
@@ -55,10 +55,10 @@ class Machine:
         self._ahead: dict[str, concurrent.futures.Future[str]] = {}
 
     def python(self, *arguments: Any, **environment: str) -> str:
-        """What a Python process prints.
+        """Run Python in a process and return its output.
 
         Raises:
-            Failure: it failed; with the last line that it wrote.
+            Failure: it failed; with the last line of its output.
         """
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
@@ -73,36 +73,36 @@ class Machine:
 
     @staticmethod
     def environment(**changes: str) -> dict[str, str]:
-        """This process's, with the package of this checkout."""
+        """Return this process's environment, with the package of this checkout."""
         paths = [str(TOOLS.parent), os.environ.get("PYTHONPATH", "")]
         quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         return {**os.environ, **quiet, **changes}
 
     def worker(self, task: str, *arguments: Any, **environment: str) -> dict[str, Any]:
-        """What `accelerator_worker.py` finds."""
+        """Return the result of a task of `accelerator_worker.py`."""
         return json.loads(self.python(WORKER, task, *arguments, **environment).splitlines()[-1])
 
     def train_command(self, name: str, *bindings: str, flags: tuple[str, ...] = ()) -> list[str]:
-        """A `trivd train` of the tiny model into the folder `name`."""
+        """Return the command that trains the tiny model into the folder `name`."""
         command = ["-m", "trivd_tf", "train", "--gin_file", "bouncing_digits", "--seed", "3"]
         for binding in (*TINY, "training.TrainingOptions.deterministic = True", *bindings):
             command += ["--gin_bindings", binding]
         return [*command, "--model_dir", str(self.folder / name), *(flags or self.strategy)]
 
     def train(self, name: str, *bindings: str, flags: tuple[str, ...] = ()) -> None:
-        """Trains the tiny model to its end, unless that was begun before: then waits for it."""
+        """Train the tiny model to its end, or wait for the run if it was started before."""
         if name in self._ahead:
             self._ahead.pop(name).result()
         else:
             self.python(*self.train_command(name, *bindings, flags=flags))
 
     def train_ahead(self, name: str, *bindings: str, flags: tuple[str, ...] = ()) -> None:
-        """Begins `train` beside others, where there are cores for it."""
+        """Start `train` in the background if there are enough cores."""
         if self.cores >= 8:
             command = self.train_command(name, *bindings, flags=flags)
             self._ahead[name] = self._pool.submit(self.python, *command)
 
     def losses(self, name: str) -> list[dict[str, float]]:
-        """A run's `losses.jsonl`."""
+        """Read a run's `losses.jsonl`."""
         text = (self.folder / name / "losses.jsonl").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]

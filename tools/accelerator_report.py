@@ -1,4 +1,4 @@
-"""Carries out the checks of `check_accelerator.py` and reports them; needs no device itself."""
+"""Runs the checks of `check_accelerator.py` and reports them, without using a device itself."""
 
 import dataclasses
 import time
@@ -7,16 +7,16 @@ from typing import Any
 
 
 class Failure(Exception):
-    """A check's result is not what it must be."""
+    """A check has a wrong result."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """One thing to find out.
+    """One check.
 
     Attributes:
-        name: as reported.
-        run: returns what was measured; raises Failure, or what the check ran into.
+        name: name in the report.
+        run: returns the measured values; raises Failure, or any error of the check.
         needs: `accelerator`, or nothing.
     """
 
@@ -26,11 +26,11 @@ class Check:
 
 
 def carry_out(checks: list[Check], kind: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Runs what can be run on this kind of device; a check that fails stops no other.
+    """Run the checks that this kind of device allows; a failing check does not stop the others.
 
     Returns:
-        For each check `name`, `status` (`passed`, `failed` or `left out`), `seconds`, and what was
-        `found` or the `reason`.
+        For each check `name`, `status` (`passed`, `failed` or `left out`), `seconds`, and `found`
+        (the result) or `reason`.
     """
     rows = []
     for check in checks:
@@ -41,7 +41,7 @@ def carry_out(checks: list[Check], kind: str, say: Callable[[str], None]) -> lis
         else:
             try:
                 row |= {"status": "passed", "found": check.run()}
-            except Exception as error:  # whatever it is, the others are still worth knowing
+            except Exception as error:  # any error: the other checks are still useful
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 row |= {"status": "failed", "reason": reason[0]}
         row["seconds"] = round(time.perf_counter() - started, 1)
@@ -51,7 +51,7 @@ def carry_out(checks: list[Check], kind: str, say: Callable[[str], None]) -> lis
 
 
 def step_row(name: str, found: dict[str, Any]) -> str:
-    """A line of the table of timed steps."""
+    """Return a row of the table of timed steps."""
     share = f"{found['share_of_convolution_rate']:.0%}"
     first = f"{found['first_call_seconds']:.0f}"
     seconds = f"{found['seconds_a_step']:.3f}"
@@ -59,7 +59,7 @@ def step_row(name: str, found: dict[str, Any]) -> str:
 
 
 def note_on(row: dict[str, Any]) -> str:
-    """Why a check failed or was left out; else the numbers that it found."""
+    """Return why a check failed or was left out, or else its measured values."""
     if "reason" in row:
         return row["reason"].replace("|", "/")
     numbers = {
@@ -73,7 +73,7 @@ def note_on(row: dict[str, Any]) -> str:
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """The report as two tables: checks, and steps where they were timed."""
+    """Return the report as two tables: checks, and timed steps if there are any."""
     lines = [f"# {report['device']}, TensorFlow {report['tensorflow']}", ""]
     counts = {
         status: sum(row["status"] == status for row in report["checks"])

@@ -1,4 +1,4 @@
-"""The parts of `check_accelerator.py` that need TensorFlow, each in a process of its own.
+"""Tasks of `check_accelerator.py` that need TensorFlow, each in a separate process.
 
 Prints one line of JSON.
 """
@@ -20,7 +20,7 @@ import tensorflow as tf
 
 
 def device() -> dict[str, Any]:
-    """What there is to compute on."""
+    """Describe the available device."""
     kind, name = "CPU", f"CPU with {os.cpu_count()} threads"
     for wanted in ("TPU", "GPU"):
         found = tf.config.list_physical_devices(wanted)
@@ -32,7 +32,7 @@ def device() -> dict[str, Any]:
 
 
 def step(result: str, precision: str, tf32: str, *bindings: str) -> dict[str, Any]:
-    """One step of SGD on fixed clips: losses, and each network's change, which is its gradient."""
+    """Run one SGD step on fixed clips; return losses and weight changes (the gradients)."""
     from accelerator_machine import TINY
 
     from trivd_tf import config
@@ -55,7 +55,7 @@ def step(result: str, precision: str, tf32: str, *bindings: str) -> dict[str, An
     @tf.function(autograph=False)
     def run(batch):
         number = tf.constant(0, tf.int64)
-        # The generator's first: the discriminators' would change what it sees.
+        # The generator first: updating the discriminators would change its loss.
         found = made.update_generator(batch, number)
         return {**found, **made.update_discriminators(batch, number, tf.constant(0))}
 
@@ -70,7 +70,7 @@ def step(result: str, precision: str, tf32: str, *bindings: str) -> dict[str, An
 
 
 def compare(reference: str, other: str) -> dict[str, float]:
-    """The largest difference over the largest value, of losses (or frames) and of gradients."""
+    """Return the largest relative difference of losses (or frames) and of gradients."""
     found = {"losses": 0.0, "gradients": 0.0}
     with np.load(reference) as one, np.load(other) as two:
         scale = max(np.abs(one[name]).max() for name in one if name.startswith("losses"))
@@ -83,7 +83,7 @@ def compare(reference: str, other: str) -> dict[str, float]:
 
 
 def same_checkpoints(one: str, other: str) -> dict[str, Any]:
-    """The variables that differ in any bit between two runs' last checkpoints."""
+    """Return the variables that differ in any bit between two runs' last checkpoints."""
     readers = []
     for run in (one, other):
         newest = tf.train.latest_checkpoint(f"{run}/checkpoints")
@@ -92,14 +92,14 @@ def same_checkpoints(one: str, other: str) -> dict[str, Any]:
     different = sorted(names[0] ^ names[1])
     for name in sorted(names[0] & names[1]):
         values = [reader.get_tensor(name) for reader in readers]
-        # What the checkpoint says of itself names its own folder and time.
+        # The checkpoint's metadata contains its own folder and time.
         if not name.startswith("_CHECKPOINTABLE") and not np.array_equal(*values):
             different.append(name)
     return {"variables": len(names[0]), "different": different}
 
 
 def predict(exported: str, result: str) -> dict[str, Any]:
-    """An export's frames for fixed clips and latents."""
+    """Predict the frames of an export for fixed clips and latents."""
     from trivd_tf.inference.predictor import SavedModelPredictor
 
     predictor = SavedModelPredictor(exported)
@@ -112,7 +112,7 @@ def predict(exported: str, result: str) -> dict[str, Any]:
 
 
 def clip(path: str) -> dict[str, Any]:
-    """A moving square as an animated GIF of 8 frames."""
+    """Write a moving square as an animated GIF of 8 frames."""
     from PIL import Image
 
     frames = np.zeros((8, 32, 32, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Predicts futures of very many clips with Apache Beam, on all cores or on a cluster.
+"""Predicts futures of large numbers of clips with Apache Beam, on all cores or on a cluster.
 
     python tools/batch_predict.py --model exported/mine --output futures 'videos/**/*.mp4'
     python tools/batch_predict.py --model exported/mine --output futures --format records \\
@@ -9,9 +9,9 @@
 
 Every input gets exactly one output: `NAME.predicted.mp4` (conditioning frames, then the future;
 samples side by side), or one example of a TFRecord file (exact pixels; `trivd_tf.batch.outputs.
-parse_record` reads it). Outputs appear whole or not at all: a job that was stopped resumes with the
-same command. An input that cannot be used is named in OUTPUT/report.json and passed over; then the
-exit status is 2.
+parse_record` reads it). Outputs are written atomically, so an interrupted job resumes with the same
+command. An input that cannot be used is listed in OUTPUT/report.json and skipped; the exit status
+is then 2.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from trivd_tf.base.errors import InputError, RunError
 from trivd_tf.cli.commands.predict import non_negative_number
 from trivd_tf.cli.flags import add_runner_flag, add_seed_flag, beam_flags_from, positive_number
 
-_SHOWN = 10  # failures that are printed; all are in the report
+_SHOWN = 10  # number of failures printed; the report lists all
 
 
 def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
-    """The flags, and those for Apache Beam."""
+    """Return the parsed flags, and those for Apache Beam."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -93,7 +93,7 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
 
 
 def run(args: argparse.Namespace, beam_flags: list[str]) -> int:
-    """Runs the job and prints what came of it."""
+    """Run the job and print a summary."""
     from trivd_tf.batch import BatchOptions, PreparedClips, VideoFiles, predict_batch
     from trivd_tf.batch.inputs import Inputs
     from trivd_tf.inference import load_predictor

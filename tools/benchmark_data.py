@@ -1,14 +1,14 @@
-"""Measures how fast clips are made, prepared and read on this machine.
+"""Measures how fast this machine generates, prepares and reads clips.
 
-    python tools/benchmark_data.py                      # bouncing digits, and videos made here
+    python tools/benchmark_data.py                      # bouncing digits, and generated videos
     python tools/benchmark_data.py --data_dir VIDEOS    # a folder of your own videos
 
 Prints, for clips of 16 x size x size: bouncing digits, a folder through its cache, prepared
-records stored raw and as JPEG with their disk use, preparing (videos and frames a second) next to
+records stored raw and as JPEG with their disk use, preparing (videos and frames per second) beside
 plain PyAV decoding and resizing of the same files on one core, and I3D features of the prepared
-clips. Each line ends with the most memory that the process had in the first and in the second half
-of that measurement: what does not grow with the length of a run stays the same. Preparing needs
-apache-beam, I3D its weights.
+clips. Each line ends with the process's peak memory in the first and second half of that
+measurement; if the memory does not grow with the length of a run, both are the same. Preparing
+needs apache-beam, I3D its weights.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from trivd_tf.metrics import I3D, FeatureExtractor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the benchmark; returns its exit status."""
+    """Run the benchmark; return its exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 class Memory:
-    """The most memory that this process has, in the first and in the second half of a block."""
+    """Peak memory of this process in the first and second half of a block."""
 
     def __enter__(self) -> "Memory":
         self._samples: list[int] = []
@@ -106,7 +106,7 @@ class Memory:
 
 
 def resident_bytes() -> int:
-    """Memory of this process now."""
+    """Return the current resident memory of this process."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -114,9 +114,9 @@ def resident_bytes() -> int:
 def measure_reading(
     name: str, source: ClipSource, clip: ClipSpec, options: argparse.Namespace
 ) -> None:
-    """Prints clips a second that a training step could draw."""
+    """Print the clips per second that a training step could draw."""
     batches = iter(source.training_clips(clip, seed=0, batch_size=options.batch_size))
-    for _ in range(4):  # starts threads, fills the prefetch buffer
+    for _ in range(4):  # start threads, fill the prefetch buffer
         next(batches)
     with Memory() as memory:
         began, cpu, count = time.perf_counter(), time.process_time(), 0
@@ -131,7 +131,7 @@ def measure_reading(
 
 
 def measure_decoding(videos: str, size: int) -> tuple[int, float]:
-    """Plain PyAV on one core: number of frames, and frames a second."""
+    """Decode with plain PyAV on one core; return the number of frames, and frames per second."""
     began, frames, count = time.perf_counter(), 0, 0
     for path in files_below(videos):
         try:
@@ -148,7 +148,7 @@ def measure_decoding(videos: str, size: int) -> tuple[int, float]:
 
 
 def measure_preparing(videos: str, output: str, encoding: str, size: int, plain: float) -> None:
-    """Prepares the folder once and prints the speed next to plain decoding, and the disk use."""
+    """Prepare the folder once; print the speed beside plain decoding, and the disk use."""
     with Memory() as memory:
         began = time.perf_counter()
         report = prepare("folder", videos=videos, output=output, size=size, encoding=encoding)
@@ -164,14 +164,14 @@ def measure_preparing(videos: str, output: str, encoding: str, size: int, plain:
 
 
 def measure_i3d(source: ClipSource, clip: ClipSpec, options: argparse.Namespace) -> None:
-    """Prints clips a second from prepared records to logits, as an evaluation computes them."""
+    """Print the clips per second from prepared records to logits, as in an evaluation."""
     try:
         extractor = FeatureExtractor(I3D.from_pretrained(), batch_size=16)
     except InputError as error:
         print(f"I3D features: not measured ({error})")
         return
     stream = extractor.stream(source.training_clips(clip, seed=0, batch_size=16))
-    next(stream), next(stream)  # traces, warms up
+    next(stream), next(stream)  # trace, warm up
     with Memory() as memory:
         began, count = time.perf_counter(), 0
         while time.perf_counter() - began < 2 * options.seconds:
@@ -181,12 +181,12 @@ def measure_i3d(source: ClipSource, clip: ClipSpec, options: argparse.Namespace)
 
 
 def files_below(folder: str) -> Iterator[Path]:
-    """Every file in the folder and its subfolders."""
+    """Iterate over every file in the folder and its subfolders."""
     return (path for path in sorted(Path(folder).rglob("*")) if path.is_file())
 
 
 def link_copies(videos: str, folder: Path, copies: int) -> str:
-    """A folder that holds every file of `videos` so many times."""
+    """Create a folder with `copies` links to every file of `videos`."""
     for number in range(copies):
         for path in files_below(videos):
             link = folder / str(number) / path.relative_to(videos)
@@ -196,7 +196,7 @@ def link_copies(videos: str, folder: Path, copies: int) -> str:
 
 
 def make_videos(folder: Path, count: int = 24, frames: int = 150) -> str:
-    """Videos of 340 x 256 pixels, as Kinetics is often kept, of noise that drifts."""
+    """Create videos of drifting noise, 340 x 256 pixels, a common size for Kinetics."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for number in range(count):

@@ -1,14 +1,13 @@
-"""What each decomposition of the discriminator costs: a whole train step with each of the nine.
+"""Measures the cost of each discriminator decomposition in a whole train step.
 
     python tools/benchmark_decompositions.py [--channel_multiplier 8] [--batch_size 4]
         [--seconds 30] [--output FILE.json]
 
-Every row of Table 1 gets a fresh process: two discriminator updates and one generator update at
-equal widths (ConvGRU), data loading left out. Columns as in `benchmark_units.py`; beside them the
-paper's milliseconds and gigabytes (ch 48 on TPUv3 replicas, averaged over 30 seconds), so that the
-orders compare, not the figures. The last lines say how well they do: Spearman's rank correlation
-with the paper's milliseconds, of the FLOPs of a step at ch 48 and 64 x 64, and of what was measured
-here.
+Every row of Table 1 runs in a new process: two discriminator updates and one generator update at
+equal widths (ConvGRU), without data loading. Columns are those of `benchmark_units.py`, beside the
+paper's milliseconds and gigabytes (ch 48 on TPUv3 replicas, averaged over 30 seconds); compare the
+order, not the values. The last lines are Spearman's rank correlations with the paper's
+milliseconds, of the FLOPs of a step at ch 48 and 64 x 64 and of the measurements.
 """
 
 import argparse
@@ -34,12 +33,12 @@ UNIT = "conv_gru"
 
 
 def paper(name: str) -> PaperRow:
-    """The row of Table 1."""
+    """Return the row of Table 1."""
     return rows_of_run(f"table1_{name}")[0]
 
 
 def flops_in_full_size(name: str) -> float:
-    """Of the discriminators' share of a step, a clip: two updates of six forwards, and two more."""
+    """FLOPs per clip of the discriminators in a step: two updates of six forwards, and two more."""
     experiment = experiment_of(UNIT, name, channel_multiplier=48, frames=11, size=64, batch_size=1)
     with tf.Graph().as_default():
         models = experiment.build_discriminators()
@@ -70,7 +69,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def correlations(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Spearman's, with the paper's milliseconds (memory: with its gigabytes)."""
+    """Return Spearman's correlations with the paper's milliseconds (memory: with its gigabytes)."""
     names = [row["name"] for row in rows]
     ms = [paper(name).step_ms for name in names]
     gb = [paper(name).memory_gb for name in names]

@@ -1,12 +1,12 @@
-"""Compares an exported model with the generator in process: latency and memory.
+"""Compares latency and memory of an exported model with those of the generator in process.
 
     python tools/benchmark_export.py --model_dir runs/mine --export_dir exported/mine
     python tools/benchmark_export.py --channel_multiplier 16      # a fresh generator, no training
 
-Both predict the same clips, in turn, so that whatever else the machine does hits both. Prints p50
-and p95 of a call and clips a second for each batch size, how much slower the exported model is, and
-the process's memory over many calls. Exits with 1 where the exported model is more than 5 % slower
-(by p50, at any batch size) or memory grows by more than 2 % after the first tenth of the calls.
+Both predict the same clips in turn, so that other load on the machine affects both. Prints p50 and
+p95 of a call and clips per second for each batch size, how much slower the exported model is, and
+the process's memory over many calls. Exits with 1 if the exported model is more than 5 % slower
+(p50, at any batch size) or memory grows by more than 2 % after the first tenth of the calls.
 """
 
 import argparse
@@ -30,15 +30,15 @@ MEMORY_SAMPLES = 20
 
 
 def resident_bytes() -> int:
-    """Memory that this process holds."""
+    """Return the resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def time_in_turn(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, np.ndarray]:
-    """Seconds of each call, `[repeats]`; which goes first changes every round."""
+    """Return the seconds of each call, `[repeats]`; the order changes every round."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(2):  # tracing, memory, caches
+    for _ in range(2):  # trace, allocate memory, fill caches
         for call in calls.values():
             call()
     for repeat in range(repeats):
@@ -51,7 +51,7 @@ def time_in_turn(calls: dict[str, Callable[[], object]], repeats: int) -> dict[s
 
 
 def compare_latency(ours, exported, repeats: int, rng: np.random.Generator) -> list[dict]:
-    """One row a batch size; milliseconds."""
+    """Return one row per batch size, in milliseconds."""
     rows = []
     print(f"{'batch':>5}  {'':12}{'p50 ms':>9}{'p95 ms':>9}{'clips/s':>9}")
     for batch in BATCH_SIZES:
@@ -74,7 +74,7 @@ def compare_latency(ours, exported, repeats: int, rng: np.random.Generator) -> l
 
 
 def watch_memory(predictor, calls: int, rng: np.random.Generator) -> dict:
-    """Resident memory while one model is called again and again with other clips."""
+    """Record resident memory while one model is called repeatedly with different clips."""
     shape = (1, predictor.num_conditioning_frames, *predictor.frame_shape, 3)
     every = max(1, calls // MEMORY_SAMPLES)
     held = []
@@ -82,7 +82,7 @@ def watch_memory(predictor, calls: int, rng: np.random.Generator) -> dict:
         predictor.predict(rng.integers(0, 256, shape, np.uint8), seed=index)
         if (index + 1) % every == 0:
             held.append(resident_bytes())
-    # The first calls fill caches and the allocator's pools; what matters is what follows.
+    # The first calls fill caches and the allocator's pools; only what follows counts.
     settled = held[max(1, len(held) // 10) :]
     growth = settled[-1] / settled[0] - 1
     print(
@@ -93,7 +93,7 @@ def watch_memory(predictor, calls: int, rng: np.random.Generator) -> dict:
 
 
 def make_predictors(arguments: argparse.Namespace, folder: Path):
-    """The generator in process and the exported model of the same weights."""
+    """Return the generator in process and the exported model with the same weights."""
     from trivd_tf.exporting.export import export_restored
     from trivd_tf.inference.predictor import GeneratorPredictor, SavedModelPredictor
     from trivd_tf.runs.open import RestoredModel, open_run

@@ -1,12 +1,12 @@
-"""Speed of I3D features: seconds a clip, beside a matrix product on the same machine.
+"""Measures the speed of I3D features: seconds per clip, relative to a matrix product.
 
     python tools/benchmark_i3d.py [--batch_sizes 1 4] [--repeats 8] [--source PATH]
 
-Prints one line a batch size. The time is that of `FeatureExtractor`: uint8 64 x 64 frames in,
-resize to 224 x 224, I3D, logits out. "share of matmul" is the rate of the multiply-adds that the
-network needs, as a share of that of a 2048 x 2048 float32 matrix product: unlike seconds, it can
-be compared across machines. It can exceed 1, because the count includes the padding's zeros, which
-the convolution may skip.
+Prints one line per batch size. The time is that of `FeatureExtractor`: uint8 64 x 64 frames in,
+resize to 224 x 224, I3D, logits out. "share of matmul" is the rate of the network's multiply-adds
+relative to that of a 2048 x 2048 float32 matrix product; unlike seconds, it can be compared across
+machines. It can exceed 1, because the count includes the zeros of the padding, which the
+convolution may skip.
 """
 
 import argparse
@@ -27,7 +27,7 @@ MATMUL_SIZE = 2048
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:
-    """Median time of a call, after two that warm up."""
+    """Return the median time of a call, after two warm-up calls."""
     run(), run()
     times = []
     for _ in range(repeats):
@@ -44,7 +44,7 @@ def matmul_flops_a_second(repeats: int) -> float:
 
 
 def i3d_flops(frames: int) -> float:
-    """Twice the multiply-adds of the convolutions for one clip of `frames` frames at 224 x 224."""
+    """Return twice the multiply-adds of the convolutions for one clip at 224 x 224."""
 
     def halved(size: int) -> int:
         return -(-size // 2)

@@ -1,16 +1,16 @@
-"""What a train step costs against width, batch, frames and replicas, and the law it follows.
+"""Fits the cost of a train step as a function of width, batch, frames and replicas.
 
     python tools/benchmark_law.py --gin_file quickstart [--data_dir DIR] [--widths 8 16 32]
         [--batches 2 4 8] [--frames 3 6 11] [--replicas 1 2 4] [--json FILE]
 
-Times the step (`benchmark_step.py`, a fresh process each) in the middle of the first three lists,
-along each of them, and there with several replicas that share batch and CPU. Fits
+Times the step (`benchmark_step.py`, in a new process each) at the middle of the first three lists,
+along each of them, and at the middle with several replicas that share batch and CPU. Fits
 
     seconds = p B T ch^2  +  q B T ch  +  R (r ch^2  +  s)
 
-with B clips in the batch of all replicas, T predicted frames, R replicas, and factors that are at
-least 0: convolutions; what is done to each element of a feature map; to each weight; and what does
-not depend on the size. The last two are done by every replica, on one CPU one after the other.
+with B clips in the global batch, T predicted frames, R replicas, and nonnegative factors. The terms
+are convolutions, work per feature map element, work per weight, and work independent of the size.
+Every replica does the last two, one replica after the other on a single CPU.
 """
 
 import argparse
@@ -40,7 +40,7 @@ Setting = tuple[int, int, int, int]
 def settings(
     widths: list[int], batches: list[int], frames: list[int], replicas: list[int]
 ) -> list[Setting]:
-    """(width, batch, frames, replicas): the middle of each list, with each list walked through."""
+    """Return (width, batch, frames, replicas) at the middle of each list, and along each list."""
     lists = (widths, batches, frames, replicas)
     middle = [*(sorted(values)[len(values) // 2] for values in lists[:3]), min(replicas)]
     found = [
@@ -52,7 +52,7 @@ def settings(
 
 
 def measure(setting: Setting, args: argparse.Namespace) -> dict[str, float]:
-    """The figures of `benchmark_step.py`."""
+    """Return the figures of `benchmark_step.py`."""
     width, batch, frames, replicas = setting
     values = {"width": width, "batch": batch, "frames": frames, "sampled": min(8, frames)}
     command = [sys.executable, str(Path(__file__).with_name("benchmark_step.py"))]
@@ -68,19 +68,19 @@ def measure(setting: Setting, args: argparse.Namespace) -> dict[str, float]:
 
 
 def terms(found: list[Setting]) -> np.ndarray:
-    """What each factor is multiplied with, `[settings, 4]`."""
+    """Return the multiplier of each factor, `[settings, 4]`."""
     width, batch, frames, replicas = np.array(found, float).T
     each = batch * frames * width
     return np.stack([each * width, each, replicas * width**2, replicas], axis=1)
 
 
 def fit(found: list[Setting], seconds: np.ndarray) -> np.ndarray:
-    """The factors with the least sum of squares of relative errors."""
+    """Fit the factors by least squares of the relative errors."""
     return nnls(terms(found) / seconds[:, None], np.ones_like(seconds))[0]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measures, fits and prints."""
+    """Measure, fit and print."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

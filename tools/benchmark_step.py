@@ -1,6 +1,6 @@
-"""Times the train step of a gin file against the rate of large convolutions in the same run.
+"""Times the train step of a gin file relative to the rate of large convolutions in the same run.
 
-On a GPU also its memory, and how long the host takes to launch a step's operations.
+On a GPU it also reports memory, and the time for the host to launch a step's operations.
 
 example:
   python tools/benchmark_step.py --gin_file quickstart --data_dir ~/videos
@@ -16,7 +16,7 @@ import time
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # as `trivd train` runs
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # as in `trivd train`
 
 import tensorflow as tf
 
@@ -32,7 +32,7 @@ from trivd_tf.training.loop import build_step
 _FORWARD_AND_BACKWARD = 3  # a convolution and its two gradients cost the same
 
 
-# Convolutions that fill a device, forward and backward: channels, images and their side.
+# Convolutions that saturate a device, forward and backward: channels, images and their side.
 _ON_CPU = ((64, 16, 64),)
 _ON_GPU = ((192, 64, 64), (384, 64, 32), (768, 128, 16))
 
@@ -41,8 +41,8 @@ class Yardstick:
     """The fastest of a few 3x3 convolutions, forward and backward.
 
     Args:
-        dtype: of images and kernels.
-        shapes: (channels, images, side) of each; those that fill the device when left out.
+        dtype: dtype of images and kernels.
+        shapes: (channels, images, side) of each; those that saturate the device by default.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Yardstick:
                 tape.watch([inputs, kernel])
                 outputs = tf.nn.conv2d(inputs, kernel, 1, "SAME")
             found = tape.gradient(outputs, [inputs, kernel], output_gradients=outputs)
-            # One number: copying gradients to the host would be timed too.
+            # A scalar: copying gradients to the host would be timed too.
             with tf.control_dependencies(found):
                 return tf.cast(found[1][0, 0, 0, 0], tf.float32)
 
@@ -86,7 +86,7 @@ class Yardstick:
         return work / (time.perf_counter() - started)
 
     def measure(self, seconds: float = 2.0) -> None:
-        """Adds rates (FLOP/s) measured for about this long."""
+        """Add rates (FLOP/s) measured for about `seconds`."""
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             start = time.perf_counter()
@@ -95,7 +95,7 @@ class Yardstick:
 
 
 def graphs(step, experiment, strategy) -> dict[str, tuple[int, tf.Graph]]:
-    """How often a step runs each update, and its graph."""
+    """Return, per update, its runs per step and its graph."""
     clip, batch = experiment.clip, step.replica_batch_size
     spec = {
         "video": tf.TensorSpec([batch, clip.num_frames, clip.height, clip.width, 3], tf.uint8),
@@ -116,7 +116,7 @@ def graphs(step, experiment, strategy) -> dict[str, tuple[int, tf.Graph]]:
 
 
 def device_memory() -> dict[str, float]:
-    """What the first GPU's allocator has given out, now and at most; nothing without a GPU."""
+    """Return current and peak memory of the first GPU's allocator; empty without a GPU."""
     if not tf.config.list_logical_devices("GPU"):
         return {}
     found = tf.config.experimental.get_memory_info("GPU:0")
@@ -124,9 +124,9 @@ def device_memory() -> dict[str, float]:
 
 
 def launching_seconds(loop: CompiledLoop, iterator) -> float:
-    """Seconds that the host takes to hand one step to a device, not to compute it.
+    """Return the seconds for the host to launch one step, without computing it.
 
-    Only where devices run on their own is it less than the step itself: on a GPU.
+    Only on devices that run asynchronously (GPUs) is this less than the step itself.
     """
     started = time.perf_counter()
     result = loop.launch(iterator, 1)
@@ -136,7 +136,7 @@ def launching_seconds(loop: CompiledLoop, iterator) -> float:
 
 
 def repeated(batch, strategy: tf.distribute.Strategy):
-    """An iterator that has this batch, or every replica's share of it, at once."""
+    """Return an iterator that always has this batch, or each replica's share, available."""
     shares = [strategy.experimental_local_results(value) for value in tf.nest.flatten(batch)]
     replicas = [tf.nest.pack_sequence_as(batch, share) for share in zip(*shares, strict=True)]
     if len(replicas) == 1:
@@ -150,7 +150,7 @@ def repeated(batch, strategy: tf.distribute.Strategy):
 
 
 def timed(loop: CompiledLoop, iterator, steps: int) -> float:
-    """Seconds a step of one compiled loop."""
+    """Return the seconds per step of one compiled loop."""
     started = time.perf_counter()
     loop(iterator, steps)
     return (time.perf_counter() - started) / steps
@@ -159,7 +159,7 @@ def timed(loop: CompiledLoop, iterator, steps: int) -> float:
 def measure(
     experiment, strategy: tf.distribute.Strategy, *, loops: int, steps: int, seed: int = 0
 ) -> dict[str, float]:
-    """Runs `loops` compiled loops of `steps` steps, the yardstick before and after each."""
+    """Run `loops` compiled loops of `steps` steps, with the yardstick before and after each."""
     experiment.data.prepare(experiment.clip)
     step = build_step(experiment, strategy, seed)
     of_step = graphs(step, experiment, strategy)
@@ -171,7 +171,7 @@ def measure(
     loop(iterator, 1)
     first = time.perf_counter() - started
     loop(iterator, steps)
-    # What is left when the same batch is there at once is what the step itself takes.
+    # The time that remains with an always available batch is that of the step itself.
     at_once = repeated(next(iterator), strategy)
     loop(at_once, steps)
     yardstick, seconds, waiting, shares = Yardstick(), [], [], []
@@ -208,7 +208,7 @@ def measure(
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
-    """Flags that say what is measured: a gin file, bindings and data."""
+    """Return a parser for what to measure: a gin file, bindings and data."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -219,7 +219,7 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def main() -> int:
-    """Prints the figures of a gin file."""
+    """Print the figures of a gin file."""
     parser = make_parser(__doc__)
     parser.add_argument("--loops", type=int, default=5, help="timed loops (default 5)")
     parser.add_argument("--steps", type=int, default=5, help="steps in a loop (default 5)")

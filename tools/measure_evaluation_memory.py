@@ -1,12 +1,13 @@
-"""Memory of an evaluation against its number of samples.
+"""Measures the memory of an evaluation as a function of its number of samples.
 
     python tools/measure_evaluation_memory.py [--num_samples 500 50000]
 
-Each number runs in a process of its own and scores "copy of the last frame" and "real against
-real" on bouncing digits of 9 x 16 x 16, with all that `trivd evaluate` does: clips drawn and read,
-FVD and its curve, IS, PSNR, SSIM, sums written to a file. Only I3D is a random projection to 400
-numbers, so that 50,000 samples take minutes. Prints the peak of the resident memory: since the
-first batch, which loads and traces what every number of samples needs, and in all.
+Each number of samples runs in a separate process and scores "copy of the last frame" and "real
+against real" on bouncing digits of 9 x 16 x 16, like `trivd evaluate`: clips drawn and read, FVD
+and its curve, IS, PSNR, SSIM, partial sums written to a file. Only I3D is replaced by a random
+projection to 400 numbers, so that 50,000 samples take minutes. Prints the peak resident memory:
+the growth after the first batch, which loads and traces what every number of samples needs, and the
+total.
 """
 
 import argparse
@@ -29,7 +30,7 @@ BINDINGS = (
 
 
 def measure(num_samples: int) -> None:
-    """Scores that many and prints a line."""
+    """Score that many samples and print a line."""
     import numpy as np
 
     from trivd_tf import config
@@ -61,7 +62,7 @@ def measure(num_samples: int) -> None:
         size = path.stat().st_size / 2**20
     fvd = max(scored["copy"].fvd(real).items())
     note()
-    first = len(peaks) // 2  # of the second pass
+    first = len(peaks) // 2  # first batch of the second pass
     print(
         f"{num_samples:>7,} samples: peak {peaks[-1]:.0f} MiB, {peaks[-1] - peaks[first]:.0f} MiB "
         f"after the first batch, sums {size:.1f} MiB, {time.perf_counter() - start:.0f} s "
@@ -71,7 +72,7 @@ def measure(num_samples: int) -> None:
 
 
 def main() -> None:
-    """Runs each number in its own process, so that each has its own peak."""
+    """Run each number of samples in a separate process, so that each has its own peak."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--num_samples", type=int, nargs="+", default=[500, 50_000])
     args = parser.parse_args()

@@ -1,9 +1,9 @@
-"""What XLA makes of a step's islands: instructions, convolutions, dots, and seconds to compile.
+"""Measures a step's islands in XLA: instructions, convolutions, dots, and seconds to compile.
 
 One step of the gin file runs with `TrainingOptions.jit_compile = True` on random clips, twice, each
-time in a process of its own: first XLA writes down its programs, then the compiler is timed; with
-`--cache` twice more, with TensorFlow's cache of compiled programs on disk, empty and filled. Any
-device will do; on a CPU the seconds are those of XLA's compiler for CPUs.
+time in a separate process: first XLA dumps its programs, then the compilation is timed. With
+`--cache` it runs twice more, with TensorFlow's cache of compiled programs on disk, empty and
+filled. Any device works; on a CPU the seconds are those of XLA's CPU compiler.
 
 example:
   python tools/measure_islands.py --gin_file bouncing_digits \\
@@ -39,7 +39,7 @@ _NAME = re.compile(
 
 @dataclasses.dataclass
 class Row:
-    """Sums over the programs of one kind of island."""
+    """Sums over the programs of one type of island."""
 
     programs: int = 0
     instructions: int = 0
@@ -49,7 +49,7 @@ class Row:
 
 
 def kind_of_program(name: str) -> str:
-    """What an island's function is called here; as it is where it is no island of ours."""
+    """Return the island's name in the table, or the program's name if it is not an island."""
     found = _NAME.search(name)
     if not found:
         return name
@@ -57,13 +57,13 @@ def kind_of_program(name: str) -> str:
 
 
 def count_hlo(text: str) -> tuple[int, int, int]:
-    """Instructions, convolutions and dots in the text of an HLO module."""
+    """Count instructions, convolutions and dots in the text of an HLO module."""
     instructions = sum(" = " in line for line in text.splitlines())
     return instructions, text.count(" convolution("), text.count(" dot(")
 
 
 def read_programs(folder: Path) -> dict[str, Row]:
-    """What `--xla_dump_to` wrote, by kind."""
+    """Read the dump of `--xla_dump_to`, by type of island."""
     rows: dict[str, Row] = collections.defaultdict(Row)
     for path in sorted(folder.glob("*.before_optimizations.txt")):
         # module_0012.a_inference_apply_345__.78.before_optimizations.txt
@@ -78,7 +78,7 @@ def read_programs(folder: Path) -> dict[str, Row]:
 
 
 def read_seconds(log: str) -> dict[str, float]:
-    """Seconds that XLA took, by kind, from TensorFlow's log."""
+    """Read XLA's compile seconds by type of island from TensorFlow's log."""
     seconds: dict[str, float] = collections.defaultdict(float)
     for name, microseconds in _COMPILED.findall(log):
         seconds[kind_of_program(name)] += int(microseconds) / 1e6
@@ -86,7 +86,7 @@ def read_seconds(log: str) -> dict[str, float]:
 
 
 def as_markdown(rows: dict[str, Row]) -> str:
-    """The table, slowest first, with a line of sums."""
+    """Return the table, slowest first, with a row of sums."""
     lines = [
         "| island | programs | HLO instructions | convolutions | dots | XLA, s |",
         "|---|---:|---:|---:|---:|---:|",
@@ -102,7 +102,7 @@ def as_markdown(rows: dict[str, Row]) -> str:
 
 
 def one_step(gin_files: list[str], bindings: list[str]) -> None:
-    """Runs one step with compiled islands on random clips."""
+    """Run one step with compiled islands on random clips."""
     import numpy as np
     import tensorflow as tf
 
@@ -123,7 +123,7 @@ def one_step(gin_files: list[str], bindings: list[str]) -> None:
 
 
 def in_a_process(arguments: list[str], **environment: str) -> str:
-    """Runs one step; returns what was logged."""
+    """Run one step in a process; return its log."""
     logged = {"TF_CPP_MIN_LOG_LEVEL": "0", "TF_CPP_VMODULE": "device_compilation_profiler=1"}
     done = subprocess.run(
         [sys.executable, __file__, "--child", *arguments],
@@ -137,7 +137,7 @@ def in_a_process(arguments: list[str], **environment: str) -> str:
 
 
 def main() -> int:
-    """Prints the table of a gin file's islands."""
+    """Print the table of a gin file's islands."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

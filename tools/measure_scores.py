@@ -1,12 +1,12 @@
-"""Measures what moves FVD, on any folder of videos: the figures of docs/evaluation.md.
+"""Measures what affects FVD, on any folder of videos: the figures of docs/evaluation.md.
 
     python tools/measure_scores.py VIDEOS --output measured
 
-The first half of each video is compared with its second half. What is measured, each into a file
-of OUTPUT: the scores of 2, 10, 100, ... samples (`samples.json` and `score_by_samples.png`), what
-each part of a rule moves (`rules.json`), and what a lossy codec moves (`codecs.json`). Logits are
-cached, so that an interrupted measurement resumes. `--only sets` writes folders for `trivd score`:
-clips of 16 frames of 128 x 128, alternately to `A` and `B`, and those of B blurred and coded.
+The first half of each video is compared with its second half. Each measurement goes into a file of
+OUTPUT: the scores of 2, 10, 100, ... samples (`samples.json` and `score_by_samples.png`), the
+effect of each part of a rule (`rules.json`), and of lossy codecs (`codecs.json`). Logits are
+cached, so an interrupted measurement resumes. `--only sets` writes folders for `trivd score`: clips
+of 16 frames of 128 x 128, alternately to `A` and `B`, and those of B blurred and encoded.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from trivd_tf.scoring.features import (
 )
 from trivd_tf.scoring.readers import Video, find_videos
 
-# The shortest clips that I3D takes: the bias is that of longer ones, the time half of it.
+# The shortest clips that I3D accepts: the same bias as longer ones in half the time.
 SMALL = Rule(frames=9, size=128, crop="center")
 COUNTS = (2, 10, 100)
 _N1 = "unbiased"  # covariances, divided by N - 1
@@ -42,7 +42,7 @@ _N1 = "unbiased"  # covariances, divided by N - 1
 
 @dataclasses.dataclass(frozen=True)
 class Halves:
-    """Clips of the first half of each video, and of its second half."""
+    """Clips of the first half of each video, and of the second half."""
 
     videos: list[Video]
     first: list[Clip]
@@ -50,7 +50,7 @@ class Halves:
 
 
 def halves(folder: Path, hop: int, samples: int, span: int) -> Halves:
-    """Windows `hop` frames apart; none reaches from one half into the other."""
+    """Return windows `hop` frames apart; none spans both halves."""
     videos = shuffled(find_videos(folder)[0], seed=0)
     cache = FeatureCache(default_cache_dir(), i3d("tf1_bilinear").model, "tf1_bilinear")
     lengths, _ = measure_lengths(videos, RULES["reference"], "all", cache, "videos")
@@ -67,37 +67,37 @@ _EXTRACTORS: dict[str, FeatureExtractor] = {}
 
 
 def i3d(resize: str) -> FeatureExtractor:
-    """I3D with a resize rule; the weights are read once."""
+    """Return I3D with a resize rule; the weights are read once."""
     if resize not in _EXTRACTORS:
         _EXTRACTORS[resize] = FeatureExtractor(resize=resize)
     return _EXTRACTORS[resize]
 
 
 def logits(videos: list[Video], clips: list[Clip], rule: Rule) -> np.ndarray:
-    """By a rule, from the cache where they are there."""
+    """Compute logits by a rule, cached if possible."""
     extractor = i3d(rule.resize)
     cache = FeatureCache(default_cache_dir(), extractor.model, rule.resize)
     return logits_of(videos, clips, rule, extractor, cache, f"{len(clips)} clips")
 
 
 def resampling_of(first: list[Clip], second: list[Clip], *, paired: bool = False) -> Resampling:
-    """Clips of one video go together."""
+    """Return a resampling that draws clips of one video together."""
     return Resampling(
         [clip.video for clip in first], [clip.video for clip in second], paired=paired
     )
 
 
 def measure_samples(folder: Path, samples: int, output: Path) -> dict:
-    """Bias, extrapolation and KVD over the number of samples."""
+    """Measure bias, extrapolation and KVD over the number of samples."""
     sets = halves(folder, 4, samples, SMALL.span)
     first, second = (logits(sets.videos, clips, SMALL) for clips in (sets.first, sets.second))
     counts = [count for count in COUNTS if count < len(first)] + [len(first)]
-    # Apart: clips of one place in both lists are of one video, and two samples know of no pairs.
+    # Permute separately: clips at the same position are of one video, but samples must be unpaired.
     rng = np.random.default_rng(0)
     first, second = (side[rng.permutation(len(side))] for side in (first, second))
     found = []
     for count in counts:
-        # Clip by clip: of two clips, two videos cannot be asked for.
+        # Resample single clips: two clips may not come from two videos.
         resampling = Resampling(np.arange(count), np.arange(count))
         estimate = estimate_fvd(first[:count], second[:count], resampling)
         kvd = estimate_kvd(first[:count], second[:count], resampling)
@@ -114,7 +114,7 @@ def measure_samples(folder: Path, samples: int, output: Path) -> dict:
 
 
 def over_subsets(first: np.ndarray, second: np.ndarray, count: int) -> dict:
-    """Mean and standard error of FVD and KVD over all disjoint subsets of `count` clips."""
+    """Return mean and standard error of FVD and KVD over all disjoint subsets of `count` clips."""
     parts = [slice(at, at + count) for at in range(0, len(first) - count + 1, count)]
     values = {
         "fvd": [quick_distance(fit(first[p], _N1), fit(second[p], _N1)) for p in parts],
@@ -131,7 +131,7 @@ def over_subsets(first: np.ndarray, second: np.ndarray, count: int) -> dict:
 
 
 def draw_samples(found: list[dict], path: Path) -> None:
-    """FVD, its extrapolation and KVD over the number of samples, with intervals of 95 %."""
+    """Plot FVD, its extrapolation and KVD over the number of samples, with 95 % intervals."""
     import matplotlib.figure
 
     figure = matplotlib.figure.Figure(figsize=(9, 3.8), layout="constrained")
@@ -183,7 +183,7 @@ def draw_samples(found: list[dict], path: Path) -> None:
 
 
 def measure_rules(folder: Path, samples: int) -> dict:
-    """FVD of the halves by each rule, and FVD of the same clips by two rules."""
+    """Measure FVD of the halves by each rule, and FVD of the same clips by two rules."""
     reference = RULES["reference"]
     changes: dict[str, dict[str, Any]] = {
         "reference": {},
@@ -193,7 +193,7 @@ def measure_rules(folder: Path, samples: int) -> dict:
         "size 64, crop center": {"size": 64, "crop": "center"},
         "stride 2": {"stride": 2},
     }
-    # Windows that hold a clip of stride 2 too, so that each rule sees the same starts.
+    # Windows long enough for a clip of stride 2, so that each rule uses the same starts.
     sets = halves(folder, 31, samples, 31)
     found, of_reference = {}, np.zeros(0)
     for name, change in changes.items():
@@ -214,7 +214,7 @@ def measure_rules(folder: Path, samples: int) -> dict:
 
 
 def measure_codecs(folder: Path, samples: int, output: Path) -> dict:
-    """FVD of clips against themselves, written as a lossy file; beside the halves' distance."""
+    """Measure FVD of clips against their lossy encodings, beside the halves' distance."""
     codecs = {
         "h264 crf 23 (the default)": ("libx264", {"crf": "23"}),
         "h264 crf 30": ("libx264", {"crf": "30"}),
@@ -249,14 +249,14 @@ def measure_codecs(folder: Path, samples: int, output: Path) -> dict:
 
 
 def both(first: np.ndarray, second: np.ndarray, resampling: Resampling) -> dict:
-    """FVD and KVD with their intervals."""
+    """Return FVD and KVD with their intervals."""
     estimate = estimate_fvd(first, second, resampling)
     kvd = estimate_kvd(first, second, resampling)
     return {**dataclasses.asdict(estimate), "kvd": kvd.__dict__}
 
 
 def write_sets(folder: Path, output: Path) -> dict:
-    """Clips of every video, at most 8, for `trivd score`: `A`, `B`, `B_blurred`, `B_h264`."""
+    """Write clips of every video, at most 8, for `trivd score`: `A`, `B`, `B_blurred`, `B_h264`."""
     rule = Rule(size=128, crop="center")
     number = 0
     for video in sorted(find_videos(folder)[0], key=lambda video: video.name):
@@ -279,7 +279,7 @@ def write_sets(folder: Path, output: Path) -> dict:
 def encode(
     path: Path, frames: np.ndarray, codec: str, options: dict[str, str] | None = None
 ) -> None:
-    """Writes a clip: without loss in FFV1, else as people do, with half the colours' resolution."""
+    """Encode a clip: lossless with FFV1, otherwise with the usual halved chroma resolution."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(25), options=options or {})

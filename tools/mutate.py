@@ -1,15 +1,15 @@
-"""Breaks the paper's rules one at a time and checks that a test notices each.
+"""Breaks the paper's rules one at a time and checks that a test detects each.
 
 Every entry of `tools/mutations` changes one place in a copy of the tree and names the tests that
-must fail. It is caught when an assertion of one of them fails with the change and all of them pass
-without it; an error of another kind is none. TensorFlow is imported once; each change is tried in a
-fork of that process.
+must fail. It is caught if an assertion of one of them fails with the change and all of them pass
+without it; other errors do not count. TensorFlow is imported once; each change is tried in a fork
+of that process.
 
-    python tools/mutate.py                      all of them; those done before are not repeated
+    python tools/mutate.py                      all of them; finished ones are not repeated
     python tools/mutate.py --only tsru_p_blend  one
-    python tools/mutate.py --table docs/testing.md   writes the table of what was found
+    python tools/mutate.py --table docs/testing.md   writes the table of results
 
-The exit status is 1 where a change survives.
+The exit status is 1 if a change survives.
 """
 
 import argparse
@@ -37,19 +37,19 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 COPIED = ("trivd_tf", "tests", "gin", "tools", "export", "pyproject.toml", "setup.py")
 BEGIN, END = "<!-- mutations: begin -->", "<!-- mutations: end -->"
 TIMEOUT = 900
-# How pytest's summary begins the reason: NumPy's and plain assertions, and `pytest.raises`.
+# Start of the reason in pytest's summary: NumPy's and plain assertions, and `pytest.raises`.
 _ASSERTION = re.compile(r"AssertionError|assert |Failed: DID NOT ")
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a change.
+    """Result of a mutation.
 
     Attributes:
-        status: "caught", "survived", "error" (a test failed, but no assertion of it), "broken" (the
-            tests could not even be collected) or "timeout".
+        status: "caught", "survived", "error" (a test failed, but not by an assertion), "broken"
+            (the tests could not be collected) or "timeout".
         test: the first test that failed.
-        seconds: of a processor that it took, which others on the machine hardly change.
+        seconds: CPU seconds, which other load on the machine hardly changes.
     """
 
     status: str
@@ -60,7 +60,7 @@ class Outcome:
 def run_tests(
     tree: pathlib.Path, tests: list[str], log: pathlib.Path, *options: str
 ) -> tuple[int, float]:
-    """pytest's exit status in a fork of this process, -1 after `TIMEOUT` seconds; CPU seconds."""
+    """Run pytest in a fork; return its exit status (-1 after `TIMEOUT` seconds) and CPU seconds."""
     child = os.fork()
     if child == 0:
         _in_fork(tree, tests, log, options)
@@ -87,7 +87,7 @@ def _in_fork(
         os.chdir(tree)
         sys.path[:] = [str(tree), *(p for p in sys.path if pathlib.Path(p or ".") != ROOT)]
         os.environ["PYTHONPATH"] = str(tree)
-        os.environ["COLUMNS"] = "1000"  # the summary cuts its lines there
+        os.environ["COLUMNS"] = "1000"  # the summary truncates its lines to this width
         import pytest
 
         flags = ["-q", "-p", "no:cacheprovider", "--tb=line", "-rfE", *options]
@@ -98,7 +98,7 @@ def _in_fork(
 
 
 def failed_test(log: str) -> tuple[str, bool]:
-    """The first test that failed or could not be set up, and whether an assertion failed."""
+    """Return the first test that failed or could not be set up, and whether an assertion failed."""
     found = re.search(r"^(FAILED|ERROR) tests/(\S.*?)(?: - (.*))?$", log, re.MULTILINE)
     if not found:
         return "", False
@@ -107,7 +107,7 @@ def failed_test(log: str) -> tuple[str, bool]:
 
 
 def try_mutation(mutation: Mutation, tree: pathlib.Path, log: pathlib.Path) -> Outcome:
-    """Applies a change to the copy, runs its tests, and takes it back."""
+    """Apply a mutation to the copy, run its tests, and revert it."""
     path = tree / "trivd_tf" / mutation.file
     text = path.read_text(encoding="utf-8")
     try:
@@ -122,21 +122,21 @@ def try_mutation(mutation: Mutation, tree: pathlib.Path, log: pathlib.Path) -> O
 
 
 def copy_tree(target: pathlib.Path) -> pathlib.Path:
-    """The tree, compiled by content: a change of the same length at the same time counts too."""
+    """Copy the tree, compiled by content, so that a change of equal length and time is noticed."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
         elif source.exists():
             shutil.copy(source, target / name)
-    # Compiled once for all forks; a file is compiled again where its content changed.
+    # Compiled once for all forks; a file is recompiled if its content changes.
     checked = py_compile.PycInvalidationMode.CHECKED_HASH
     compileall.compile_dir(target, quiet=1, invalidation_mode=checked)
     return target
 
 
 def key_of(mutation: Mutation) -> str:
-    """Changes with the mutation, the file that it changes and the files of its tests."""
+    """Return a digest of the mutation, the file that it changes and the files of its tests."""
     digest = hashlib.sha256(repr(mutation).encode())
     files = [ROOT / "trivd_tf" / mutation.file]
     files += [ROOT / "tests" / test.partition("::")[0] for test in mutation.tests]
@@ -146,7 +146,7 @@ def key_of(mutation: Mutation) -> str:
 
 
 def table(mutations: list[Mutation], results: dict[str, Any]) -> str:
-    """Markdown: the rule that was broken, where, what caught it, seconds."""
+    """Return a Markdown table: the broken rule, its file, the test that caught it, seconds."""
     done = [(one, results[one.name]) for one in mutations if one.name in results]
     caught = sum(result["status"] == "caught" for _, result in done)
     seconds = sum(result["seconds"] for _, result in done)
@@ -166,7 +166,7 @@ def table(mutations: list[Mutation], results: dict[str, Any]) -> str:
 
 
 def write_table(page: pathlib.Path, text: str) -> None:
-    """Puts the table between its two marks in a Markdown page."""
+    """Insert the table between its two marks in a Markdown page."""
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
@@ -241,7 +241,7 @@ def _check_unchanged(
     log: pathlib.Path,
     passed: set[str],
 ) -> None:
-    """Exits unless the tests pass without a change; those of a file run at once."""
+    """Exit unless the tests pass without a change; tests of one file run together."""
     if set(mutation.tests) <= passed:
         return
     files = {test.partition("::")[0] for test in mutation.tests}

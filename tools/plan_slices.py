@@ -1,13 +1,13 @@
-"""Time and cost of a train step on slices of a TPU v3 pod, from what `trivd compile` recorded.
+"""Estimates time and cost of a train step on slices of a TPU v3 pod from compiled programs.
 
     python tools/plan_slices.py --records compiled [--slices 32 64 128 256 512] [--steps 500000]
         [--price 1.10]
 
 Fits the equation of `trivd_tf/compilation/slices.py` to the paper's milliseconds of those rows of
 Table 1 that are recorded (`trivd compile --gin_file table1_clip ... --topology v3:2x2
---replica_batch 8 --programs train --output compiled`), prints each row's error, of the fit to all
-rows and of the fit to the other rows, and then, for every recorded configuration, what a step takes
-on each slice. A slice's batch is that of a replica times its replicas. Nothing is compiled.
+--replica_batch 8 --programs train --output compiled`). Prints each row's error, of the fit to all
+rows and of the fit to the other rows, and then the time of a step on each slice for every recorded
+configuration. A slice's batch is that of a replica times its replicas. Nothing is compiled.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from trivd_tf.compilation.paper import paper_row
 from trivd_tf.compilation.records import Record, Records
 from trivd_tf.compilation.report import StepCost, aligned, step_cost
 
-# Table 1: batch 512, 8 samples a replica.
+# Table 1: batch 512, 8 samples per replica.
 PAPER_REPLICAS = 64
 PROGRAMS = {"discriminators", "generator"}
 
 
 def recorded_steps(records: dict[str, Record]) -> dict[str, tuple[Record, StepCost]]:
-    """Title, with the batch of a replica -> one of its records and the cost of its step."""
+    """Return title and replica batch -> one of its records and the cost of its step."""
     jobs: dict[str, dict[str, Record]] = defaultdict(dict)
     for record in records.values():
         if record.topology.startswith("v3:"):
@@ -50,7 +50,7 @@ def recorded_steps(records: dict[str, Record]) -> dict[str, tuple[Record, StepCo
 
 
 def table_1_name(record: Record) -> str | None:
-    """The gin file of the row of Table 1 that a record is of, at the paper's batch."""
+    """Return the gin file of the record's row of Table 1, at the paper's batch."""
     configuration = record.configuration
     if not configuration["title"].startswith("Table 1,") or record.replica_batch != 8:
         return None
@@ -62,7 +62,7 @@ def table_1_name(record: Record) -> str | None:
 
 
 def print_errors(costs: dict[str, StepCost]) -> slices.StepTime:
-    """The table of the paper's rows; returns the fitted equation."""
+    """Print the table of the paper's rows; return the fitted equation."""
     paper = {name: row for name in costs if (row := paper_row(name))}
     measured = {name: (row.step_ms or 0) / 1e3 for name, row in paper.items()}
     model = slices.fit(costs, measured, PAPER_REPLICAS)
@@ -80,7 +80,7 @@ def print_errors(costs: dict[str, StepCost]) -> slices.StepTime:
 def print_slices(
     model: slices.StepTime, steps: dict[str, tuple[Record, StepCost]], args: argparse.Namespace
 ) -> None:
-    """A line for every configuration and slice."""
+    """Print a line for every configuration and slice."""
     head = ["slice", "batch", "step, ms", "all-reduce, ms", "hours", "core hours"]
     rows = [[*head, *(["cost"] if args.price else [])]]
     for title, (record, cost) in steps.items():

@@ -1,17 +1,17 @@
-"""Makes a model that comes with the package again, from nothing.
+"""Rebuilds a model shipped with the package from scratch.
 
-It prepares the data, trains, exports with 16-bit weights, scores exactly what was exported, and
-puts beside it what `--start_from` and the tests need. Stopped at any moment and run again, it
-resumes; on a GPU as on a CPU.
+Prepares the data, trains, exports with 16-bit weights, scores the export itself, and adds the files
+that `--start_from` and the tests need. Running it again after an interruption resumes, on a GPU as
+on a CPU.
 
 Usage:
     python tools/pretrain.py digits --minutes 60
     python tools/pretrain.py walks --minutes 600
     python tools/pretrain.py small --videos sample-videos --minutes 600
-    python tools/pretrain.py walks --minutes 0        # export and score what is there
+    python tools/pretrain.py walks --minutes 0        # export and score the current checkpoint
 
-The real clips of `small` are those of github.com/intel-iot-devkit/sample-videos (CC BY 4.0): any
-folder of videos does, the end of each is held out.
+The real clips of `small` are those of github.com/intel-iot-devkit/sample-videos (CC BY 4.0). Any
+folder of videos works; the end of each video is held out.
 """
 
 import argparse
@@ -51,7 +51,7 @@ CHECKSUMS = "SHA256SUMS"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs what is left to do; returns the exit status of the first stage that fails."""
+    """Run the remaining stages; return the exit status of the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=SOURCES)
     parser.add_argument("--work", type=Path, default=Path("runs/pretrained"))
@@ -84,14 +84,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def trivd(arguments: list[str], work: Path) -> None:
-    """Runs a `trivd` command in `work`."""
+    """Run a `trivd` command in `work`."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "trivd_tf", *arguments]
     subprocess.run(command, check=True, cwd=work, env=environment)
 
 
 def train(name: str, model: Path, videos: Path | None, minutes: float) -> None:
-    """Trains for that long: SIGTERM makes `trivd train` save and leave."""
+    """Train for `minutes`; SIGTERM makes `trivd train` save and exit."""
     command = [sys.executable, "-m", "trivd_tf", "train", "--model_dir", str(model)]
     command += ["--gin_file", f"pretrained_{name}"]
     if name != "digits":
@@ -113,7 +113,7 @@ def train(name: str, model: Path, videos: Path | None, minutes: float) -> None:
 
 
 def complete(name: str, model: Path, exported: Path, scores: Path) -> None:
-    """Puts discriminators, held-out clips, card and scores beside the export."""
+    """Add discriminators, held-out clips, card and scores to the export."""
     from trivd_tf.cli.tensorflow_log import import_tensorflow
 
     import_tensorflow()
@@ -123,7 +123,7 @@ def complete(name: str, model: Path, exported: Path, scores: Path) -> None:
     from trivd_tf.base.shipped import DISCRIMINATORS, HELD_OUT_CLIPS
     from trivd_tf.runs import start
 
-    os.chdir(model.parent)  # where the configuration's folders are
+    os.chdir(model.parent)  # the configuration's folders are relative to it
     experiment = config.load_run(model)
     step = json.loads((exported / "export.json").read_text())["step"]
     start.copy_discriminators(experiment, model, step, exported / DISCRIMINATORS)
@@ -133,14 +133,14 @@ def complete(name: str, model: Path, exported: Path, scores: Path) -> None:
     )
     np.savez_compressed(exported / HELD_OUT_CLIPS, clips=next(iter(clips))["video"].numpy())
     write_card(name, exported, scores)
-    # Which folder of which machine the data lay in is nobody's business.
+    # Remove the local folders of the data from the published configuration.
     saved = exported / "config.gin"
     saved.write_text(re.sub(r"(data_dir = ')[^']*/", r"\1", saved.read_text()))
     write_checksums(exported)
 
 
 def write_checksums(exported: Path) -> None:
-    """SHA-256 of every file, as `sha256sum --check` reads them."""
+    """Write SHA-256 of every file, in the format of `sha256sum --check`."""
     paths = [path for path in sorted(exported.rglob("*")) if path.is_file()]
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(exported)}\n"
@@ -151,7 +151,7 @@ def write_checksums(exported: Path) -> None:
 
 
 def write_card(name: str, exported: Path, scores: Path) -> None:
-    """Scores, sources and licences into the model card; the report beside it."""
+    """Write scores, sources and licenses into the model card, and the report beside it."""
     report = (scores / "report.md").read_text()
     (exported / "report.json").write_text((scores / "report.json").read_text())
     card = (exported / "README.md").read_text()

@@ -1,11 +1,11 @@
-"""Where the time of a train step goes: its parts, each compiled alone and timed in turn.
+"""Profiles a train step: its parts, each compiled alone and timed in turn.
 
     python tools/profile_step.py --gin_file quickstart [--gin_bindings ...] [--data_dir DIR]
         [--rounds 5]
 
-A line a part: how often a step runs it, milliseconds a step, FLOPs, and its rate as a share of the
-yardstick's (a 3x3 convolution of 64 channels, forward and backward, in the same run). What begins
-with "(within)" is a piece of a part above, and not added up.
+Prints one line per part: its runs per step, milliseconds per step, FLOPs, and its rate relative to
+the yardstick's (a 3x3 convolution of 64 channels, forward and backward, in the same run). Lines
+that begin with "(within)" are pieces of a part above and not included in the sum.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # as `trivd train` runs
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")  # as in `trivd train`
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import tensorflow as tf
@@ -36,12 +36,12 @@ from trivd_tf.training.step import GanStep
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A piece of the step.
+    """One part of the step.
 
     Attributes:
-        name: as printed.
-        times: how often a step runs it.
-        run: computes it; returns tensors, so that nothing is left out.
+        name: printed name.
+        times: runs per step.
+        run: computes the part; returns tensors, so that nothing is optimized away.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Part:
 
 
 def without_optimizer(step: GanStep) -> GanStep:
-    """The same networks; its updates stop at the gradients."""
+    """Return the step with the same networks, whose updates stop at the gradients."""
     twin = dataclasses.replace(step, average=_NoAverage())
     twin._apply = lambda _, gradients, __: tf.linalg.global_norm(  # type: ignore[method-assign]
         [tf.convert_to_tensor(gradient) for gradient in gradients]
@@ -60,11 +60,11 @@ def without_optimizer(step: GanStep) -> GanStep:
 
 class _NoAverage:
     def update(self, step: tf.Tensor) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def spectral_norms(models: list) -> list[tf.Tensor]:
-    """Power iterations, and normalised kernels with the gradient through them."""
+    """Run power iterations; return normalized kernels with the gradient through them."""
     found = []
     for model in models:
         power_iterate(model)
@@ -78,7 +78,7 @@ def spectral_norms(models: list) -> list[tf.Tensor]:
 
 
 def penalty(step: GanStep) -> list[tf.Tensor]:
-    """The orthogonality penalty and its gradient."""
+    """Return the orthogonality penalty and its gradient."""
     sources = [weight.value for weight in step.generator.trainable_variables]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(sources)
@@ -88,7 +88,7 @@ def penalty(step: GanStep) -> list[tf.Tensor]:
 
 
 def parts(step: GanStep, batch: dict[str, tf.Tensor]) -> list[Part]:
-    """The pieces of a step on one batch."""
+    """Return the parts of a step on one batch."""
     updates = step.options.discriminator_steps
     number, update = tf.constant(0, tf.int64), tf.constant(0)
     bare = without_optimizer(step)
@@ -100,7 +100,7 @@ def parts(step: GanStep, batch: dict[str, tf.Tensor]) -> list[Part]:
     of_discriminators = [w for model in step.discriminators for w in model.trainable_variables]
 
     def adam(optimizer, weights) -> list[tf.Tensor]:
-        # Small, and not the weights themselves, which would be copied.
+        # A small result instead of the weights, which would be copied.
         optimizer.apply([tf.zeros_like(weight.value) for weight in weights], weights)
         return [optimizer.iterations.value]
 
@@ -140,13 +140,13 @@ def parts(step: GanStep, batch: dict[str, tf.Tensor]) -> list[Part]:
 
 
 def compiled(run: Callable[[], Any]) -> tuple[Callable[[], Any], int]:
-    """The function, and the FLOPs that it needs."""
+    """Compile a function; return it with its FLOPs."""
     function = tf.function(run, autograph=False)
     return function, flops(function.get_concrete_function().graph)
 
 
 def profile(experiment: Any, rounds: int) -> tuple[list[dict[str, Any]], float]:
-    """A row a part, and the yardstick's rate (FLOP/s)."""
+    """Return a row per part, and the yardstick's rate (FLOP/s)."""
     strategy = tf.distribute.get_strategy()
     experiment.data.prepare(experiment.clip)
     step = build_step(experiment, strategy, 0)
@@ -178,7 +178,7 @@ def profile(experiment: Any, rounds: int) -> tuple[list[dict[str, Any]], float]:
 
 
 def main() -> int:
-    """Prints the parts of a gin file's step."""
+    """Print the parts of a gin file's step."""
     parser = make_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")

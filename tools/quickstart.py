@@ -1,13 +1,13 @@
-"""From a shipped model and real clips to a model of one's own and pictures of its predictions.
+"""Runs the whole workflow on four real clips, from a shipped model to your own model.
 
-`make quickstart` runs this. The model `small`, which comes with the package, continues held-out
-frames of four short clips; then it is trained further on the beginnings of these clips, scored,
-exported, and predicts again: the commands that anybody would type. Run again, it resumes.
+`make quickstart` runs this. The shipped model `small` continues held-out frames of the clips. Then
+it is trained further on the beginnings of the clips, scored and exported, and predicts again, using
+the same commands that a user would type. Running it again after an interruption resumes.
 
 Usage:
     python tools/quickstart.py [--output quickstart] [--from_scratch] [--gin_bindings BINDING ...]
 
-`--from_scratch` trains a very small model from nothing instead, to see that everything works.
+`--from_scratch` instead trains a very small model from scratch, to check that everything works.
 """
 
 import argparse
@@ -24,14 +24,14 @@ sys.path.insert(0, str(ROOT))
 from trivd_tf.base import shipped  # noqa: E402
 from trivd_tf.cli.tensorflow_log import import_tensorflow  # noqa: E402
 
-# The configuration holds out the last fifth of every clip; the shown prediction starts in it.
+# The configuration holds out the last fifth of every clip, where the displayed prediction starts.
 HELD_OUT = 0.2
 SHOWN_CLIP = "bikes.mp4"
 MODEL = "small"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs every stage; returns the exit status of the first that fails."""
+    """Run every stage; return the exit status of the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("quickstart"))
     parser.add_argument("--from_scratch", action="store_true", help="train without `small`")
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def stages(options: argparse.Namespace) -> list[str]:
-    """Everything from the clips to the last predictions; what a newcomer should look at."""
+    """Run all stages, from the clips to the last predictions; return the lines of the summary."""
     folder = options.output / "from_scratch" if options.from_scratch else options.output
     clips, model, exported = options.output / "clips", folder / "model", folder / "exported"
     bindings = [f"--gin_bindings={binding}" for binding in options.gin_bindings]
@@ -62,7 +62,7 @@ def stages(options: argparse.Namespace) -> list[str]:
         trivd("train", [*train, "--gin_file", "quickstart", *bindings])
     else:
         first = predict(MODEL, shown, folder / "before")
-        say(f"`{MODEL}` as it comes: {first[0]}")
+        say(f"`{MODEL}` as shipped: {first[0]}")
         gin = ["--gin_file", "quickstart_from_small"]
         trivd("train", [*train, *gin, "--start_from", MODEL, *bindings])
         scores = folder / "before" / "scores"
@@ -76,25 +76,25 @@ def stages(options: argparse.Namespace) -> list[str]:
 
 
 def report_of(model: Path):
-    """Finds the newest report of a model directory, once it is there."""
+    """Return the newest report of a model directory."""
     reports = model / "evaluations"
     return lambda: max(reports.glob("*/report.json"), key=lambda path: path.stat().st_mtime)
 
 
 def predict(model: str, clip: Path, output: Path) -> list[str]:
-    """Three futures of a clip; the paths of the pictures."""
+    """Predict three futures of a clip; return the paths of the pictures."""
     command = ["predict", "--model", model, "--num_samples", "3", str(clip)]
     return trivd("predict", [*command, "--output", str(output)]).split()
 
 
 def run(name: str, command: list[str], output: Path) -> None:
-    """Runs a stage that is no `trivd` command and writes to `output`."""
+    """Run a stage that is no `trivd` command and writes to `output`."""
     say(f"{name}: {shlex.join([Path(command[1]).name, '--output', str(output)])}")
     subprocess.run([*command, "--output", str(output)], check=True)
 
 
 def trivd(name: str, arguments: list[str]) -> str:
-    """Runs a `trivd` command in a process of its own; returns what it printed."""
+    """Run a `trivd` command in a separate process; return its output."""
     say(f"{name}: {shlex.join(['trivd', *arguments])}")
     started = time.monotonic()
     command = [sys.executable, "-m", "trivd_tf", *arguments]
@@ -104,12 +104,12 @@ def trivd(name: str, arguments: list[str]) -> str:
 
 
 def say(line: str) -> None:
-    """A line about the stages, apart from what they print themselves."""
+    """Print a line about the stages, distinct from their own output."""
     print(f"[quickstart] {line}", flush=True)
 
 
 def cut_held_out(clip: Path, output: Path) -> Path:
-    """Writes the end of a clip, which training never saw, as a clip of its own."""
+    """Write the held-out end of a clip as a separate clip."""
     import_tensorflow()
     import numpy as np
 
@@ -122,12 +122,12 @@ def cut_held_out(clip: Path, output: Path) -> Path:
 
 
 def table(reports: list[Path]) -> str:
-    """One table of the reports' rows; the second is that of `small` as it comes."""
+    """Return one table of the reports' rows; a second report is that of `small` itself."""
     first, *others = (json.loads(path.read_text()) for path in reports)
     rows = {row["name"]: row for row in first["rows"]}
     for report in others:
         came = next(row for row in report["rows"] if row["name"].startswith("model"))
-        rows = {f"{MODEL}, as it comes": came, **rows}
+        rows = {f"{MODEL}, as shipped": came, **rows}
     lines = ["| | FVD | PSNR dB | SSIM |", "|---|---:|---:|---:|"]
     for name, row in rows.items():
         psnr, ssim = (mean(row["by_frame"][key]) for key in ("psnr", "ssim"))
@@ -136,12 +136,12 @@ def table(reports: list[Path]) -> str:
 
 
 def mean(values: list[float]) -> float:
-    """Of the frames' scores."""
+    """Return the mean of per-frame scores."""
     return sum(values) / len(values)
 
 
 def summary(table: str, paths: list[str], exported: Path) -> list[str]:
-    """What a newcomer should look at, and the next command to try."""
+    """Return the lines of the summary: results, and the next command to try."""
     own = ["trivd", "predict", "--model", str(exported), "YOUR_CLIP.mp4", "--output", "my_futures"]
     return [
         "",

@@ -1,17 +1,17 @@
-"""What a change of `tools/mutate.py` is."""
+"""A mutation of `tools/mutate.py`."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Mutation:
-    """One rule, broken.
+    """One broken rule.
 
     Attributes:
-        name: for `--only`.
-        rule: what holds, in a few words.
-        file: below `trivd_tf/`.
-        edits: (fragment, what takes its place); each fragment occurs exactly once.
+        name: name for `--only`.
+        rule: the rule, in a few words.
+        file: file below `trivd_tf/`.
+        edits: (fragment, replacement); each fragment occurs exactly once.
         tests: pytest node ids below `tests/`.
     """
 
@@ -22,7 +22,7 @@ class Mutation:
     tests: tuple[str, ...]
 
     def applied(self, text: str) -> str:
-        """The file's text with the rule broken.
+        """Return the file's text with the rule broken.
 
         Raises:
             ValueError: a fragment is not found, or found more than once.

@@ -1,4 +1,4 @@
-"""Normalisation, blocks, generator, encoder and discriminators (docs/architecture.md, 2 to 5)."""
+"""Normalization, blocks, generator, encoder and discriminators (docs/architecture.md, 2 to 5)."""
 
 from tools.mutations.mutation import Mutation
 

@@ -1,4 +1,4 @@
-"""Losses, updates, optimisers, the average and the scores (docs/architecture.md, 5 to 7)."""
+"""Losses, updates, optimizers, weight average and scores (docs/architecture.md, 5 to 7)."""
 
 from tools.mutations.mutation import Mutation
 
