@@ -166,7 +166,7 @@ def test_clips_whose_files_would_share_a_name_are_told_apart(predict, clip, tmp_
 
 @pytest.mark.parametrize(
     ("output", "status", "said"),
-    [("/proc/o", 1, "could not be written"), ("gs://bucket/o", 2, "folders of this machine only")],
+    [("/proc/o", 1, "could not be written"), ("gs://bucket/o", 2, "local folders only")],
 )
 def test_a_destination_is_tried_before_the_model_is_loaded(
     monkeypatch, clip, capsys, output, status, said

@@ -56,9 +56,9 @@ def test_bad_input_is_refused():
         inception_score(np.full((2, 400), np.nan))
     score = StreamedInceptionScore(4)
     score.update(np.zeros((3, 400)))
-    with pytest.raises(InputError, match="3 samples, 4 were announced"):
+    with pytest.raises(InputError, match="3 samples, 4 were expected"):
         score.result()
-    with pytest.raises(InputError, match="5 samples, 4 were announced"):
+    with pytest.raises(InputError, match="5 samples, 4 were expected"):
         score.update(np.zeros((2, 400)))
     with pytest.raises(InputError, match="received"):
         score.update(np.zeros((1, 399)))

@@ -39,7 +39,7 @@ def test_a_full_disk_ends_the_run_and_the_checkpoint_before_it_stays(train, tiny
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert status == 1
     assert said[-1].startswith(f"trivd: error: cannot save to {tmp_path / 'model/checkpoints'}: ")
-    assert "make room" in said[-1]
+    assert "free space" in said[-1]
     check_goes_on(train, tiny, tmp_path)
 
 

@@ -31,9 +31,9 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="a path, or the name of a file that comes with trivd_tf (quickstart, folder, "
-        "bouncing_digits, ...); may be repeated, the later wins. Default: the configuration that "
-        "--model_dir already holds",
+        help="a path, or the name of a file shipped with trivd_tf (quickstart, folder, "
+        "bouncing_digits, ...); may be repeated, later files override earlier ones. Default: the "
+        "configuration in --model_dir",
     )
     group.add_argument(
         "--gin_bindings",
@@ -56,8 +56,8 @@ def add_compared_flags(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         required=True,
-        help="a path, or the name of a file that comes with trivd_tf (table2_tsru_p, ...); may be "
-        "repeated, each is a configuration of its own",
+        help="a path, or the name of a file shipped with trivd_tf (table2_tsru_p, ...); may be "
+        "repeated, each is a separate configuration",
     )
     group.add_argument(
         "--gin_bindings",
@@ -133,9 +133,9 @@ def add_runner_flag(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--runner",
         metavar="NAME",
-        help="a runner of Apache Beam, such as DataflowRunner or FlinkRunner, to which all flags "
-        "that are not listed here go, as --name=value; its workers need this package and must "
-        "reach sources and output (default: all cores of this machine)",
+        help="a runner of Apache Beam, such as DataflowRunner or FlinkRunner; flags that are not "
+        "listed here are passed to it, as --name=value; its workers need this package and access "
+        "to sources and output (default: all cores of this machine)",
     )
 
 
@@ -219,7 +219,7 @@ def local_path(flag: str, text: str) -> Path:
     """
     if is_address(text):
         raise InputError(
-            f"{flag} {text}: this command writes to folders of this machine only; give one, and "
+            f"{flag} {text}: this command writes to local folders only; choose one, and "
             "copy it afterwards, for example with `gcloud storage cp -r`"
         )
     return Path(text).expanduser()
@@ -261,8 +261,8 @@ def existing_model_dir(text: str) -> Path:
     """
     if is_address(text):
         raise InputError(
-            f"--model_dir {text}: only `trivd train` works on a folder that is not of this "
-            "machine; copy it here first, for example with `gcloud storage cp -r`"
+            f"--model_dir {text}: only `trivd train` supports remote folders; copy it here "
+            "first, for example with `gcloud storage cp -r`"
         )
     path = find_model(text)
     if not path.is_dir():

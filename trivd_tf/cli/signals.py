@@ -60,7 +60,7 @@ class StopSignal:
             raise KeyboardInterrupt if number == signal.SIGINT else Terminated
         self._number = number
         print(
-            "trivd: stopping: the run is saved after the steps under way (once more: at once)",
+            "trivd: stopping: the run is saved after the current steps (repeat to stop at once)",
             file=sys.stderr,
             flush=True,
         )

@@ -138,7 +138,7 @@ class _Handlers:
     @contextlib.asynccontextmanager
     async def _turn(self, request: Request) -> AsyncIterator[None]:
         if OWN_HEADER not in request.headers:
-            raise _Refusal(403, "this address is for the page itself")
+            raise _Refusal(403, "this address is reserved for the page")
         if self.waiting >= _WAITING:
             raise _Refusal(503, "many people are trying the model just now; try again in a moment")
         self.waiting += 1

@@ -3,7 +3,7 @@
 Each kernel, read as a matrix `[everything else, output channels]`, has a non-trainable unit vector
 `u` (length: output channels). A forward pass computes
 
-    v = W u / |W u|,    sigma = v^T W u,    W_normalised = W / max(sigma, eps)
+    v = W u / |W u|,    sigma = v^T W u,    W_normalized = W / max(sigma, eps)
 
 with the gradient stopped through u and v (docs/architecture.md, section 6). One power
 iteration is `u <- W^T v / |W^T v|`.

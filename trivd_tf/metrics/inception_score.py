@@ -99,10 +99,10 @@ class StreamedInceptionScore:
             )
         if self.count + len(logits) > self.num_samples:
             raise InputError(
-                f"received {self.count + len(logits)} samples, {self.num_samples} were announced"
+                f"received {self.count + len(logits)} samples, {self.num_samples} were expected"
             )
         if not np.isfinite(logits).all():
-            raise InputError("logits hold NaN or infinity; the videos or the network do, too")
+            raise InputError("logits hold NaN or infinity; check the videos and the network")
         log_p = log_softmax(logits)
         p = np.exp(log_p)
         parts = np.searchsorted(self._ends, self.count + np.arange(len(logits)), side="right")
@@ -128,7 +128,7 @@ class StreamedInceptionScore:
         """Return mean and standard deviation over the parts; InputError before the last sample."""
         if self.count != self.num_samples:
             raise InputError(
-                f"received {self.count} samples, {self.num_samples} were announced: a score of a "
+                f"received {self.count} samples, {self.num_samples} were expected: a score of a "
                 "part of them is not comparable"
             )
         sizes = np.diff([0, *self._ends])

@@ -55,7 +55,7 @@ class StreamedMoments:
                 f"expected activations [N, {self.dim}], received shape {activations.shape}"
             )
         if not np.isfinite(activations).all():
-            raise InputError("activations hold NaN or infinity; the videos or the network do, too")
+            raise InputError("activations hold NaN or infinity; check the videos and the network")
         if len(activations) == 0:
             return
         batch = StreamedMoments(self.dim)

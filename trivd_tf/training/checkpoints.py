@@ -187,8 +187,8 @@ def _disk_errors(directory: RunPath) -> Iterator[None]:
     except (OSError, tf.errors.OpError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise RunError(
-            f"cannot save to {directory}: {reason} (the checkpoints saved before still load; make "
-            "room or mend the rights, then run the same command again)"
+            f"cannot save to {directory}: {reason} (earlier checkpoints are intact; free space or "
+            "fix the permissions, then run the same command again)"
         ) from error
 
 

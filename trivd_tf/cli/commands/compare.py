@@ -69,8 +69,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--again",
         action="store_true",
-        help="run cells again whose data, evaluation or code are no longer those of today; the "
-        "earlier ones are kept under another name (default: set them apart in the report)",
+        help="rerun cells whose data, evaluation or code have changed; the earlier ones are kept "
+        "under another name (default: list them separately in the report)",
     )
     # Passed to a cell's own process.
     parser.add_argument("--cell", type=natural_number, help=argparse.SUPPRESS)
@@ -122,8 +122,8 @@ def run(args: argparse.Namespace) -> int:
         results, set_apart = _run_cells(args, cells, facts)
         if not results:
             raise InputError(
-                f"{output} holds no cell of the present data, evaluation and code "
-                f"({set_apart[0]}); give --again to run all again"
+                f"{output} has no cell with the current data, evaluation and code "
+                f"({set_apart[0]}); pass --again to rerun all"
             )
         with claimed(_report_files(output)):
             print(_report(output, results, budget, set_apart))
@@ -203,8 +203,8 @@ def _refuse_changes(parsed: ParsedConfig, cell: Cell) -> None:
     changes = config.changed_bindings(saved.read_text(encoding="utf-8"), parsed.operative_text)
     for name, (old, new) in changes.items():
         raise InputError(
-            f"{cell.directory} was begun with another configuration: "
-            f"{name.removeprefix('trivd_tf.')} was {old} and is now {new}; leave that as it was, "
+            f"{cell.directory} was started with another configuration: "
+            f"{name.removeprefix('trivd_tf.')} was {old} and is now {new}; restore the old value, "
             "or choose another --output"
         )
 
@@ -237,7 +237,7 @@ def _check_alike(args: argparse.Namespace, cells: list[Cell]) -> dict[str, Any]:
             if value != first[1].get(name):
                 raise InputError(
                     f"{cell.name} and {first[0]} cannot be compared: {name} is {value} and "
-                    f"{first[1].get(name)}; give all the same with --gin_bindings or in the files"
+                    f"{first[1].get(name)}; use the same value for all of them"
                 )
     return shared
 

@@ -35,7 +35,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default="v3:2x2",
         help="v2, v3, v4, v5e, v5p or v6e with the shape of the slice in chips, for example "
-        "v3:2x2, v4:2x2x1; without a shape one host of it (default: v3:2x2)",
+        "v3:2x2, v4:2x2x1; without a shape, one host (default: v3:2x2)",
     )
     group.add_argument(
         "--replicas", metavar="N", type=positive_number, help="default: every core of the topology"
@@ -61,12 +61,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="DIR",
         default="compiled",
-        help="keeps the figures of every compile, compiled.json (default: compiled)",
+        help="directory of compiled.json, the results of all compilations (default: compiled)",
     )
     parser.add_argument(
         "--again",
         action="store_true",
-        help="compile again where a recorded program has changed",
+        help="recompile recorded programs that have changed",
     )
 
 

@@ -53,7 +53,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--examples",
         metavar="DIR",
-        help="a folder of videos to offer as examples (default: some that are drawn)",
+        help="a folder of videos to offer as examples (default: generated clips)",
     )
     parser.add_argument(
         "--max_upload_mb",

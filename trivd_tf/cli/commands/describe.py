@@ -52,7 +52,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="FILE",
         default="views.png",
-        help="the picture; with several --gin_file their names are added (default: views.png)",
+        help="the picture file; with several --gin_file their names are added (default: views.png)",
     )
     group.add_argument(
         "--seed",

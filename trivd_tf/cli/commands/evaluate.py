@@ -59,10 +59,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--protocol",
         metavar="NAME",
-        help="score by a fixed protocol, whatever the run's configuration says: kinetics600_val, "
+        help="score by a fixed protocol, regardless of the run's configuration: kinetics600_val, "
         "kinetics600_test, kinetics600_train, ucf101, bair_original, bair_balanced, moving_mnist, "
         "bouncing_digits, freedom_walks or gymnasium. --data_dir is then the folder of the "
-        "protocol's data set (default: that of the training data, where it is the same set)",
+        "protocol's data set (default: that of the training data, if it is the same set)",
     )
     for name, text in _CHANGES.items():
         group.add_argument(f"--{name}", metavar="N", type=positive_number, help=text)
@@ -85,10 +85,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive_number,
         default=256,
-        help="clips that best_of draws 100 futures of (default: 256)",
+        help="number of clips for best_of, with 100 futures each (default: 256)",
     )
     group.add_argument(
-        "--output", metavar="DIR", help="where the report goes, instead of MODEL_DIR/evaluations"
+        "--output", metavar="DIR", help="report directory (default: in MODEL_DIR/evaluations)"
     )
 
 

@@ -32,8 +32,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--export_dir",
         metavar="DIR",
         required=True,
-        help="where the SavedModel is written; an export that is there is replaced, unless files "
-        "were added to it or edited",
+        help="directory of the SavedModel; an existing export is replaced, unless files were added "
+        "to it or edited",
     )
     add_step_flag(parser, "export")
     add_standing_flags(parser)
@@ -41,8 +41,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--weight_type",
         choices=("float32", "float16", "bfloat16"),
         default="float32",
-        help="store the weights in half the space; the difference that makes is measured and "
-        "written into export.json (default: float32)",
+        help="type of the stored weights; 16 bits halve the size, and the effect on predictions is "
+        "measured and recorded in export.json (default: float32)",
     )
     parser.add_argument(
         "--no_archive",

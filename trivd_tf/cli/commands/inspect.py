@@ -59,7 +59,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--fps",
         metavar="RATE",
         type=frame_rate,
-        help="bring videos to so many frames a second first (default: every coded frame)",
+        help="resample videos to RATE frames per second first (default: every coded frame)",
     )
     parser.add_argument(
         "--output", metavar="FILE", help="write a contact sheet of all videos: the name of a PNG"
@@ -128,7 +128,9 @@ def _refuse_inputs(outputs: list[str | None], videos: list[Path]) -> None:
     for output in outputs:
         place = os.path.realpath(os.path.expanduser(output)) if output else ""
         if place and (place in inputs or os.path.dirname(place) in inputs):
-            raise InputError(f"{output} is, or lies among, what is inspected; choose another name")
+            raise InputError(
+                f"{output} is an input, or inside an input folder; choose another name"
+            )
 
 
 def _write_json(path: Path, text: str) -> None:

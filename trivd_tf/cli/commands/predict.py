@@ -62,7 +62,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_step_flag(parser, "of a model directory: predict with")
     add_standing_flags(parser)
     parser.add_argument(
-        "--output", metavar="DIR", required=True, help="where the predictions are written"
+        "--output", metavar="DIR", required=True, help="directory of the predictions"
     )
     parser.add_argument(
         "--num_samples",
@@ -95,8 +95,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label",
         metavar="CLASS",
-        help="of a model that was trained with classes: the clips' class, a name or a number from "
-        "0 on (default: class 0)",
+        help="class of the clips, a name or a number from 0 on, for a model trained with classes "
+        "(default: class 0)",
     )
     add_seed_flag(parser, "chooses the futures; the same seed gives the same (default: 0)", 0)
     _add_server_flags(parser)
@@ -120,21 +120,21 @@ def _add_server_flags(parser: argparse.ArgumentParser) -> None:
         "--max_message_mb",
         metavar="N",
         type=positive_number,
-        help="largest gRPC message to send or take (default: 256)",
+        help="largest gRPC message to send or receive (default: 256)",
     )
     group.add_argument(
         "--stride",
         metavar="N",
         type=positive_number,
-        help="give the model every N-th frame of a clip, as it was trained (`stride` in "
-        "export.json); the server does not report it (default: 1)",
+        help="use every N-th frame of a clip, as in training (`stride` in export.json); the server "
+        "does not report it (default: 1)",
     )
     group.add_argument(
         "--fps",
         metavar="RATE",
         type=frame_rate,
-        help="bring a clip to so many frames a second first, as it was trained (`fps` in "
-        "export.json); the server does not tell (default: every coded frame)",
+        help="resample a clip to RATE frames per second first, as in training (`fps` in "
+        "export.json); the server does not report it (default: every coded frame)",
     )
 
 
@@ -208,7 +208,7 @@ def _server_options(args: argparse.Namespace) -> dict[str, Any]:
     given = {name: value for name, value in given.items() if value is not None}
     if given and args.server is None:
         name = next(iter(given)).replace("message_bytes", "message_mb")
-        raise InputError(f"--{name} needs --server; a model of --model needs no such thing")
+        raise InputError(f"--{name} needs --server; it does not apply to --model")
     if given.get("max_message_bytes", 0) >= 2**31:
         raise InputError(f"--max_message_mb {args.max_message_mb} is too much; give at most 2047")
     return given

@@ -42,7 +42,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `trivd prepare`."""
     parser.add_argument("kind", metavar="SET", choices=KINDS, help=f"one of {', '.join(KINDS)}")
     parser.add_argument(
-        "--output", metavar="DIR", required=True, help="folder of the prepared set; made here"
+        "--output", metavar="DIR", required=True, help="folder for the prepared set"
     )
     _add_sources(parser)
     _add_storage(parser)
@@ -52,7 +52,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sources, as the set needs them")
-    group.add_argument("--videos", metavar="DIR", help="folder of what was downloaded")
+    group.add_argument("--videos", metavar="DIR", help="folder of the downloaded videos")
     group.add_argument(
         "--annotations",
         metavar="PATH",
@@ -89,15 +89,15 @@ def _add_generation(parser: argparse.ArgumentParser) -> None:
         "--frames",
         metavar="N",
         type=positive_number,
-        help="about so many frames in all, a fifth of them for testing (default: 192000)",
+        help="approximate total number of frames, a fifth of them for testing (default: 192000)",
     )
     group.add_argument(
         "--rate",
         metavar="FPS",
         type=float,
-        help="freedom_walks: frames a second of game time, 35 over a whole number (default: 17.5)",
+        help="freedom_walks: frames per second of game time, 35 over an integer (default: 17.5)",
     )
-    group.add_argument("--seed", metavar="N", type=int, help="fixes every frame (default: 0)")
+    group.add_argument("--seed", metavar="N", type=int, help="seed of all frames (default: 0)")
     group.add_argument(
         "--env_id", metavar="ID", help="gymnasium: the environment, such as CarRacing-v3"
     )
@@ -129,7 +129,7 @@ def _add_storage(parser: argparse.ArgumentParser) -> None:
         "--fps",
         metavar="RATE",
         type=frame_rate,
-        help="bring videos to so many frames a second, by their time stamps; the clips' "
+        help="resample videos to RATE frames per second, by their time stamps; the clips' "
         "data.ClipSpec.fps must then be the same (default: every coded frame)",
     )
     group.add_argument(
@@ -146,7 +146,7 @@ def _add_storage(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive_number,
         default=64,
-        help="at most so many videos a file; what a killed run was writing is written again "
+        help="maximum number of videos per file; an interrupted run rewrites its unfinished files "
         "(default: 64)",
     )
 

@@ -25,8 +25,8 @@ _RULES = ("reference", "trivd", "stylegan_v", "videogpt", "cd_fvd")
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `trivd score`."""
-    parser.add_argument("real", metavar="REAL", help="the videos that are compared with")
-    parser.add_argument("fake", metavar="FAKE", help="the videos that are scored")
+    parser.add_argument("real", metavar="REAL", help="the reference videos")
+    parser.add_argument("fake", metavar="FAKE", help="the videos to score")
     _add_rule_flags(parser.add_argument_group("rule"))
     group = parser.add_argument_group("samples")
     group.add_argument(
@@ -34,7 +34,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=positive_number,
         default=2048,
-        help="most clips of either side; both get the same number (default: 2048)",
+        help="maximum number of clips per side; both sides use the same number (default: 2048)",
     )
     group.add_argument(
         "--pairs",
@@ -56,7 +56,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar=("BLACK", "WHITE"),
         nargs=2,
         type=float,
-        help="of arrays of floats, such as 0 1 or -1 1",
+        help="values of black and white in float arrays, such as 0 1 or -1 1",
     )
     group.add_argument(
         "--bootstrap",
@@ -74,23 +74,23 @@ def _add_rule_flags(group: argparse._ArgumentGroup) -> None:
         "--rule",
         choices=_RULES,
         default="reference",
-        help="whose rule the flags below default to: reference (default; the code of FVD's "
+        help="rule with the defaults of the flags below: reference (default; the code of FVD's "
         "authors), trivd (`trivd evaluate`: 64 x 64), stylegan_v, videogpt or cd_fvd",
     )
     group.add_argument(
         "--clip_length", metavar="N", type=positive_number, help="frames of a clip (default: 16)"
     )
-    group.add_argument("--stride", metavar="N", type=positive_number, help="every N-th frame")
+    group.add_argument("--stride", metavar="N", type=positive_number, help="use every N-th frame")
     group.add_argument(
         "--frame_rate",
         metavar="R",
         type=float,
-        help="bring all videos to R frames a second first (default: their own)",
+        help="resample all videos to R frames per second first (default: their own rate)",
     )
     group.add_argument(
         "--windows",
         choices=("all", "first", "random"),
-        help="clips of a video: all of them, its first, or one at random",
+        help="clips per video: all of them, its first, or one at random",
     )
     group.add_argument(
         "--hop",
@@ -104,14 +104,14 @@ def _add_rule_flags(group: argparse._ArgumentGroup) -> None:
         type=positive_number,
         help="smallest side that frames are resized to first (default: their own size)",
     )
-    group.add_argument("--crop", choices=("none", "center"), help="cut out the central square")
+    group.add_argument("--crop", choices=("none", "center"), help="crop to the central square")
     group.add_argument(
         "--resize",
         choices=("tf1_bilinear", "tf2_bilinear", "antialiased"),
-        help="how frames get I3D's 224 x 224 pixels",
+        help="how frames are resized to I3D's 224 x 224 pixels",
     )
     group.add_argument(
-        "--covariance", choices=("unbiased", "biased"), help="divided by N - 1, or by N"
+        "--covariance", choices=("unbiased", "biased"), help="divide by N - 1, or by N"
     )
 
 
@@ -129,7 +129,7 @@ def _add_output_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cache_dir",
         metavar="DIR",
-        help="where logits are kept (default: ~/.cache/trivd_tf/features); `none` keeps nothing",
+        help="directory of cached logits, or `none` (default: ~/.cache/trivd_tf/features)",
     )
 
 

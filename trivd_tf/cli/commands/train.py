@@ -45,16 +45,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start_from",
         metavar="DIR_OR_NAME",
-        help="begin with the weights of another run or of an export of the same networks, or of a "
-        "model that comes with the package (small, walks, digits); the optimizers start from zero. "
+        help="start from the weights of another run or of an export of the same networks, or of a "
+        "model shipped with the package (small, walks, digits); the optimizers start from zero. "
         "A run that has a checkpoint resumes from it instead",
     )
     add_strategy_flags(parser)
     parser.add_argument(
         "--autotune_cache",
         metavar="DIR",
-        help="on a GPU: keep on disk which kernels XLA measured to be fastest, so that the next "
-        "run does not measure them again",
+        help="on a GPU: store XLA's autotuning results in this folder, so that later runs reuse "
+        "them",
     )
     parser.add_argument(
         "--restart",
