@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data_dir", help="folder of videos; made here when missing")
+    parser.add_argument("--data_dir", help="folder of videos; generated if omitted")
     parser.add_argument("--size", type=int, default=64, help="side of the clips (default 64)")
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument(

@@ -36,16 +36,16 @@ _DESCRIPTION = """\
 Predict the future frames of a video with TrIVD-GAN.
 
   trivd inspect   report how videos are read, and why some are not
-  trivd prepare   turn a data set into records, once
-  trivd train     learn from videos
-  trivd evaluate  score a trained model, next to simple baselines
+  trivd prepare   decode a data set once and store it in shards
+  trivd train     train a model, or resume training
+  trivd evaluate  evaluate a model against simple baselines
   trivd score     score videos in files: FVD, KVD, IS, PSNR, SSIM
   trivd export    write a trained model as a TensorFlow SavedModel
   trivd predict   continue your own clips
   trivd report    assemble the paper's tables from runs
   trivd demo      try a model in the browser
   trivd describe  show the networks of a configuration, their cost and views
-  trivd compare   train and score several configurations alike
+  trivd compare   train several configurations alike and compare scores
   trivd compile   estimate a train step's TPU memory and cost without a TPU
 
 `trivd COMMAND --help` shows the flags and an example of each.
