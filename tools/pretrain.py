@@ -7,7 +7,7 @@ on a CPU.
 Usage:
     python tools/pretrain.py digits --minutes 60
     python tools/pretrain.py walks --minutes 600
-    python tools/pretrain.py small --videos sample-videos --minutes 600
+    python tools/pretrain.py small --videos sample-videos --start_from walks --minutes 600
     python tools/pretrain.py walks --minutes 0        # export and score the current checkpoint
 
 The real clips of `small` are those of github.com/intel-iot-devkit/sample-videos (CC BY 4.0). Any
@@ -45,6 +45,7 @@ CLIPS = (
     "The clips show people; they were recorded as samples for computer vision."
 )
 SOURCES = {"digits": [DIGITS], "walks": [FREEDOOM], "small": [CLIPS, FREEDOOM, DIGITS]}
+REST = {"small": " --videos sample-videos --start_from walks"}  # of the command in the card
 LARGEST = 25e6  # bytes
 NUM_CLIPS = 8
 CHECKSUMS = "SHA256SUMS"
@@ -58,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "export" / "pretrained")
     parser.add_argument("--minutes", type=float, default=60.0, help="of training, now")
     parser.add_argument("--videos", type=Path, help="small: the folder of real clips")
+    parser.add_argument("--start_from", help="first weights, as of `trivd train`: small <- walks")
     parser.add_argument("--num_samples", type=int, default=256, help="clips that are scored")
     options = parser.parse_args(arguments)
     if options.name == "small" and options.videos is None:
@@ -69,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.name != "digits" and not (work / WALKS / "report.json").exists():
             trivd([*PREPARE_WALKS, "--output", WALKS], work)
         if options.minutes > 0:
-            train(options.name, model, options.videos, options.minutes)
+            train(options.name, model, options.videos, options.minutes, options.start_from)
         export = ["export", "--model_dir", str(model), "--export_dir", str(exported)]
         trivd([*export, "--weight_type", "float16", "--no_archive"], work)
         scores = work / f"{options.name}_scores"
@@ -90,7 +92,9 @@ def trivd(arguments: list[str], work: Path) -> None:
     subprocess.run(command, check=True, cwd=work, env=environment)
 
 
-def train(name: str, model: Path, videos: Path | None, minutes: float) -> None:
+def train(
+    name: str, model: Path, videos: Path | None, minutes: float, start_from: str | None
+) -> None:
     """Train for `minutes`; SIGTERM makes `trivd train` save and exit."""
     command = [sys.executable, "-m", "trivd_tf", "train", "--model_dir", str(model)]
     command += ["--gin_file", f"pretrained_{name}"]
@@ -98,6 +102,8 @@ def train(name: str, model: Path, videos: Path | None, minutes: float) -> None:
         command += ["--gin_bindings", f"data.FreedomWalks.data_dir = '{WALKS}'"]
     if videos is not None:
         command += ["--gin_bindings", f"data.VideoFolder.data_dir = '{videos.resolve()}'"]
+    if start_from is not None and not model.exists():
+        command += ["--start_from", start_from]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, cwd=model.parent, env=environment)
     deadline = time.monotonic() + 60 * minutes
@@ -162,7 +168,7 @@ def write_card(name: str, exported: Path, scores: Path) -> None:
         "The weights and this card are under the licence of the repository (Apache 2.0); of what "
         "they learned from, the attributions above are to be kept."
     )
-    made = f"`python tools/pretrain.py {name}` makes the model again, from nothing."
+    made = f"`python tools/pretrain.py {name}{REST.get(name, '')}` makes the model again."
     (exported / "README.md").write_text(
         f"{head}## Scores\n\n{report.strip()}\n\nOf exactly these 16-bit weights.\n\n"
         f"## What it learned from\n\n{sources}\n\n{licence}\n\n{made}\n\n{rest}"
