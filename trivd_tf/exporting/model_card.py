@@ -8,18 +8,19 @@ from trivd_tf.runs.open import RestoredModel
 _WARNINGS = """\
 ## Misuse, and samples of real people
 
-Predicting video can be misused: generated frames of people or events that never took place can
-deceive, harass or spread false claims. Do not present what this model draws as a recording, mark
-it as generated wherever it is shown, and do not use it to identify, watch or imitate a person.
+Video prediction can be misused: generated frames of people, or of events that never took place, can
+deceive, harass or spread false claims. Do not present predictions of this model as recordings, mark
+them as generated wherever they are shown, and do not use them to identify, monitor or imitate a
+person.
 
 Models trained on Kinetics (or any collection of videos found on the web) learned from recordings
-of people who were not asked. What such a model draws may resemble them. The authors of the paper
-trained on Kinetics for research; before you publish samples of such a model, check the terms of the
-videos behind them, keep to few and small ones, and take them down on request. The same holds for
-conditioning frames: they are the user's, and shown beside every prediction.
+of people who did not consent. Predictions may resemble them. The authors of the paper trained on
+Kinetics for research; before you publish samples of such a model, check the terms of the training
+videos, publish few and small samples, and take them down on request. The same holds for
+conditioning frames: they are the user's, and are shown beside every prediction.
 
-What the model draws repeats what its data shows: who and what occurs in it, how often, and how. It
-says nothing about what will happen, and no decision about a person or about safety may rest on it.
+Predictions repeat the content of the training data: who and what occurs in it, how often, and how.
+They say nothing about what will happen. Do not base decisions about people or safety on them.
 """
 
 
@@ -35,11 +36,11 @@ def render(restored: RestoredModel, metadata: dict[str, Any]) -> str:
         _use(metadata),
         _scores(restored, metadata),
         _training(restored, metadata),
-        "## Intended use\n\nResearch on video prediction: looking at futures of short, small "
-        "clips, comparing models, building on the weights. It was trained for "
+        "## Intended use\n\nResearch on video prediction: viewing futures of short, small "
+        "clips, comparing models, fine-tuning. It was trained for "
         f"{size_text(metadata['frame_size'])} pixels and a horizon of "
-        f"{metadata['num_predicted_frames']} frames; longer futures are made by feeding frames "
-        "back and lose quality as they go.\n",
+        f"{metadata['num_predicted_frames']} frames; longer futures feed predicted "
+        "frames back and lose quality with every horizon.\n",
         _WARNINGS,
         "## Reference\n\nP. Luc, A. Clark, S. Dieleman, D. de Las Casas, Y. Doron, A. Cassirer, "
         "K. Simonyan: Transformation-based Adversarial Video Prediction on Large-Scale Data, "
@@ -54,13 +55,13 @@ def _head(metadata: dict[str, Any]) -> str:
     stride = metadata["stride"]
     every = "consecutive frames" if stride == 1 else f"one frame in {stride}"
     if metadata.get("fps"):
-        every += f" of a video brought to {metadata['fps']:g} frames a second"
+        every += f" of a video resampled to {metadata['fps']:g} frames per second"
     else:
         every += " of a video"
     return (
         f"# {metadata['title']}\n\n"
-        f"A video prediction model (TrIVD-GAN family): {count} frames of {size} pixels "
-        f"in ({every}), the {steps} that may follow out. "
+        f"A video prediction model (TrIVD-GAN family): from {count} frames of {size} pixels "
+        f"({every}) it predicts the next {steps}. "
         f"{metadata['parameters']:,} parameters, stored as {metadata['weight_type']}; averaged "
         "weights, standing statistics, inference only.\n"
     )
@@ -77,7 +78,7 @@ def _use(metadata: dict[str, Any]) -> str:
         (
             "`sample`",
             "also `seed` int64, `truncation` float32, `num_samples` int32",
-            "`num_samples` futures a clip, rows `clip * num_samples + sample`",
+            "`num_samples` futures per clip, rows `clip * num_samples + sample`",
         ),
         ("`sample_from_z`", f"also `z` float32 [B, {metadata['latent_size']}]", "as above"),
         ("`predict_long`", "as `sample`, also `num_frames` int32", "any number of frames"),
@@ -91,7 +92,7 @@ def _use(metadata: dict[str, Any]) -> str:
         labels = (
             f"\nEvery signature also takes `labels` int32 [B], from 0 to "
             f"{metadata['num_classes'] - 1}: each clip's class, a line of `labels.txt` (the first "
-            "is 0). Left out, it is class 0.\n"
+            "is 0). The default is class 0.\n"
         )
     table = "\n".join(f"| {name} | {inputs} | {outputs} |" for name, inputs, outputs in rows)
     return f"""\
@@ -109,13 +110,14 @@ futures = model.sample(tf.constant(clip), seed=1, truncation=0.8, num_samples=3)
 {table}
 
 Frames are bytes from 0 to 255, resized beforehand so that {fit},
-and the centre cropped. Give them as a tensor: TensorFlow refuses one of another type by name, but
-would turn a NumPy array of floats into bytes without a word.
+and cropped to the center. Pass them as a tensor: TensorFlow rejects a tensor of another type, but
+silently converts a NumPy array of floats to bytes.
 
-`truncation`: 0 is z = 0 (one typical future), 0.8 is good to look at, infinity is none. The same
-seed gives the same answer; a clip's place in the batch counts, what else is in it does not.
+`truncation`: 0 means z = 0 (one typical future), 0.8 is a good start, infinity disables it. The
+same seed gives the same result, which depends on a clip's index in the batch, not on the other
+clips.
 {labels}
-Flow holds (dy, dx) in pixels from a pixel to where its value comes from: what moves, moves by its
+Flow holds (dy, dx) in pixels from a pixel to the source of its value; objects move by its
 negative. Through `signatures[...]` every input must be passed, as a keyword; a TF1 session and
 TensorFlow Serving may leave out all but the frames (and z).
 """
@@ -124,7 +126,7 @@ TensorFlow Serving may leave out all but the frames (and z).
 def _scores(restored: RestoredModel, metadata: dict[str, Any]) -> str:
     if metadata["weight_type"] != "float32":
         return (
-            "## Scores\n\nNone of exactly these weights: kernels are stored as "
+            "## Scores\n\nThese exact weights were not scored: kernels are stored as "
             f"{metadata['weight_type']}. `trivd evaluate --model EXPORT_DIR` scores this export.\n"
         )
     if not restored.scores:
