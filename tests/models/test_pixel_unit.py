@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from trivd_tf.models import Generator
 from trivd_tf.models.pixel_unit import PixelUnit
-from trivd_tf.ops import warp
+from trivd_tf.ops import block_matching, warp
 
 TC, T, SIZE = 2, 3, 16
 OPTIONS = {"num_conditioning_frames": TC, "frame_size": SIZE}
@@ -39,7 +39,7 @@ def test_the_unit_follows_its_equations():
     features = rng.normal(size=(T, 2, 6, 5, 4))
     drawn = rng.uniform(-1, 1, (T, 2, 6, 5, 3))
     last = rng.uniform(-1, 1, (2, 6, 5, 3))
-    frames, weights = unit(*map(tf.constant, (features, drawn, last)))
+    frames, weights = unit(*map(tf.constant, (features, drawn, last[:, None])))
     kernel, bias = (np.asarray(v.value) for v in unit.transform.trainable_variables)
     previous = last
     for t in range(T):
@@ -118,6 +118,52 @@ def test_pixels_stay_in_float32_in_mixed_precision(inputs):
     generator.pixels.transform.bias.assign(bias)
     copied = generator(conditioning, z)
     np.testing.assert_array_equal(copied, np.repeat(conditioning[:, -1:], T, axis=1))
+
+
+def moving_clip(velocity, count):
+    """A smooth random picture of 40 x 40 that moves by `velocity` per frame; views of 16 x 16."""
+    coarse = np.random.default_rng(5).uniform(-1, 1, (1, 10, 10, 3))
+    picture = tf.image.resize(coarse, [40, 40], "bicubic").numpy()[0]
+    starts = [12 - np.multiply(velocity, t) for t in range(count)]
+    views = [picture[y : y + SIZE, x : x + SIZE] for y, x in starts]
+    return np.stack(views)[None].astype(np.float32)
+
+
+@pytest.mark.parametrize("velocity", [(0, 0), (1, -2), (-2, 1)])
+def test_matching_continues_the_motion_of_the_conditioning_frames_untrained(velocity):
+    clip = moving_clip(velocity, TC + T)
+    unit = PixelUnit(5, matching=True)
+    features = tf.zeros([T, 1, SIZE, SIZE, 4])
+    drawn = tf.zeros([T, 1, SIZE, SIZE, 3])
+    unit(features, drawn, clip[:, :TC])
+    bias = np.zeros(26, np.float32)
+    bias[-1] = 1e4  # the gate wide open: no drawn content
+    unit.transform.bias.assign(bias)
+    frames, weights = unit(features, drawn, clip[:, :TC])
+    inner = slice(6, -6)  # what comes into view within T steps is not known
+    ahead = np.asarray(frames)[:, 0, inner, inner]
+    np.testing.assert_allclose(ahead, clip[0, TC:, inner, inner], atol=0.02)
+    flow = np.asarray(unit.flow(weights[0]))[0, inner, inner]
+    np.testing.assert_allclose(flow, np.broadcast_to(-np.array(velocity), flow.shape), atol=0.1)
+
+
+def test_matching_cost_is_the_mean_difference_around_each_pixel():
+    rng = np.random.default_rng(6)
+    frame, previous = rng.normal(size=(2, 1, 7, 8, 3))
+    cost = block_matching.matching_cost(*map(tf.constant, (frame, previous)), 3, 5)
+    padded = np.pad(previous, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    for m, n, i, j in np.ndindex(3, 3, 7, 8):
+        rows, columns = slice(max(i - 2, 0), i + 3), slice(max(j - 2, 0), j + 3)
+        moved = padded[:, m : m + 7, n : n + 8]
+        expected = np.abs(frame - moved)[0, rows, columns].mean()
+        np.testing.assert_allclose(cost[0, i, j, 3 * m + n], expected, rtol=1e-12)
+
+
+def test_matching_needs_two_conditioning_frames_and_a_warp():
+    for wrong in ({"pixel_warp_size": None}, {"num_conditioning_frames": 1}):
+        options = {"pixel_warp_size": 5, "num_conditioning_frames": 2, **wrong}
+        with pytest.raises(ValueError, match="pixel_matching needs"):
+            Generator(1, pixel_matching=True, frame_size=SIZE, **options)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4])

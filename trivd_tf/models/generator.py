@@ -49,6 +49,8 @@ class Generator(keras.Model):
         pixel_warp_size: k of a TSRU on the pixels, which moves the previous frame by up to
             (k - 1) / 2 pixels and blends it with the head's output (`PixelUnit`). None for the
             paper's generator, which has none.
+        pixel_matching: let that unit continue the motion between the last two conditioning frames,
+            found by block matching, and learn only to depart from it.
         spectral_norm, spectral_epsilon, batch_norm_epsilon: of every layer.
     """
 
@@ -71,6 +73,7 @@ class Generator(keras.Model):
         motion_stages: Sequence[str] = ("stage_2", "stage_3"),
         motion_levels: int | None = None,
         pixel_warp_size: int | None = None,
+        pixel_matching: bool = False,
         spectral_norm: bool = True,
         spectral_epsilon: float = 1e-4,
         batch_norm_epsilon: float = 1e-4,
@@ -92,6 +95,12 @@ class Generator(keras.Model):
         if hidden_widths not in ("out", "in"):
             raise ValueError(f"hidden_widths must be 'out' or 'in'. Received: {hidden_widths!r}")
         motion_stages = chosen_stages(motion_stages, motion_levels)
+        if pixel_matching and (pixel_warp_size is None or num_conditioning_frames < 2):
+            raise ValueError(
+                "pixel_matching needs pixel_warp_size and at least 2 conditioning frames. "
+                f"Received: pixel_warp_size={pixel_warp_size}, "
+                f"num_conditioning_frames={num_conditioning_frames}"
+            )
         self._options: dict[str, Any] = {
             "channel_multiplier": channel_multiplier,
             "recurrent_unit": recurrent_unit,
@@ -108,6 +117,7 @@ class Generator(keras.Model):
             "embedding_spectral_norm": embedding_spectral_norm,
             "motion_stages": motion_stages,
             "pixel_warp_size": pixel_warp_size,
+            "pixel_matching": pixel_matching,
             "spectral_norm": spectral_norm,
             "spectral_epsilon": spectral_epsilon,
             "batch_norm_epsilon": batch_norm_epsilon,
@@ -178,7 +188,12 @@ class Generator(keras.Model):
         self.pixels = (
             None
             if warp_size is None
-            else PixelUnit(warp_size, dtype=self.dtype_policy, name="pixels")
+            else PixelUnit(
+                warp_size,
+                matching=options["pixel_matching"],
+                dtype=self.dtype_policy,
+                name="pixels",
+            )
         )
 
     @property
@@ -259,7 +274,7 @@ class Generator(keras.Model):
         if not tf.TensorShape(z.shape).is_compatible_with((None, self.latent_size)):
             raise ValueError(f"z must be [any, {self.latent_size}]. Received: shape {z.shape}")
         dtype = self.compute_dtype
-        last_frame = conditioning_frames[:, -1]
+        full_precision = conditioning_frames
         conditioning_frames = tf.cast(conditioning_frames, dtype)
         if labels is None:
             labels = tf.zeros([tf.shape(z)[0]], tf.int32)
@@ -276,7 +291,7 @@ class Generator(keras.Model):
         frames = video.framewise(self.head, features)
         frames = tf.tanh(tf.cast(frames, tf.float64 if dtype == "float64" else tf.float32))
         if self.pixels is not None:
-            frames, warp_weights = self.pixels(features, frames, last_frame)
+            frames, warp_weights = self.pixels(features, frames, full_precision)
             warps.append(warp_weights)
         return video.swap_time(frames), warps
 
