@@ -135,11 +135,13 @@ def test_matching_continues_the_motion_of_the_conditioning_frames_untrained(velo
     unit = PixelUnit(5, matching=True)
     features = tf.zeros([T, 1, SIZE, SIZE, 4])
     drawn = tf.zeros([T, 1, SIZE, SIZE, 3])
-    unit(features, drawn, clip[:, :TC])
+    # Only the last two conditioning frames count.
+    conditioning = np.concatenate([clip[:, :1, ::-1], clip[:, :TC]], axis=1)
+    unit(features, drawn, conditioning)
     bias = np.zeros(26, np.float32)
     bias[-1] = 1e4  # the gate wide open: no drawn content
     unit.transform.bias.assign(bias)
-    frames, weights = unit(features, drawn, clip[:, :TC])
+    frames, weights = unit(features, drawn, conditioning)
     inner = slice(6, -6)  # what comes into view within T steps is not known
     ahead = np.asarray(frames)[:, 0, inner, inner]
     np.testing.assert_allclose(ahead, clip[0, TC:, inner, inner], atol=0.02)
