@@ -161,6 +161,18 @@ def test_matching_cost_is_the_mean_difference_around_each_pixel():
         np.testing.assert_allclose(cost[0, i, j, 3 * m + n], expected, rtol=1e-12)
 
 
+def test_matching_in_mixed_precision_and_its_configuration(inputs):
+    options = {"pixel_warp_size": 5, "pixel_matching": True, **OPTIONS}
+    generator = Generator(1, "conv_gru", T, dtype="mixed_bfloat16", **options)
+    frames = generator(*inputs)
+    assert frames.dtype == tf.float32
+    again = Generator.from_config(generator.get_config())
+    again.build_variables()
+    again.set_weights(generator.get_weights())
+    np.testing.assert_array_equal(again(*inputs), frames)
+    assert sorted(v.name for v in again.pixels.variables) == ["bias", "kernel", "match_scale"]
+
+
 def test_matching_needs_two_conditioning_frames_and_a_warp():
     for wrong in ({"pixel_warp_size": None}, {"num_conditioning_frames": 1}):
         options = {"pixel_warp_size": 5, "num_conditioning_frames": 2, **wrong}

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from trivd_tf.ops.warp import replicate_edges
+
 
 def matching_cost(frame: tf.Tensor, previous: tf.Tensor, size: int, window: int) -> tf.Tensor:
     """Compute the mean absolute difference of two frames around each pixel, by displacement.
@@ -18,8 +20,7 @@ def matching_cost(frame: tf.Tensor, previous: tf.Tensor, size: int, window: int)
     """
     border = size // 2
     height, width = frame.shape[1:3]
-    padded = tf.concat([previous[:, :1]] * border + [previous] + [previous[:, -1:]] * border, 1)
-    padded = tf.concat([padded[:, :, :1]] * border + [padded] + [padded[:, :, -1:]] * border, 2)
+    padded = replicate_edges(previous, border, border)
     differences = [
         tf.reduce_mean(tf.abs(frame - padded[:, m : m + height, n : n + width]), axis=-1)
         for m in range(size)

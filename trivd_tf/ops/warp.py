@@ -62,15 +62,19 @@ def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor, *, edges: str = "zeros
         return warp(hidden, tf.cast(weights, hidden.dtype), size)
 
 
+def replicate_edges(frame: tf.Tensor, before: int, after: int) -> tf.Tensor:
+    """Repeat the edge pixels of `[B, H, W, C]`: `before` at the top and left, `after` opposite."""
+    frame = tf.concat([frame[:, :1]] * before + [frame] + [frame[:, -1:]] * after, 1)
+    return tf.concat([frame[:, :, :1]] * before + [frame] + [frame[:, :, -1:]] * after, 2)
+
+
 def _warp_with_replicated_edges(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor:
     """Warp a frame with a replicated border, then crop the border."""
     before = (size - 1) // 2
     after = size - 1 - before
     height, width = _sizes(hidden)[1:3]
     border = [[0, 0], [before, after], [before, after], [0, 0]]
-    hidden = tf.concat([hidden[:, :1]] * before + [hidden] + [hidden[:, -1:]] * after, 1)
-    hidden = tf.concat([hidden[:, :, :1]] * before + [hidden] + [hidden[:, :, -1:]] * after, 2)
-    warped = pixelwise_warp(hidden, tf.pad(weights, border))
+    warped = pixelwise_warp(replicate_edges(hidden, before, after), tf.pad(weights, border))
     return warped[:, before : before + height, before : before + width]
 
 
