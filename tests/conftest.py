@@ -10,6 +10,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # As `trivd train` does, so that a run repeats to the last bit.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
+import gc
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import schedule
 from tests.seeds import set_seeds
 
 pytest_plugins = ["tests.tiny_model"]
@@ -31,24 +33,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-long", action="store_true", help="also run the tests marked `long`")
 
 
-# The files that take longest, longest first: begun last, they would leave one process idle.
-LONGEST = (
-    *("cli/test_end_to_end", "conformance/test_conformance", "gin_files/test_runs"),
-    *("training/test_replicas", "training/test_learning", "compilation/test_compiles"),
-    *("description/test_costs", "batch/test_batch"),
-    *("exporting/test_export", "inference/test_without_data", "models/test_generator"),
-    *("conformance/test_keras", "cli/test_describe", "evaluation/test_evaluate"),
-    *("layers/recurrent/test_protocol", "inference/test_labels"),
-)
-
-
-def _position(item: pytest.Item) -> int:
-    name = str(item.path.relative_to(Path(__file__).parent).with_suffix(""))
-    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    return schedule.make_scheduler(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=_position)
+    items.sort(key=schedule.position)
+    # Tracing allocates millions of objects that stay: looking through them all takes 5 % of the time.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     if config.getoption("--run-long"):
         return
     deselected = [item for item in items if item.get_closest_marker("long")]

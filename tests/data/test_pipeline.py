@@ -110,3 +110,13 @@ def test_batches_are_built_ahead_of_their_use():
     while len(built) < 3 and time.monotonic() < deadline:
         pass
     assert len(built) >= 3
+
+
+def test_nothing_is_tuned():
+    """An iterator that is tuned waits at its end for the next round, up to a minute."""
+    source = Indices()
+    for batches in (
+        source.training_clips(CLIP, seed=0, batch_size=4),
+        source.evaluation_clips(CLIP, split="test", num_clips=4, batch_size=2),
+    ):
+        assert batches.options().autotune.enabled is False

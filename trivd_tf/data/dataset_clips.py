@@ -176,7 +176,7 @@ class DatasetClips(ClipSource):
         own = slice(shard_index * share, (shard_index + 1) * share)
         if shard_count > 1:
             batches = batches.map(lambda batch: {key: batch[key][own] for key in batch})
-        return pipeline.finish(batches)
+        return pipeline.finish(batches, autotune=True)
 
     def evaluation_clips(
         self,
@@ -197,7 +197,7 @@ class DatasetClips(ClipSource):
                 first_clip=first_clip,
             )
         clips = self._clips(clip, split).skip(first_clip).take(num_clips)
-        return pipeline.finish(clips.batch(batch_size))
+        return pipeline.finish(clips.batch(batch_size), autotune=True)
 
     def _dataset(self, split: str) -> tf.data.Dataset:
         dataset = self._datasets[split]

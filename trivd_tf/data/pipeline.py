@@ -125,9 +125,17 @@ def strip_lengths(num_frames: int) -> list[int]:
     ]
 
 
-def finish(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Prefetches batches in order, without autosharding."""
+def finish(batches: tf.data.Dataset, *, autotune: bool = False) -> tf.data.Dataset:
+    """Prefetches batches in order, without autosharding.
+
+    Args:
+        batches: batches of clips.
+        autotune: let tf.data tune parallelism and buffers. Where all of them are set, tuning only
+            costs time: an iterator that is tuned can take up to a minute to end, since it waits
+            for the next round.
+    """
     options = tf.data.Options()
+    options.autotune.enabled = autotune
     # Batches must not be split or reordered by a distribution strategy.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     options.deterministic = True
