@@ -38,14 +38,19 @@ def _unit(vector: tf.Tensor) -> tf.Tensor:
     return vector * tf.math.rsqrt(tf.maximum(tf.reduce_sum(vector * vector), 1e-24))
 
 
-def _product(matrix: tf.Tensor, vector: tf.Tensor, *, transpose: bool = False) -> tf.Tensor:
-    """Multiply `matrix`, or its transpose, by `vector`."""
+def _column(vector: tf.Tensor) -> tf.Tensor:
+    """`[n] -> [n, 1]`. `tf.linalg.matvec` would do this, and undo it, at every product."""
+    return tf.reshape(vector, [-1, 1])
+
+
+def _product(matrix: tf.Tensor, column: tf.Tensor, *, transpose: bool = False) -> tf.Tensor:
+    """Multiply `matrix`, or its transpose, by a column; returns a column."""
     if not islands.are_compiled():
-        return tf.linalg.matvec(matrix, vector, transpose_a=transpose)
+        return tf.matmul(matrix, column, transpose_a=transpose)
     # XLA turns this into one pass over the matrix, with no product to autotune for each shape.
     if transpose:
-        return tf.reduce_sum(matrix * vector[:, None], axis=0)
-    return tf.reduce_sum(matrix * vector, axis=1)
+        return _column(tf.reduce_sum(matrix * column, axis=0))
+    return tf.reduce_sum(matrix * tf.reshape(column, [1, -1]), axis=1, keepdims=True)
 
 
 def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
@@ -59,17 +64,17 @@ def singular_value(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         A scalar, `v^T W u` with `v = W u / |W u|` (no gradient through u and v).
     """
     matrix = as_matrix(kernel)
-    product = _product(matrix, tf.stop_gradient(u))
+    product = _product(matrix, _column(tf.stop_gradient(u)))
     v = tf.stop_gradient(_unit(product))
     return tf.reduce_sum(v * product)
 
 
 def next_u(kernel: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
     """Run one power iteration, `u <- unit(W^T unit(W u))`; u is unchanged if that is 0."""
-    matrix = as_matrix(kernel)
-    v = _unit(_product(matrix, u))
+    matrix, column = as_matrix(kernel), _column(u)
+    v = _unit(_product(matrix, column))
     product = _product(matrix, v, transpose=True)
-    return tf.where(tf.reduce_any(product != 0), _unit(product), u)
+    return tf.reshape(tf.where(tf.reduce_any(product != 0), _unit(product), column), u.shape)
 
 
 class SpectralLayer(keras.layers.Layer):

@@ -34,11 +34,12 @@ class WeightAverage(tf.Module):
 
     def update(self, step: tf.Tensor) -> None:
         """Update the average with the weights after generator update number `step` (from 1)."""
+        decay = tf.where(step > self.start_step, self.decay, 0.0)
         for average, weight in zip(self.averages, self._weights, strict=True):
             value = tf.convert_to_tensor(weight)
-            decay = tf.cast(tf.where(step > self.start_step, self.decay, 0.0), value.dtype)
             # Not d a + (1 - d) w: with d = 0 this equals the weights to the last bit.
-            average.assign(value + decay * (tf.convert_to_tensor(average) - value))
+            change = tf.convert_to_tensor(average) - value
+            average.assign(value + tf.cast(decay, value.dtype) * change)
 
     def copy_to(self, model: keras.Model) -> None:
         """Copy the averages to the trainable weights of another model of the same architecture."""
