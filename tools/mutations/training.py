@@ -205,8 +205,8 @@ TRAINING = [
         "ema_exchanged",
         "a <- d a + (1 - d) w",
         _EMA,
-        "value + decay * (tf.convert_to_tensor(average) - value)",
-        "value + (1.0 - decay) * (tf.convert_to_tensor(average) - value)",
+        "value + tf.cast(decay, value.dtype) * change",
+        "value + tf.cast(1.0 - decay, value.dtype) * change",
         _AVERAGE,
     ),
     _objective(
