@@ -8,8 +8,8 @@ import tensorflow as tf
 
 GIVEN, LENGTH, SIDE, BATCH = 2, 5, 16, 2
 DARK, BRIGHT = 30, 225
-STEPS = 60
-RATES = {"generator": 4e-3, "discriminator": 4e-3}
+STEPS = 150
+RATES = {"generator": 2e-3, "discriminator": 4e-3}
 
 
 def still_clips(rng: np.random.Generator, count: int) -> np.ndarray:
