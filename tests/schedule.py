@@ -50,7 +50,12 @@ def position(item: pytest.Item) -> tuple[int, str]:
 
 
 def make_scheduler(config: pytest.Config, log):
-    """Return pytest-xdist's scheduling by file, with our groups in the place of files."""
+    """Return pytest-xdist's scheduling by file, with our groups in the place of files.
+
+    None, which leaves the choice to pytest-xdist, for any other `--dist`.
+    """
+    if config.getvalue("dist") != "loadfile":
+        return None
     from xdist.scheduler import LoadFileScheduling
 
     class GroupScheduling(LoadFileScheduling):

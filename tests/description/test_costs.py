@@ -126,7 +126,7 @@ def test_layers_say_output_and_parameters():
 
 @pytest.fixture(scope="module")
 def tiny():
-    return experiment("tsru_p", "dvd_gan_fp_faster", channels=2, tiny=True)
+    return experiment("tsru_p", "dvd_gan_fp_stronger", channels=2, tiny=True)
 
 
 @pytest.fixture(scope="module")
@@ -168,11 +168,11 @@ def test_a_step_grows_with_the_batch(described):
 def test_tables_stand_side_by_side(described):
     text = part_table([described, described])
     lines = text.splitlines()
-    assert lines[0].count("tsru_p, dvd_gan_fp_faster, batch 4") == 2
+    assert lines[0].count("tsru_p, dvd_gan_fp_stronger, batch 4") == 2
     assert lines[-1].startswith("total")
     assert lines[-1].count(f"{described.total.parameters / 1e6:.2f}") == 2
     table = layer_table([described])
-    for network in (*DECOMPOSITIONS["dvd_gan_fp_faster"],):
+    for network in (*DECOMPOSITIONS["dvd_gan_fp_stronger"],):
         assert network.name in table
     assert "stage_1/unit" in table
 

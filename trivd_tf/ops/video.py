@@ -8,22 +8,22 @@ import tensorflow as tf
 from trivd_tf.base.frame_size import FrameSize, height_width
 
 
+def sizes(tensor: tf.Tensor) -> list[tf.Tensor | int]:
+    """Return the size of every axis, as a number where it is known."""
+    if tensor.shape.is_fully_defined():
+        return tensor.shape.as_list()
+    dynamic = tf.shape(tensor)
+    return [dynamic[i] if size is None else size for i, size in enumerate(tensor.shape)]
+
+
 def fold_time(videos: tf.Tensor) -> tf.Tensor:
     """`[A, B, H, W, C] -> [A B, H, W, C]`: merge the two leading axes into one batch of frames."""
-    if videos.shape[2:].is_fully_defined():
-        return tf.reshape(videos, [-1, *videos.shape[2:]])
-    return tf.reshape(videos, tf.concat([[-1], tf.shape(videos)[2:]], 0))
+    return tf.reshape(videos, [-1, *sizes(videos)[2:]])
 
 
 def unfold_time(frames: tf.Tensor, leading: int | tf.Tensor) -> tf.Tensor:
     """`[A B, H, W, C] -> [A, B, H, W, C]`, the inverse of `fold_time` for A = `leading`."""
-    if isinstance(leading, int) and frames.shape[1:].is_fully_defined():
-        folded = -1 if frames.shape[0] is None else frames.shape[0] // leading
-        return tf.reshape(frames, [leading, folded, *frames.shape[1:]])
-    shape = tf.shape(frames)
-    videos = tf.reshape(frames, tf.concat([[leading, shape[0] // leading], shape[1:]], 0))
-    static = [leading if isinstance(leading, int) else None, None, *frames.shape[1:]]
-    return tf.ensure_shape(videos, static)
+    return tf.reshape(frames, [leading, -1, *sizes(frames)[1:]])
 
 
 def framewise(function, videos: tf.Tensor) -> tf.Tensor:

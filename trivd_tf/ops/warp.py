@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trivd_tf.ops.video import sizes
+
 # Up to this width a warp as matrix products, one per row, beats k*k multiply-adds: it multiplies
 # W / k times as often, but at matrix-product speed instead of memory speed.
 _WIDEST_ROW = 48
@@ -29,11 +31,6 @@ def window_size(weights: tf.Tensor) -> int:
             f"received shape {tuple(weights.shape)}."
         )
     return size
-
-
-def _sizes(frame: tf.Tensor) -> list[tf.Tensor | int]:
-    dynamic = tf.shape(frame)
-    return [dynamic[i] if size is None else size for i, size in enumerate(frame.shape)]
 
 
 def pixelwise_warp(hidden: tf.Tensor, weights: tf.Tensor, *, edges: str = "zeros") -> tf.Tensor:
@@ -72,7 +69,7 @@ def _warp_with_replicated_edges(hidden: tf.Tensor, weights: tf.Tensor, size: int
     """Warp a frame with a replicated border, then crop the border."""
     before = (size - 1) // 2
     after = size - 1 - before
-    height, width = _sizes(hidden)[1:3]
+    height, width = sizes(hidden)[1:3]
     border = [[0, 0], [before, after], [before, after], [0, 0]]
     warped = pixelwise_warp(replicate_edges(hidden, before, after), tf.pad(weights, border))
     return warped[:, before : before + height, before : before + width]
@@ -83,7 +80,7 @@ def _warp_by_rows(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tensor
     above = (size - 1) // 2
     below = size - 1 - above
     table = _row_table(hidden.shape[2], size, hidden.dtype)
-    height = _sizes(hidden)[1]
+    height = sizes(hidden)[1]
 
     def neighbour_rows(hidden: tf.Tensor) -> tf.Tensor:
         padded = tf.pad(hidden, [[0, 0], [above, below], [0, 0], [0, 0]])
@@ -126,7 +123,7 @@ def _warp_by_shifts(hidden: tf.Tensor, weights: tf.Tensor, size: int) -> tf.Tens
     """Sum over taps a shifted copy times a weight map."""
     before = (size - 1) // 2
     after = size - 1 - before
-    _, height, width, channels = _sizes(hidden)
+    _, height, width, channels = sizes(hidden)
 
     def windows(frame: tf.Tensor, before: int, after: int) -> list[tf.Tensor]:
         padded = tf.pad(frame, [[0, 0], [before, after], [before, after], [0, 0]])
@@ -164,7 +161,7 @@ def factorized_weights(kernels: tf.Tensor, selection: tf.Tensor) -> tf.Tensor:
     Returns:
         `[B, H, W, k*k]`.
     """
-    batch, height, width, count = _sizes(selection)
+    batch, height, width, count = sizes(selection)
     flat = tf.reshape(selection, [batch, height * width, count])
     weights = tf.linalg.matmul(flat, kernels, transpose_b=True)
     return tf.reshape(weights, [batch, height, width, kernels.shape[1]])
@@ -218,7 +215,7 @@ def bilinear_sample(frame: tf.Tensor, flow: tf.Tensor) -> tf.Tensor:
     Returns:
         `[B, H, W, C]`: at (i, j) the bilinear mix of the four pixels around (i + dy, j + dx).
     """
-    batch, height, width, channels = _sizes(frame)
+    batch, height, width, channels = sizes(frame)
     # Positions need higher precision than bfloat16.
     flow = tf.cast(flow, tf.float32) if flow.dtype.size < 4 else flow
     rows, columns = tf.meshgrid(tf.range(height), tf.range(width), indexing="ij")
